@@ -1,0 +1,82 @@
+"""The HTTP application: which routes there are, and what stands around them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from aiohttp import web
+
+from api.assistants import AssistantRoutes
+from api.attachment import Attachments
+from api.open_streams import OpenStreams
+from api.problems import answer_problems
+from api.response_headers import CrossOrigin, add_request_id
+from api.run_watching import RunWatching
+from api.runs import RunRoutes
+from api.settings import Settings
+from api.settling import Settling
+from api.stream import RunStreams
+from api.system import SystemRoutes
+from api.threads import ThreadRoutes
+from api.unattended import UnattendedWork
+from bridge import JetStreamBridge
+from runs import AssistantCatalog, RunsFacade
+
+OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
+UNATTENDED: Final = web.AppKey("unattended", UnattendedWork)
+
+
+def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) -> web.Application:
+    """Wire the application.
+
+    Serve it with ``handler_cancellation=True``, so that it notices when a client leaves; call
+    :func:`drain` before the server is stopped.
+
+    Args:
+        settings: Of the process.
+        bridge: The event log, started; it outlives the application.
+        facade: Run control on that log.
+    """
+    http = settings.http
+    open_streams = OpenStreams(http.max_streams)
+    unattended = UnattendedWork()
+    cross_origin = CrossOrigin(http.cors_origins)
+    app = web.Application(
+        client_max_size=http.max_body_bytes,
+        middlewares=[answer_problems, cross_origin.middleware],
+    )
+    app[OPEN_STREAMS] = open_streams
+    app[UNATTENDED] = unattended
+    app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(cross_origin.add_headers)
+    watching = RunWatching(
+        facade,
+        Attachments(facade, unattended),
+        open_streams,
+        RunStreams(facade, open_streams, Settling(facade, http.settle_after_s), http),
+        http,
+    )
+    _add_routes(
+        app,
+        SystemRoutes(bridge, open_streams).routes(),
+        AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
+        ThreadRoutes(facade).routes(),
+        watching.routes(),
+        RunRoutes(bridge, facade, watching, http).routes(),
+    )
+    return app
+
+
+async def drain(app: web.Application, within_s: float) -> None:
+    """Stop being ready, end all streams between two events, and finish what was begun.
+
+    Args:
+        app: What :func:`create_app` returned, still served.
+        within_s: Seconds in all; what has not ended then is left to the server's end.
+    """
+    await app[OPEN_STREAMS].close(within_s / 2)
+    await app[UNATTENDED].close(within_s / 2)
+
+
+def _add_routes(app: web.Application, *groups: Iterable[web.RouteDef]) -> None:
+    for group in groups:
+        app.add_routes(group)

@@ -1,0 +1,70 @@
+"""Create runs for connections that may close at any moment, and notice when they do.
+
+A run whose creation has begun is created whole. Where the creator asked for it, the run is
+cancelled when the creator's connection closes; any other reader that leaves disturbs nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import web
+
+from api.unattended import UnattendedWork
+from bridge import RunRef
+from runs import (
+    DisconnectMode,
+    RunNotCancellableError,
+    RunNotFoundError,
+    RunRecord,
+    RunsFacade,
+    RunSpec,
+)
+
+
+class Attachments:
+    """Ties runs to the connections that wait for them."""
+
+    def __init__(self, facade: RunsFacade, unattended: UnattendedWork) -> None:
+        self._facade = facade
+        self._unattended = unattended
+
+    async def create(self, request: web.Request, spec: RunSpec) -> RunRecord:
+        """Create a run for a client that goes on to watch it.
+
+        Raises:
+            RunsError, BridgeError: As run control says; then nothing was created.
+        """
+        work = self._unattended.start(self._facade.create_background(spec), "create run")
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if spec.on_disconnect is DisconnectMode.CANCEL and _has_left(request):
+                self._unattended.start(self._cancel_created(work), "cancel run")
+            raise
+
+    @asynccontextmanager
+    async def attached(
+        self, request: web.Request, run: RunRef, *, cancels: bool
+    ) -> AsyncGenerator[None]:
+        """Cancel ``run`` when the client leaves while the body runs, if it ``cancels``."""
+        try:
+            yield
+        except (asyncio.CancelledError, ConnectionError):
+            if cancels and _has_left(request):
+                self._unattended.start(self._cancel(run), "cancel run")
+            raise
+
+    async def _cancel_created(self, creation: Awaitable[RunRecord]) -> None:
+        record = await creation
+        await self._cancel(RunRef(record.thread_id, record.run_id))
+
+    async def _cancel(self, run: RunRef) -> None:
+        # It may have ended by itself in the same moment.
+        with suppress(RunNotCancellableError, RunNotFoundError):
+            await self._facade.cancel(run.thread_id, run.run_id)
+
+
+def _has_left(request: web.Request) -> bool:
+    # At the end of the process handlers are cancelled too, with their connections still open.
+    return request.transport is None or request.transport.is_closing()

@@ -1,0 +1,5 @@
+"""The command ``jetrun``."""
+
+from api.cli.program import main
+
+__all__ = ["main"]

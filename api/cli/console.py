@@ -1,0 +1,21 @@
+"""What the commands print on: standard output for results, standard error for what went wrong."""
+
+from importlib.metadata import version
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+#: Long lines are left to the terminal, so that URLs and ids can be copied and piped.
+OUT: Final = Console(highlight=False, soft_wrap=True)
+ERR: Final = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def print_error(message: str) -> None:
+    """Print one red line that says what went wrong and what to do."""
+    ERR.print(Text.assemble(("error: ", "bold red"), (message, "red")))
+
+
+def product() -> str:
+    """Return the name and version of what is installed."""
+    return f"jetrun {version('jetrun')}"

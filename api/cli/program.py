@@ -1,0 +1,41 @@
+"""The program ``jetrun``: its commands, and how expected errors end it."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from api.cli.console import OUT, print_error, product
+from api.cli.demo import demo
+from api.cli.roles import sink, worker
+from api.cli.serve import serve
+from api.cli.tail import tail
+from api.startup_errors import StartupError
+from bridge.errors import BridgeError
+
+_HELP = "Durable, resumable runs on NATS JetStream."
+
+_APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+for _command in (serve, worker, sink, tail, demo):
+    _APP.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; expected errors end it with one red line and exit status 1."""
+    try:
+        _APP()
+    except (StartupError, BridgeError) as exc:
+        print_error(str(exc))
+        sys.exit(1)
+
+
+@_APP.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version, and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        OUT.print(product())
+        raise typer.Exit

@@ -1,0 +1,93 @@
+"""The gateway process: one bridge, run control, the archive's reader, and the HTTP application.
+
+``python -m api.gateway`` takes its settings from the environment alone, as all processes do that a
+supervisor starts. The gateway keeps no state: any number of them serve the same runs.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from api.app import create_app
+from api.listener import listener_url, open_listener
+from api.logs import set_up_logging
+from api.settings import Settings, load_settings
+from api.signals import run_until_signalled
+from api.startup_errors import StartupError
+from bridge import BridgeError, JetStreamBridge
+from runs import AssistantCatalog, RunManager, RunsFacade
+from store import ArchiveReader
+
+
+@asynccontextmanager
+async def gateway_application(settings: Settings) -> AsyncGenerator[web.Application]:
+    """Connect to NATS and wire the application; on leaving, the connection is closed.
+
+    Raises:
+        BridgeError: NATS cannot be used; nothing was left open.
+    """
+    async with JetStreamBridge(settings.bridge) as bridge:
+        catalog = AssistantCatalog(settings.assistants)
+        facade = RunsFacade(RunManager(bridge, catalog, settings.runs), bridge)
+        yield create_app(settings, bridge, facade, ArchiveReader(settings.data))
+
+
+async def serve_application(
+    app: web.Application,
+    listener: socket.socket,
+    *,
+    shutdown_s: float,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until cancelled; then let requests and streams in progress end.
+
+    Args:
+        app: The application.
+        listener: Where it listens; closed on leaving.
+        shutdown_s: Seconds that requests in progress have to end.
+        announce: Called with the gateway's URL once it answers.
+    """
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_s)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        announce(listener_url(listener))
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+        listener.close()
+
+
+async def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Be a gateway until cancelled.
+
+    Raises:
+        StartupError: The address cannot be listened on, or must not be.
+        BridgeError: The port is taken, or NATS cannot be used.
+    """
+    listener = open_listener(settings.http)
+    try:
+        async with gateway_application(settings) as app:
+            await serve_application(
+                app, listener, shutdown_s=settings.http.shutdown_s, announce=announce
+            )
+    finally:
+        listener.close()
+
+
+def main() -> None:
+    """Run the process; exit status 1 with one line when it cannot start."""
+    try:
+        settings = load_settings()
+        set_up_logging(settings.logging)
+        run_until_signalled(run_gateway(settings, lambda url: print(url, flush=True)))  # noqa: T201 - the one line that this process prints
+    except (StartupError, BridgeError) as exc:
+        sys.exit(f"jetrun gateway: {exc}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Say what went wrong as RFC 9457 problem documents; the one place that knows HTTP statuses.
+
+``code`` is stable and safe to match on; ``detail`` is a sentence for people, which the SDKs show.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from aiohttp import web
+
+import bridge.errors
+import bridge.server_errors
+import runs.errors
+from api import errors
+
+_LOG = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Seconds that a client waits before it asks again, where waiting can help.
+RETRY_AFTER_S: Final = 1
+
+_ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = MappingProxyType(
+    {
+        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
+        HTTPStatus.NOT_FOUND: (
+            bridge.errors.StreamNotFoundError,
+            runs.errors.AssistantNotFoundError,
+            runs.errors.OutputsNotFoundError,
+            runs.errors.RunNotFoundError,
+            runs.errors.ThreadNotFoundError,
+        ),
+        HTTPStatus.CONFLICT: (
+            bridge.errors.AlreadyQueuedError,
+            bridge.errors.ConflictError,
+            bridge.errors.StateConflictError,
+            bridge.errors.StreamFencedError,
+            bridge.errors.StreamTerminatedError,
+            runs.errors.IllegalTransitionError,
+            runs.errors.RunConflictError,
+            runs.errors.RunFailedError,
+            runs.errors.RunInterruptedError,
+            runs.errors.RunNotCancellableError,
+            runs.errors.RunNotStartableError,
+            runs.errors.ThreadExistsError,
+        ),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+            bridge.errors.BatchTooLargeError,
+            bridge.errors.EventTooLargeError,
+        ),
+        HTTPStatus.UNPROCESSABLE_ENTITY: (
+            bridge.errors.InvalidContentError,
+            bridge.errors.InvalidEventError,
+            bridge.errors.InvalidIdError,
+            bridge.errors.ReservedEventError,
+            errors.InvalidJsonError,
+            errors.InvalidRequestError,
+            runs.errors.UnsupportedActionError,
+            runs.errors.UnsupportedOptionError,
+            runs.errors.UnsupportedStrategyError,
+        ),
+        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
+        # What operators, not clients, can mend.
+        HTTPStatus.INTERNAL_SERVER_ERROR: (
+            bridge.errors.ApiError,
+            bridge.errors.ForeignMessageError,
+            bridge.errors.UnknownSettingError,
+            bridge.server_errors.DirectoryInUseError,
+            bridge.server_errors.PortInUseError,
+            bridge.server_errors.ServerBinaryNotFoundError,
+            bridge.server_errors.ServerStartError,
+            runs.errors.AssistantLoadError,
+        ),
+        HTTPStatus.SERVICE_UNAVAILABLE: (
+            bridge.errors.AccessDeniedError,
+            bridge.errors.BridgeClosedError,
+            bridge.errors.JetStreamDisabledError,
+            bridge.errors.ServerTooOldError,
+            bridge.errors.TopologyDriftError,
+            bridge.errors.UnavailableError,
+            errors.GatewayClosingError,
+            errors.TooManyStreamsError,
+            runs.errors.ContentionError,
+        ),
+        HTTPStatus.INSUFFICIENT_STORAGE: (bridge.errors.StreamCapacityExceededError,),
+    }
+)
+
+#: Every error class of the system and its status; a new class must be entered above.
+STATUS_OF_ERROR: Final[Mapping[type[Exception], HTTPStatus]] = MappingProxyType(
+    {error: status for status, classes in _ERRORS_OF_STATUS.items() for error in classes}
+)
+
+KNOWN_ERRORS: Final = (bridge.errors.BridgeError, runs.errors.RunsError, errors.GatewayError)
+KnownError = bridge.errors.BridgeError | runs.errors.RunsError | errors.GatewayError
+
+_MAY_RETRY: Final = frozenset({429, 503, 507})
+_CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+    {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large"}
+)
+
+
+def problem(
+    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a problem document as an answer.
+
+    Args:
+        status: The HTTP status.
+        code: The stable name of the problem.
+        detail: What went wrong, and what to do next.
+        headers: More headers, for example ``Allow``.
+    """
+    content = {
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
+    return web.Response(
+        status=status,
+        # ASCII, because a detail may echo what came in and could not be decoded.
+        body=json.dumps(content).encode("ascii"),
+        content_type="application/problem+json",
+        headers={"Cache-Control": "no-store", **retry, **(headers or {})},
+    )
+
+
+def problem_of(error: KnownError) -> web.Response:
+    """Return the problem document that says ``error``."""
+    for known in type(error).__mro__:
+        status = STATUS_OF_ERROR.get(known)
+        if status is not None:
+            return problem(status, error.code, str(error))
+    return _unexpected(error)
+
+
+@web.middleware
+async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error of a handler into a problem document, unless its answer has begun."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _problem_of_http(request, error)
+    except Exception as error:  # noqa: BLE001 - the outermost frame of a request, which must answer
+        if request.writer.output_size > 0:
+            raise
+        return problem_of(error) if isinstance(error, KNOWN_ERRORS) else _unexpected(error)
+
+
+def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Response:
+    details = {
+        404: f"there is nothing at {request.path[:200]}",
+        405: f"{request.method} is not possible at {request.path[:200]}",
+        413: f"the body exceeds the limit of {request.client_max_size} bytes",
+    }
+    allow = error.headers.get("Allow")
+    return problem(
+        error.status,
+        _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
+        details.get(error.status, error.reason),
+        {"Allow": allow} if allow else None,
+    )
+
+
+def _unexpected(error: Exception) -> web.Response:
+    _LOG.error("request.failed", exc_info=error)
+    return problem(500, "internal", "the gateway failed to handle the request; its log says why")

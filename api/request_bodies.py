@@ -1,0 +1,70 @@
+"""Read what clients send: bodies and queries, checked in full before anything is done."""
+
+from typing import Final, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from api.errors import InvalidJsonError, InvalidRequestError
+from bridge.events import decode_json
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+MAX_SHOWN_ERRORS: Final = 5
+_MAX_SHOWN_PLACE: Final = 100
+
+
+async def read_body(request: web.Request, model: type[_Model]) -> _Model:
+    """Read the request's JSON body; an empty one counts as an empty object.
+
+    Raises:
+        InvalidJsonError: It is not strict JSON in UTF-8: NaN, Infinity and lone surrogates are
+            refused, too.
+        InvalidRequestError: It does not fit ``model``; the message names each place.
+        web.HTTPRequestEntityTooLarge: It exceeds ``max_body_bytes``.
+    """
+    try:
+        content = _parse(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise InvalidJsonError(str(error)) from error
+    except web.RequestPayloadError as error:
+        raise InvalidJsonError("its content encoding is broken") from error
+    return check(model, content)
+
+
+def _parse(body: bytes) -> object:
+    if not body:
+        return {}
+    # Refuses what is not strict JSON, but reads integers beyond 64 bits as floats.
+    orjson.loads(body)
+    return decode_json(body)
+
+
+def read_query(request: web.Request, model: type[_Model]) -> _Model:
+    """Read the request's query; of a repeated name the last counts.
+
+    Raises:
+        InvalidRequestError: It does not fit ``model``; the message names each place.
+    """
+    return check(model, dict(request.query))
+
+
+def check(model: type[_Model], content: object) -> _Model:
+    """Return ``content`` as ``model``.
+
+    Raises:
+        InvalidRequestError: It does not fit; the message names each place, never the content.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        places = error.errors(include_url=False, include_input=False, include_context=False)
+        shown = "; ".join(_explain(place) for place in places[:MAX_SHOWN_ERRORS])
+        raise InvalidRequestError(shown) from error
+
+
+def _explain(error: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in error["loc"])[:_MAX_SHOWN_PLACE]
+    return f"{place or 'body'}: {error['msg']}"

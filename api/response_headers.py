@@ -1,0 +1,80 @@
+"""Headers that every answer carries: a request id, and what browsers of other origins may do.
+
+Cross-origin pages need ``Location`` exposed, or their SDK cannot reconnect.
+"""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+REQUEST_ID: Final = "X-Request-Id"
+_GIVEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+EXPOSED: Final = (
+    "Location, Content-Location, X-Pagination-Total, X-Pagination-Next, X-Request-Id, Retry-After"
+)
+_METHODS: Final = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+_PREFLIGHT_MAX_AGE_S: Final = 600
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Signal = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the request in its answer, by the client's own id if it gave one."""
+    given = request.headers.get(REQUEST_ID, "")
+    response.headers[REQUEST_ID] = (
+        given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+    )
+
+
+class CrossOrigin:
+    """Lets pages of some origins call from a browser.
+
+    Args:
+        origins: The origins; ``*`` stands for all, nothing for none.
+    """
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._origins = frozenset(origins)
+
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Allow the page that asks to read the answer, if its origin is one of ours."""
+        origin = request.headers.get("Origin")
+        if not self._origins or origin is None:
+            return
+        response.headers.add("Vary", "Origin")
+        if self._allows(origin):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED
+
+    @property
+    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+        """Return what answers a browser that asks whether it may ask."""
+
+        @web.middleware
+        async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+            wanted = request.headers.get("Access-Control-Request-Method")
+            if request.method != "OPTIONS" or wanted is None:
+                return await handler(request)
+            if not self._allows(request.headers.get("Origin", "")):
+                return await handler(request)
+            return web.Response(status=204, headers=_permission(request))
+
+        return answer_preflight
+
+    def _allows(self, origin: str) -> bool:
+        return "*" in self._origins or origin in self._origins
+
+
+def _permission(request: web.Request) -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Methods": _METHODS,
+        "Access-Control-Allow-Headers": request.headers.get(
+            "Access-Control-Request-Headers", "Content-Type"
+        ),
+        "Access-Control-Max-Age": str(_PREFLIGHT_MAX_AGE_S),
+    }

@@ -1,0 +1,118 @@
+"""The routes that stay open: stream a run or wait for it, newly created or joined."""
+
+from aiohttp import web
+
+from api.attachment import Attachments
+from api.http_settings import HttpSettings
+from api.open_streams import OpenStreams
+from api.request_bodies import read_body, read_query
+from api.schemas import RunCreate, RunJoin
+from api.stream import Reading, RunStreams, cursor_of
+from api.stream_modes import ModeFilter, parse_modes
+from api.threads import thread_of
+from api.waiting import RunWaits
+from bridge import RunRef, check_id
+from runs import DisconnectMode, RunNotFoundError, RunRecord, RunsFacade, RunSpec
+
+
+class RunWatching:
+    """Connects clients with runs for as long as these take."""
+
+    def __init__(
+        self,
+        facade: RunsFacade,
+        attachments: Attachments,
+        open_streams: OpenStreams,
+        streams: RunStreams,
+        settings: HttpSettings,
+    ) -> None:
+        self._facade = facade
+        self._attachments = attachments
+        self._open_streams = open_streams
+        self._streams = streams
+        self._settings = settings
+        self.waits = RunWaits(open_streams, settings)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves of streams and waits."""
+        run = "/threads/{thread_id}/runs/{run_id}"
+        return [
+            web.post("/threads/{thread_id}/runs/stream", self.create_and_stream),
+            web.post("/threads/{thread_id}/runs/wait", self.create_and_wait),
+            web.post("/runs/stream", self.create_and_stream),
+            web.post("/runs/wait", self.create_and_wait),
+            # A HEAD must not hold a stream open.
+            web.get(f"{run}/stream", self.stream, allow_head=False),
+            web.get(f"{run}/join", self.join, allow_head=False),
+            web.get("/runs/{run_id}/stream", self.stream, allow_head=False),
+        ]
+
+    async def create_and_stream(self, request: web.Request) -> web.StreamResponse:
+        """``POST .../runs/stream``: start a run and stream what its creator asks to see."""
+        spec = await self._read_spec(request)
+        run = await self._create(request, spec)
+        cancels = spec.on_disconnect is DisconnectMode.CANCEL
+        reading = Reading(run.thread_id, run.run_id, ModeFilter(spec.stream_mode))
+        async with self._attachments.attached(request, run, cancels=cancels):
+            return await self._streams.serve(request, reading)
+
+    async def create_and_wait(self, request: web.Request) -> web.StreamResponse:
+        """``POST .../runs/wait``: start a run and answer with its final values."""
+        spec = await self._read_spec(request)
+        run = await self._create(request, spec)
+        cancels = spec.on_disconnect is DisconnectMode.CANCEL
+        return await self._wait(request, run, cancels=cancels)
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
+        run = await self._joined(request)
+        query = read_query(request, RunJoin)
+        modes = parse_modes(request.query.getall("stream_mode", []))
+        reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))
+        async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
+            return await self._streams.serve(request, reading)
+
+    async def join(self, request: web.Request) -> web.StreamResponse:
+        """``GET .../join``: wait for a run's final values."""
+        run = run_of(request)
+        query = read_query(request, RunJoin)
+        self._open_streams.check_room()
+        await self._facade.get_run(run.thread_id, run.run_id)
+        return await self._wait(request, run, cancels=query.cancel_on_disconnect)
+
+    async def _read_spec(self, request: web.Request) -> RunSpec:
+        thread_id = thread_of(request) if "thread_id" in request.match_info else None
+        body = await read_body(request, RunCreate)
+        return body.spec(thread_id, self._settings)
+
+    async def _create(self, request: web.Request, spec: RunSpec) -> RunRef:
+        # A refusal must come before the run exists: afterwards it would be started twice.
+        self._open_streams.check_room()
+        record: RunRecord = await self._attachments.create(request, spec)
+        return RunRef(record.thread_id, record.run_id)
+
+    async def _joined(self, request: web.Request) -> RunRef:
+        if "thread_id" in request.match_info:
+            return run_of(request)
+        run_id = check_id("run_id", request.match_info["run_id"])
+        record = await self._facade.find_run(run_id)
+        if record is None:
+            raise RunNotFoundError(run_id)
+        return RunRef(record.thread_id, run_id)
+
+    async def _wait(
+        self, request: web.Request, run: RunRef, *, cancels: bool
+    ) -> web.StreamResponse:
+        async with self._attachments.attached(request, run, cancels=cancels):
+            return await self.waits.serve(
+                request, run, lambda: self._facade.join_wait(run.thread_id, run.run_id)
+            )
+
+
+def run_of(request: web.Request) -> RunRef:
+    """Return the run that a request's path names.
+
+    Raises:
+        InvalidIdError: It cannot be a run's id, or its thread's.
+    """
+    return RunRef.checked(request.match_info["thread_id"], request.match_info["run_id"])

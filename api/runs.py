@@ -1,0 +1,104 @@
+"""The routes of runs: create, look at, cancel, and publish to."""
+
+from aiohttp import web
+
+from api.answers import accepted, json_answer
+from api.http_settings import HttpSettings
+from api.locations import run_headers
+from api.request_bodies import read_body, read_query
+from api.run_watching import RunWatching, run_of
+from api.schemas import EventPublish, RunCancel, RunCreate, RunList
+from api.shapes import run_shape
+from api.threads import thread_of
+from bridge import StreamBridge
+from runs import RunInterruptedError, RunRecord, RunsFacade
+
+
+class RunRoutes:
+    """Creates, shows and cancels runs."""
+
+    def __init__(
+        self,
+        bridge: StreamBridge,
+        facade: RunsFacade,
+        watching: RunWatching,
+        settings: HttpSettings,
+    ) -> None:
+        self._bridge = bridge
+        self._facade = facade
+        self._watching = watching
+        self._settings = settings
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves of runs, streams and waits apart."""
+        run = "/threads/{thread_id}/runs/{run_id}"
+        return [
+            web.post("/threads/{thread_id}/runs", self.create),
+            web.post("/runs", self.create_stateless),
+            web.get("/threads/{thread_id}/runs", self.list),
+            web.get(run, self.get),
+            web.post(f"{run}/cancel", self.cancel),
+            web.post(f"{run}/events", self.publish),
+        ]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """``POST /threads/{thread_id}/runs``: start a run and answer at once."""
+        thread_id = thread_of(request)
+        body = await read_body(request, RunCreate)
+        return _created(
+            await self._facade.create_background(body.spec(thread_id, self._settings))
+        )
+
+    async def create_stateless(self, request: web.Request) -> web.Response:
+        """``POST /runs``: start a run in a thread of its own and answer at once."""
+        body = await read_body(request, RunCreate)
+        return _created(await self._facade.create_background(body.spec(None, self._settings)))
+
+    async def list(self, request: web.Request) -> web.Response:
+        """``GET /threads/{thread_id}/runs``, newest first."""
+        query = read_query(request, RunList)
+        found = await self._facade.list_runs(
+            thread_of(request), limit=query.limit, offset=query.offset, status=query.status
+        )
+        return json_answer([run_shape(run) for run in found])
+
+    async def get(self, request: web.Request) -> web.Response:
+        """``GET /threads/{thread_id}/runs/{run_id}``."""
+        run = run_of(request)
+        return json_answer(run_shape(await self._facade.get_run(run.thread_id, run.run_id)))
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended."""
+        run = run_of(request)
+        query = read_query(request, RunCancel)
+        await self._facade.cancel(run.thread_id, run.run_id, action=query.action)
+        if not query.wait:
+            return accepted()
+
+        async def ended() -> object:
+            try:
+                await self._facade.join_wait(run.thread_id, run.run_id)
+            except RunInterruptedError:
+                pass  # what was asked for
+            return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
+
+        return await self._watching.waits.serve(request, run, ended)
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """``POST .../events``: append an event for a service that does not speak NATS."""
+        run = run_of(request)
+        body = await read_body(request, EventPublish)
+        await self._facade.get_run(run.thread_id, run.run_id)
+        event_id = await self._bridge.publish(
+            run.run_id,
+            body.event,
+            body.data,
+            category=body.category,
+            metadata=body.metadata,
+            event_id=body.event_id,
+        )
+        return json_answer({"id": event_id}, status=201)
+
+
+def _created(record: RunRecord) -> web.Response:
+    return json_answer(run_shape(record), headers=run_headers(record.thread_id, record.run_id))

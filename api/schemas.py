@@ -1,0 +1,183 @@
+"""What clients send to create threads and runs, in the form of the LangGraph platform.
+
+Unknown keys are ignored, because SDKs send some that mean nothing here. A known option that is not
+honoured is refused by name when it is set: ignoring it would be a silent lie.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api.errors import ContradictoryOptionsError
+from api.http_settings import HttpSettings
+from api.stream_modes import StreamMode
+from runs import (
+    CancelAction,
+    DisconnectMode,
+    MultitaskStrategy,
+    RunSpec,
+    RunStatus,
+    UnsupportedOptionError,
+)
+
+MAX_NAME = 256
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value in ([], {}, "") else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+JsonObject = dict[str, Any]
+StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(_listed)]
+NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
+OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
+
+
+class Body(BaseModel):
+    """Base of what is read from clients: immutable, unknown keys ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def refuse(self, *options: str) -> None:
+        """Refuse options that are set and that nothing honours.
+
+        Raises:
+            UnsupportedOptionError: One of ``options`` is set.
+        """
+        for option in options:
+            if getattr(self, option) not in (None, [], {}, ""):
+                raise UnsupportedOptionError(option)
+
+
+class ThreadCreate(Body):
+    """The body of ``POST /threads``."""
+
+    thread_id: str | None = None
+    metadata: JsonObject | None = None
+    if_exists: Literal["raise", "do_nothing"] | None = None
+    supersteps: Any = None
+    ttl: Any = None
+
+
+class RunCreate(Body):
+    """The body of every call that creates a run."""
+
+    assistant_id: Name
+    input: Any = None
+    command: OptionalObject = None
+    config: JsonObject | None = None
+    context: JsonObject | None = None
+    metadata: JsonObject | None = None
+    stream_mode: StreamModes | None = None
+    stream_subgraphs: bool = False
+    interrupt_before: NodeNames = None
+    interrupt_after: NodeNames = None
+    webhook: str | None = None
+    checkpoint: OptionalObject = None
+    checkpoint_id: Any = None
+    durability: Literal["sync", "async", "exit"] | None = None
+    multitask_strategy: MultitaskStrategy | None = None
+    if_not_exists: Literal["reject", "create"] | None = None
+    on_disconnect: DisconnectMode | None = None
+    on_completion: Literal["delete", "keep"] | None = None
+    after_seconds: float | None = None
+
+    def spec(self, thread_id: str | None, defaults: HttpSettings) -> RunSpec:
+        """Return what run control is asked for.
+
+        Args:
+            thread_id: The thread; None for a stateless run.
+            defaults: What counts where the body is silent.
+
+        Raises:
+            UnsupportedOptionError: An option is set that nothing honours.
+            ContradictoryOptionsError: Two options exclude each other.
+        """
+        self.refuse("checkpoint_id")
+        if thread_id is not None and self.on_completion == "delete":
+            raise UnsupportedOptionError("on_completion")
+        config = self.config or {}
+        if self.context and config.get("configurable"):
+            raise ContradictoryOptionsError("config.configurable", "context")
+        modes = defaults.stream_modes if self.stream_mode is None else self.stream_mode
+        return RunSpec(
+            assistant_id=self.assistant_id,
+            thread_id=thread_id,
+            input=self.input,
+            command=self.command,
+            config=config,
+            context=self.context,
+            metadata=self.metadata or {},
+            stream_mode=modes,
+            stream_subgraphs=self.stream_subgraphs,
+            multitask_strategy=self.multitask_strategy or defaults.multitask_strategy,
+            on_disconnect=self.on_disconnect or defaults.on_disconnect,
+            on_completion=self.on_completion or "delete",
+            if_not_exists=self.if_not_exists or defaults.if_not_exists,
+            webhook=self.webhook,
+            after_seconds=self.after_seconds,
+            interrupt_before=self.interrupt_before,
+            interrupt_after=self.interrupt_after,
+            checkpoint=self.checkpoint,
+            durability=self.durability,
+        )
+
+
+class EventPublish(Body):
+    """The body of ``POST /threads/{thread_id}/runs/{run_id}/events``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: str
+    data: Any
+    category: str = "stream"
+    metadata: JsonObject | None = None
+    event_id: str | None = None
+
+
+class Page(Body):
+    """The query of a list."""
+
+    limit: int = Field(10, ge=1, le=1000)
+    offset: int = Field(0, ge=0, le=10_000_000)
+
+
+class RunList(Page):
+    """The query of ``GET /threads/{thread_id}/runs``."""
+
+    status: RunStatus | None = None
+
+
+class RunCancel(Body):
+    """The query of ``POST /threads/{thread_id}/runs/{run_id}/cancel``."""
+
+    wait: bool = False
+    action: CancelAction = CancelAction.INTERRUPT
+
+
+class RunJoin(Body):
+    """The query of a call that attaches to a run."""
+
+    cancel_on_disconnect: bool = False
+
+
+class HistoryQuery(Body):
+    """The body of ``POST /threads/{thread_id}/history``; there is one state, the newest."""
+
+    limit: int = Field(1, ge=1, le=1000)
+    before: Any = None
+    checkpoint: Any = None
+    metadata: JsonObject | None = None
+
+
+class AssistantSearch(Page):
+    """The body of ``POST /assistants/search`` and of ``/assistants/count``."""
+
+    graph_id: str | None = None
+    name: str | None = None
+    metadata: JsonObject | None = None

@@ -1,0 +1,100 @@
+"""What clients get to see of threads, runs and assistants, in the form of the LangGraph platform."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from runs import Assistant, RunRecord, ThreadRecord, ThreadState
+
+REDACTED: Final = "**********"
+_SECRET_NAME: Final = re.compile(
+    r"(api_?key|secret|password|passwd|token|authorization|credentials?)$", re.IGNORECASE
+)
+
+#: Assistants are declared, not created: they have no date of their own.
+_DECLARED_AT: Final = "1970-01-01T00:00:00+00:00"
+
+
+def redacted(value: Any) -> Any:
+    """Return JSON content with the values of names that look like secrets masked."""
+    if isinstance(value, Mapping):
+        return {
+            name: REDACTED if _SECRET_NAME.search(name) else redacted(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redacted(inner) for inner in value]
+    return value
+
+
+def run_shape(run: RunRecord) -> dict[str, Any]:
+    """Show a run; its input is left out, because answers that list runs must stay small."""
+    kwargs = {name: value for name, value in run.kwargs.items() if name != "input"}
+    return {
+        "run_id": run.run_id,
+        "thread_id": run.thread_id,
+        "assistant_id": run.assistant_id,
+        "created_at": run.created_at.isoformat(),
+        "updated_at": run.updated_at.isoformat(),
+        "status": run.status.value,
+        "metadata": redacted(run.metadata),
+        "kwargs": redacted(kwargs),
+        "multitask_strategy": run.multitask_strategy.value,
+    }
+
+
+def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
+    """Show a thread with the final values of its last successful run."""
+    updated_at = thread.updated_at.isoformat()
+    return {
+        "thread_id": thread.thread_id,
+        "created_at": thread.created_at.isoformat(),
+        "updated_at": updated_at,
+        "state_updated_at": updated_at,
+        "metadata": redacted(thread.metadata),
+        "status": thread.status.value,
+        "config": {},
+        "values": values,
+        "interrupts": {},
+        "error": None,
+    }
+
+
+def state_shape(state: ThreadState) -> dict[str, Any]:
+    """Show a thread's state; of a fresh thread all is null or empty.
+
+    ``checkpoint`` is null: clients would send it back as the place to go on from.
+    """
+    return {
+        "values": {} if state.values is None else state.values,
+        "next": [],
+        "tasks": [],
+        "metadata": None,
+        "created_at": _instant(state.created_at),
+        "checkpoint": None,
+        "parent_checkpoint": None,
+        "interrupts": [],
+        "checkpoint_id": None,
+        "parent_checkpoint_id": None,
+    }
+
+
+def assistant_shape(assistant: Assistant) -> dict[str, Any]:
+    """Show an assistant."""
+    return {
+        "assistant_id": assistant.assistant_id,
+        "graph_id": assistant.name,
+        "name": assistant.name,
+        "config": {},
+        "context": {},
+        "metadata": {"created_by": "system"},
+        "version": 1,
+        "description": assistant.description or None,
+        "created_at": _DECLARED_AT,
+        "updated_at": _DECLARED_AT,
+    }
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,91 @@
+"""Encode what goes over the wire beside the events themselves, which carry their own frame.
+
+Every block has an id but the gap's. A comment ends with ONE newline: the blank line of a second
+one would make an empty event in clients that have seen an id.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import orjson
+
+from bridge import StreamEvent, StreamGap, Terminal, sse_frame
+from runs import outcome_of
+
+HEADERS: Final = MappingProxyType(
+    {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",
+    }
+)
+HEARTBEAT: Final = b": hb\n"
+
+#: Milliseconds after which an EventSource may ask again once the run has ended: a day.
+RETRY_AFTER_END_MS: Final = 86_400_000
+
+#: Bytes of waiting frames that go into one write.
+MAX_WRITE_BYTES: Final = 256 << 10
+
+_GAP_CODE: Final = "stream_replay_gap"
+
+
+def comment_block(text: str) -> bytes:
+    """Encode a line that clients do not see and people do."""
+    return b": %b\n" % " ".join(text.split()).encode("utf-8", "replace")
+
+
+def gap_block(gap: StreamGap) -> bytes:
+    """Encode what is told instead of missing events; without an id, so that no cursor moves."""
+    data = {
+        "code": _GAP_CODE,
+        "reason": gap.reason.value,
+        "missing": gap.missing,
+        "run_id": gap.run_id,
+        "requested_event_id": gap.requested_event_id,
+        "earliest_available_event_id": gap.earliest_available_event_id,
+        "latest_available_event_id": gap.latest_available_event_id,
+    }
+    return b"event: gap\ndata: %b\n\n" % orjson.dumps(data)
+
+
+def end_block(event_id: str) -> bytes:
+    """Encode the last block of every stream whose run has ended."""
+    return b"id: %b\nevent: end\nretry: %d\ndata: null\n\n" % (
+        event_id.encode(),
+        RETRY_AFTER_END_MS,
+    )
+
+
+def terminal_blocks(terminal: StreamEvent) -> bytes:
+    """Encode how the run ended: its error if it has one, then ``end``, both with one id."""
+    if terminal.event not in _SHOWN_AS_ERROR:
+        return end_block(terminal.id)
+    fault = outcome_of(terminal).error
+    data = {"error": "Error", "message": ""} if fault is None else fault.model_dump()
+    return sse_frame(terminal.id, "error", orjson.dumps(data)) + end_block(terminal.id)
+
+
+_SHOWN_AS_ERROR: Final = frozenset({Terminal.ERRORED.value, Terminal.DEAD_LETTER.value})
+
+
+def coalesce(frames: Sequence[bytes]) -> Iterator[bytes]:
+    """Join frames into as few writes as the bound of one write allows."""
+    if sum(map(len, frames)) <= MAX_WRITE_BYTES:
+        if frames:
+            yield b"".join(frames)
+        return
+    yield from _bounded(frames)
+
+
+def _bounded(frames: Iterable[bytes]) -> Iterator[bytes]:
+    waiting: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if waiting and size + len(frame) > MAX_WRITE_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+        waiting.append(frame)
+        size += len(frame)
+    yield b"".join(waiting)

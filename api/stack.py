@@ -1,0 +1,69 @@
+"""What ``jetrun serve`` runs: a NATS server unless there is one, and the roles of this machine.
+
+This process is the gateway; worker and sink are its children, so that user code never shares the
+gateway's event loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+
+from api.environment import child_environment
+from api.gateway import gateway_application, serve_application
+from api.listener import open_listener
+from api.nats_server import embedded_server, is_embedded_wanted
+from api.settings import Role, Settings
+from api.supervisor import ChildSpec, Supervisor, python_module
+
+#: Beyond a child's own time to finish, before it is killed.
+_STOP_MARGIN_S = 5.0
+
+
+async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Run the roles of ``settings`` until cancelled; then stop them in order.
+
+    The port is taken first and NATS is connected to second, so that what cannot work fails before
+    any child was started. Children stop before the NATS server does.
+
+    Args:
+        settings: Of all roles.
+        announce: Called with the gateway's URL once it answers; never without a gateway.
+
+    Raises:
+        StartupError: The address cannot be listened on, or must not be.
+        BridgeError: The port is taken, or NATS cannot be started or used.
+    """
+    async with AsyncExitStack() as stack:
+        if Role.GATEWAY not in settings.roles:
+            await _start_children(stack, settings)
+            await asyncio.Event().wait()
+            return
+        listener = open_listener(settings.http)
+        stack.callback(listener.close)
+        if is_embedded_wanted(settings):
+            settings = await stack.enter_async_context(embedded_server(settings))
+        app = await stack.enter_async_context(gateway_application(settings))
+        await _start_children(stack, settings)
+        await serve_application(
+            app, listener, shutdown_s=settings.http.shutdown_s, announce=announce
+        )
+
+
+def worker_spec(settings: Settings, environment: Mapping[str, str]) -> ChildSpec:
+    """Describe a worker with ``settings``; it imports none of the gateway's code."""
+    grace_s = settings.worker.drain_s + _STOP_MARGIN_S
+    return ChildSpec("worker", python_module("runs.worker"), environment, stop_grace_s=grace_s)
+
+
+def sink_spec(environment: Mapping[str, str]) -> ChildSpec:
+    """Describe a sink."""
+    return ChildSpec("sink", python_module("store.sink"), environment)
+
+
+async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:
+    supervisor = await stack.enter_async_context(Supervisor())
+    environment = child_environment(settings)
+    if Role.SINK in settings.roles:
+        await supervisor.start(sink_spec(environment))
+    if Role.WORKER in settings.roles:
+        await supervisor.start(worker_spec(settings, environment))

@@ -1,0 +1,162 @@
+"""Stream a run's events to one client, from any cursor to the end of the run.
+
+Frames are forwarded as bytes that all readers share; nothing is parsed on the way. A stream ends
+between two events, whatever ends it, so that its client goes on elsewhere with the last id it has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from api import sse
+from api.errors import GatewayClosingError, TooManyStreamsError
+from api.heartbeats import heartbeats
+from api.http_settings import HttpSettings
+from api.locations import stream_headers
+from api.open_streams import OpenStreams
+from api.settling import Settling
+from api.stream_modes import ModeFilter
+from bridge import (
+    CANCELLED,
+    END,
+    Batch,
+    BridgeClosedError,
+    Following,
+    StreamEvent,
+    StreamGap,
+    UnavailableError,
+)
+from runs import RunsFacade
+
+MAX_CURSOR_LENGTH: Final = 64
+
+#: What ends one connection but not the run: the client comes again, here or elsewhere.
+_BREAKS: Final = (GatewayClosingError, TooManyStreamsError, UnavailableError, BridgeClosedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one client asked to see.
+
+    Attributes:
+        thread_id: The thread.
+        run_id: The run in it.
+        modes: Which events.
+        last_event_id: The last event that the client has handled.
+    """
+
+    thread_id: str
+    run_id: str
+    modes: ModeFilter
+    last_event_id: str | None = None
+
+
+def cursor_of(request: web.Request) -> str | None:
+    """Read the last event id of a request: from its header, or else from its query.
+
+    A hostile one stays malformed, but becomes short and printable.
+    """
+    cursor = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
+    if cursor is None:
+        return None
+    shown = cursor.strip()[: MAX_CURSOR_LENGTH + 1].encode("ascii", "replace").decode()
+    return shown if len(shown) <= MAX_CURSOR_LENGTH else f"{shown[: MAX_CURSOR_LENGTH - 3]}..."
+
+
+class RunStreams:
+    """Answers requests with event streams."""
+
+    def __init__(
+        self,
+        facade: RunsFacade,
+        open_streams: OpenStreams,
+        settling: Settling,
+        settings: HttpSettings,
+    ) -> None:
+        self._facade = facade
+        self._open_streams = open_streams
+        self._settling = settling
+        self._settings = settings
+
+    async def serve(self, request: web.Request, reading: Reading) -> web.StreamResponse:
+        """Answer with the run's events until its end, or until the connection has to end.
+
+        What keeps this gateway from streaming is told in-band, by a comment and a clean close: a
+        browser's EventSource would give up on any other status.
+
+        Raises:
+            RunNotFoundError: There is no such run; nothing was sent.
+            ConnectionError: The client left.
+        """
+        headers = stream_headers(reading.thread_id, reading.run_id)
+        response = web.StreamResponse(headers={**sse.HEADERS, **headers})
+        try:
+            async with (
+                self._open_streams.admit(),
+                self._facade.join_stream(
+                    reading.thread_id, reading.run_id, last_event_id=reading.last_event_id
+                ) as following,
+            ):
+                await response.prepare(request)
+                await self._forward_with_heartbeats(request, response, reading, following)
+        except _BREAKS as error:
+            if not response.prepared:
+                await response.prepare(request)
+                await response.write(sse.comment_block(str(error)))
+        return response
+
+    async def _forward_with_heartbeats(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        reading: Reading,
+        following: Following,
+    ) -> None:
+        settings = self._settings
+        async with heartbeats(
+            request,
+            response,
+            sse.HEARTBEAT,
+            every_s=settings.heartbeat_s,
+            stall_s=settings.stall_s,
+        ):
+            end = await self._forward(response, reading, following)
+        if end:
+            await response.write_eof(end)
+
+    async def _forward(
+        self, response: web.StreamResponse, reading: Reading, following: Following
+    ) -> bytes:
+        """Write the run's events; return its last blocks, or nothing when the bridge closes."""
+        terminal: StreamEvent | None = None
+        async for batch in following.batches():
+            frames, ending = _select(batch, reading.modes)
+            terminal = ending or terminal
+            for chunk in sse.coalesce(frames):
+                await response.write(chunk)
+            if batch[-1] is END:
+                await self._settling.wait(reading.thread_id, reading.run_id)
+                if terminal is None:
+                    # The client has the terminal event already, and asks after it.
+                    return sse.end_block(str(following.resume.position))
+                return sse.terminal_blocks(terminal)
+            if batch[-1] is CANCELLED:
+                break
+        return b""
+
+
+def _select(batch: Batch, modes: ModeFilter) -> tuple[Sequence[bytes], StreamEvent | None]:
+    """Return the frames to forward, and the terminal event, which is held back."""
+    frames: list[bytes] = []
+    terminal: StreamEvent | None = None
+    for item in batch:
+        if isinstance(item, StreamEvent):
+            if item.is_terminal:
+                terminal = item
+            elif modes.admits(item.event):
+                frames.append(item.frame)
+        elif isinstance(item, StreamGap):
+            frames.append(sse.gap_block(item))
+    return frames, terminal

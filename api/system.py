@@ -1,0 +1,57 @@
+"""The routes of the gateway itself: is it there, can it work, what is it."""
+
+import asyncio
+from importlib.metadata import version
+from typing import Final
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.errors import GatewayClosingError
+from api.open_streams import OpenStreams
+from bridge import JetStreamBridge, UnavailableError
+
+#: A load balancer asks often: a server that takes longer counts as away.
+READY_WITHIN_S: Final = 2.0
+
+_FLAGS: Final = {"assistants": True, "crons": False, "langsmith": False}
+
+
+class SystemRoutes:
+    """Tells machines and people about this process."""
+
+    def __init__(self, bridge: JetStreamBridge, open_streams: OpenStreams) -> None:
+        self._bridge = bridge
+        self._open_streams = open_streams
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves about itself."""
+        return [
+            web.get("/ok", self.ok),
+            web.get("/info", self.info),
+            web.get("/livez", self.live),
+            web.get("/readyz", self.ready),
+        ]
+
+    async def ok(self, _: web.Request) -> web.Response:
+        """``GET /ok``: the platform's sign of life."""
+        return json_answer({"ok": True})
+
+    async def info(self, _: web.Request) -> web.Response:
+        """``GET /info``: what this server is and what it cannot do."""
+        return json_answer({"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS})
+
+    async def live(self, _: web.Request) -> web.Response:
+        """``GET /livez``: 200 while the process answers at all."""
+        return json_answer({"status": "alive"})
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """``GET /readyz``: 200 while this gateway takes requests and its log answers."""
+        if self._open_streams.is_closing:
+            raise GatewayClosingError
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await self._bridge.last_sequence()
+        except TimeoutError:
+            raise UnavailableError("the log's last sequence") from None
+        return json_answer({"status": "ready"})

@@ -1,0 +1,298 @@
+"""One NATS connection: requests, replies and the news that it broke or came back.
+
+Every wait is bounded. A connection that breaks fails all open requests at once, so that callers
+can decide by reading instead of waiting for a time-out. Nothing is buffered while disconnected.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from typing import Any, Final
+
+import nats
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bridge.errors import (
+    AccessDeniedError,
+    ApiError,
+    BridgeClosedError,
+    EventTooLargeError,
+    UnavailableError,
+)
+from bridge.outage import Outage
+from bridge.replies import Replies, ReplyStream, SilenceError
+from bridge.settings import BridgeSettings
+
+log = logging.getLogger("jetrun.connection")
+
+#: JetStream answers with this HTTP-like code while a leader is being chosen or starts up.
+_TEMPORARY: Final = 503
+_NO_RESPONDERS: Final = "503"
+#: The inbox is bounded by the requests that are open, not by counting messages.
+_UNLIMITED: Final = -1
+
+Disturbance = Callable[[], None]
+
+
+class Connection:
+    """A client's connection with its reply inbox.
+
+    Args:
+        settings: Where the server is, and how long to wait for it.
+        name: How the connection is called in the server's monitoring.
+    """
+
+    def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
+        self._settings = settings
+        self._name = name
+        self._client = Client()
+        self._replies = Replies()
+        self._up = asyncio.Event()
+        self._closed = False
+        self._opened = False
+        self._tokens = count(1)
+        self._inbox = ""
+        self._listeners: set[Disturbance] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection was opened and not closed; it may be reconnecting."""
+        return self._opened and not self._closed
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server is there at this moment."""
+        return self.is_open and self._up.is_set()
+
+    @property
+    def max_payload(self) -> int:
+        """The server's limit for one message with its headers, in bytes."""
+        return self._client.max_payload
+
+    @property
+    def server_version(self) -> str:
+        """The version that the connected server announced."""
+        return str(self._client._server_info.get("version", "0"))  # noqa: SLF001 - not exposed
+
+    async def open(self) -> None:
+        """Connect, and subscribe the reply inbox.
+
+        Raises:
+            UnavailableError: No server answered within ``connect_timeout_s``.
+            AccessDeniedError: The server refused the credentials.
+        """
+        options = self._options()
+        try:
+            async with asyncio.timeout(self._settings.nats.connect_timeout_s):
+                await self._client.connect(**options)
+        except TimeoutError as error:
+            raise UnavailableError(f"no connection to {self._public_url()}") from error
+        except nats.errors.Error as error:
+            await self._abandon()
+            if "authorization" in str(error).lower():
+                raise AccessDeniedError("wrong or missing credentials") from error
+            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
+        except OSError as error:
+            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
+        self._inbox = self._client.new_inbox()
+        await self._client.subscribe(
+            f"{self._inbox}.*",
+            cb=self._on_reply,
+            pending_msgs_limit=_UNLIMITED,
+            pending_bytes_limit=_UNLIMITED,
+        )
+        self._opened = True
+        self._up.set()
+
+    async def close(self) -> None:
+        """Close at once; open requests fail."""
+        self._closed = True
+        self._up.set()
+        self._replies.fail_all()
+        await self._abandon()
+
+    async def _abandon(self) -> None:
+        # nats-py 2.16 can raise a TypeError from close() while it is reconnecting.
+        with suppress(nats.errors.Error, OSError, TypeError):
+            await self._client.close()
+
+    def _options(self) -> dict[str, Any]:
+        nats_settings = self._settings.nats
+        secrets = {
+            "password": nats_settings.password,
+            "token": nats_settings.token,
+        }
+        return {
+            "servers": [url.strip() for url in nats_settings.url.split(",")],
+            "name": self._name,
+            "user": nats_settings.user,
+            **{key: secret.get_secret_value() for key, secret in secrets.items() if secret},
+            "connect_timeout": nats_settings.connect_timeout_s,
+            "reconnect_time_wait": nats_settings.reconnect_wait_s,
+            "max_reconnect_attempts": -1,
+            # Without a buffer a publish during an outage fails at once instead of landing later.
+            "pending_size": 0,
+            "ping_interval": 10,
+            "max_outstanding_pings": 2,
+            "error_cb": self._on_error,
+            "disconnected_cb": self._on_disconnect,
+            "reconnected_cb": self._on_reconnect,
+        }
+
+    def _public_url(self) -> str:
+        return ",".join(url.rsplit("@", 1)[-1] for url in self._settings.nats.url.split(","))
+
+    async def _on_error(self, error: Exception) -> None:
+        log.debug("nats.error", extra={"error": type(error).__name__})
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self._disturb()
+
+    async def _on_disconnect(self) -> None:
+        if self._closed:
+            return
+        log.warning("nats.disconnected", extra={"url": self._public_url()})
+        self._up.clear()
+        self._replies.fail_all()
+
+    async def _on_reconnect(self) -> None:
+        log.info("nats.reconnected", extra={"url": self._public_url()})
+        self._up.set()
+        self._disturb()
+
+    def _disturb(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
+
+    def add_listener(self, listener: Disturbance) -> None:
+        """Call ``listener`` whenever live messages may have been lost: reconnect, overflow."""
+        self._listeners.add(listener)
+
+    def remove_listener(self, listener: Disturbance) -> None:
+        """Stop calling ``listener``."""
+        self._listeners.discard(listener)
+
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until the server is there; ``False`` when it is not within ``timeout_s``."""
+        if self._closed:
+            raise BridgeClosedError
+        if not self._up.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._up.wait()
+        if self._closed:
+            raise BridgeClosedError
+        return self._up.is_set()
+
+    async def _on_reply(self, message: Msg) -> None:
+        self._replies.deliver(message.subject.rsplit(".", 1)[1], message)
+
+    async def publish(
+        self, subject: str, payload: bytes, *, reply: str = "", headers: Any = None
+    ) -> None:
+        """Send one message without waiting for an answer.
+
+        Raises:
+            SilenceError: The connection is down; nothing was sent.
+            EventTooLargeError: The message exceeds the server's limit.
+        """
+        if not self.is_open:
+            raise BridgeClosedError
+        if not self._up.is_set():
+            raise SilenceError(sent=False)
+        try:
+            await self._client.publish(subject, payload, reply=reply, headers=headers)
+        except nats.errors.MaxPayloadError as error:
+            raise EventTooLargeError(len(payload), self.max_payload) from error
+        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError) as error:
+            raise SilenceError(sent=False) from error
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Msg:
+        """Send one request and wait for its answer, once.
+
+        Raises:
+            SilenceError: No answer; ``sent`` tells whether the server may have acted on it.
+        """
+        token = str(next(self._tokens))
+        future = self._replies.expect(token)
+        try:
+            await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
+            async with asyncio.timeout(timeout_s or self._settings.log.request_timeout_s):
+                message = await future
+        except TimeoutError as error:
+            raise SilenceError(sent=True) from error
+        finally:
+            self._replies.forget(token)
+        if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+            raise SilenceError(sent=False)
+        return message
+
+    def new_inbox(self) -> str:
+        """Return a subject that nobody else uses."""
+        return self._client.new_inbox()
+
+    def open_replies(self) -> tuple[str, ReplyStream]:
+        """Open an inbox for many answers; close the stream when done."""
+        token = str(next(self._tokens))
+        return f"{self._inbox}.{token}", self._replies.expect_many(token)
+
+    async def api(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Call a JetStream API endpoint that may safely be asked again.
+
+        Raises:
+            ApiError: JetStream refused.
+            UnavailableError: No answer within ``outage_budget_s``.
+        """
+        payload = b"" if body is None else orjson.dumps(body)
+        outage = self.outage(subject)
+        while True:
+            try:
+                answer = orjson.loads((await self.request(subject, payload)).data)
+            except SilenceError:
+                await outage.wait()
+                continue
+            error = answer.get("error")
+            if error is None:
+                return dict(answer)
+            if error.get("code") != _TEMPORARY:
+                raise ApiError(error.get("err_code", 0), error.get("description", ""))
+            await outage.wait()
+
+    def outage(self, what: str) -> Outage:
+        """Start a budget for one call that may meet a server that is away."""
+        return Outage(self.wait_connected, what, self._settings.log.outage_budget_s)
+
+    async def subscribe(
+        self, subject: str, callback: Callable[[Msg], Awaitable[None]]
+    ) -> Subscription:
+        """Subscribe a core subject; survives reconnects.
+
+        Raises:
+            BridgeClosedError: The connection is closed.
+        """
+        if not self.is_open:
+            raise BridgeClosedError
+        return await self._client.subscribe(subject, cb=callback)
+
+    async def flush(self) -> None:
+        """Wait until the server has taken everything sent so far.
+
+        Raises:
+            SilenceError: It did not answer.
+        """
+        try:
+            await self._client.flush(timeout=max(1, int(self._settings.log.request_timeout_s)))
+        except (nats.errors.Error, TimeoutError) as error:
+            raise SilenceError(sent=False) from error

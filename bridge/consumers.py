@@ -1,0 +1,94 @@
+"""Durable consumers of run events: a named position in the log that the server remembers."""
+
+from typing import Final
+
+from bridge import wire
+from bridge.connection import Connection
+from bridge.events import StreamEvent
+from bridge.ids import check_id
+from bridge.pull_consumer import ACK, NAK, PullConsumer, PulledMessage
+from bridge.subjects import Subjects
+
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class Delivery:
+    """One event handed to a durable consumer, to be acknowledged once it is handled for good.
+
+    Attributes:
+        event: The event.
+        deliveries: How often it was handed out.
+    """
+
+    __slots__ = ("_pulled", "deliveries", "event")
+
+    def __init__(self, pulled: PulledMessage, event: StreamEvent) -> None:
+        self._pulled = pulled
+        self.event = event
+        self.deliveries = pulled.deliveries
+
+    async def ack(self) -> None:
+        """Say that the event is handled; lost with the connection, it comes again."""
+        await self._pulled.acknowledge(ACK)
+
+    async def nak(self, delay_s: float = 0) -> None:
+        """Give the event back, to be handed out again after ``delay_s`` seconds."""
+        delay = b' {"delay": %d}' % int(delay_s * _NANOSECONDS) if delay_s else b""
+        await self._pulled.acknowledge(NAK + delay)
+
+
+class EventConsumer:
+    """Fetches events of all runs for one name; processes that open the name share them."""
+
+    def __init__(self, consumer: PullConsumer, subjects: Subjects) -> None:
+        self._consumer = consumer
+        self._subjects = subjects
+
+    async def fetch(self, max_events: int, *, wait_s: float) -> list[Delivery]:
+        """Return waiting events, at least one, or none after ``wait_s`` seconds.
+
+        Outages of the server count as waiting.
+
+        Raises:
+            ForeignMessageError: A message is no event of this version; it stays unacknowledged.
+        """
+        pulled = await self._consumer.fetch(max_events, wait_s=wait_s)
+        return [Delivery(one, self._event(one)) for one in pulled]
+
+    def _event(self, pulled: PulledMessage) -> StreamEvent:
+        message = pulled.message
+        run = self._subjects.run_of(message.subject)
+        return wire.decode_event(run, pulled.stream_seq, message.headers, message.data)
+
+    async def close(self) -> None:
+        """Stop asking for events."""
+        await self._consumer.close()
+
+
+async def open_event_consumer(
+    connection: Connection,
+    subjects: Subjects,
+    name: str,
+    *,
+    ack_wait_s: float,
+    max_ack_pending: int,
+) -> EventConsumer:
+    """Open the durable consumer ``name`` on the events of all runs, from the first one on.
+
+    Raises:
+        InvalidIdError: The name is not one subject token.
+        TopologyDriftError: It exists with another configuration.
+        UnavailableError: The server fell silent.
+    """
+    config = {
+        "durable_name": check_id("consumer", name),
+        "filter_subject": subjects.all_events,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": int(ack_wait_s * _NANOSECONDS),
+        "max_ack_pending": max_ack_pending,
+        "max_deliver": -1,
+    }
+    consumer = PullConsumer(connection, subjects.events_stream, config)
+    await consumer.open()
+    return EventConsumer(consumer, subjects)

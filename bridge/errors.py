@@ -1,0 +1,265 @@
+"""Every error that the bridge raises, and what state each one leaves behind.
+
+``code`` is stable and safe to match on. ``retryable`` says whether the same call can succeed
+later without a change by the caller.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class BridgeError(Exception):
+    """Base of all errors of this package."""
+
+    code: ClassVar[str] = "bridge"
+    retryable: ClassVar[bool] = False
+
+
+class InvalidIdError(BridgeError, ValueError):
+    """An id is not one subject token; nothing was stored."""
+
+    code = "invalid-id"
+
+    def __init__(self, kind: str, value: object) -> None:
+        shown = repr(value)
+        if len(shown) > 80:  # noqa: PLR2004 - an id may be hostile: never echo it at full length
+            shown = shown[:77] + "..."
+        super().__init__(f"{kind} {shown} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")
+        self.kind = kind
+
+
+class InvalidEventError(BridgeError, ValueError):
+    """An event's name, content or metadata cannot be stored; nothing was stored."""
+
+    code = "invalid-event"
+
+
+class InvalidContentError(InvalidEventError, TypeError):
+    """The data is not JSON: a type without a JSON form, or NaN or Infinity; nothing was stored."""
+
+    code = "invalid-content"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"event data is not JSON: {reason}")
+
+
+class ReservedEventError(InvalidEventError):
+    """The name belongs to the stream's own control events; nothing was stored."""
+
+    code = "reserved-event"
+
+    def __init__(self, event: str) -> None:
+        super().__init__(
+            f"event name {event!r} is reserved; end a run with publish_end, publish_terminal or "
+            "cancel, or choose another name"
+        )
+        self.event = event
+
+
+class EventTooLargeError(BridgeError):
+    """The event exceeds what the log accepts; nothing was stored."""
+
+    code = "event-too-large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"event of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class BatchTooLargeError(BridgeError):
+    """Too many events for one all-or-nothing call; nothing was stored."""
+
+    code = "batch-too-large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size} events in one call exceed the limit of {limit}; split the call")
+        self.size = size
+        self.limit = limit
+
+
+class StreamNotFoundError(BridgeError):
+    """Nobody created this run, or it was deleted; asking created nothing."""
+
+    code = "stream-not-found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} has no event stream; create it first")
+        self.run_id = run_id
+
+
+class StreamTerminatedError(BridgeError):
+    """The run has its terminal event, or was deleted; nothing was stored."""
+
+    code = "stream-terminated"
+
+    def __init__(self, run_id: str, event: str) -> None:
+        super().__init__(f"run {run_id} has ended with {event!r}; no event can follow")
+        self.run_id = run_id
+        self.event = event
+
+
+class StreamFencedError(BridgeError):
+    """A later attempt writes this run now; nothing was stored, and this writer must stop."""
+
+    code = "stream-fenced"
+
+    def __init__(self, run_id: str, attempt: int, successor: int) -> None:
+        super().__init__(
+            f"attempt {attempt} of run {run_id} lost its place to attempt {successor}; stop working"
+        )
+        self.run_id = run_id
+        self.attempt = attempt
+        self.successor = successor
+
+
+class StreamCapacityExceededError(BridgeError):
+    """The log has no room; nothing was stored. Room comes back as ended runs leave."""
+
+    code = "stream-capacity-exceeded"
+    retryable = True
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"the log is full: {what} (limit {limit}); try again later")
+        self.what = what
+        self.limit = limit
+
+
+class ConflictError(BridgeError):
+    """The id is already used for something else; nothing was stored."""
+
+    code = "conflict"
+
+
+class StateConflictError(ConflictError):
+    """A state record changed since it was read; nothing was stored. Read again and decide again."""
+
+    code = "state-conflict"
+    retryable = True
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"state {key} changed since it was read")
+        self.key = key
+
+
+class AlreadyQueuedError(ConflictError):
+    """The run's job waits in the queue already; nothing was added."""
+
+    code = "already-queued"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} is already queued")
+        self.run_id = run_id
+
+
+class BridgeClosedError(BridgeError):
+    """The bridge was not started or has been closed; nothing was stored."""
+
+    code = "bridge-closed"
+
+    def __init__(self) -> None:
+        super().__init__("the bridge is not open; start it, or use it as a context manager")
+
+
+class Stored(StrEnum):
+    """What is known of a write when the server fell silent."""
+
+    NO = "not stored"
+    UNKNOWN = "unknown"
+
+
+class UnavailableError(BridgeError):
+    """The server did not answer within the budget.
+
+    ``stored`` says what is known: ``NO`` means that a repeated call cannot store twice;
+    ``UNKNOWN`` means that the write may still land: repeat it with the same ``event_id``, or read
+    the run's status before repeating it.
+    """
+
+    code = "unavailable"
+    retryable = True
+
+    def __init__(self, what: str, stored: Stored = Stored.NO) -> None:
+        super().__init__(f"NATS did not answer: {what} ({stored.value})")
+        self.stored = stored
+
+
+class TopologyDriftError(BridgeError):
+    """An existing JetStream asset differs from what is wanted; nothing was changed."""
+
+    code = "topology-drift"
+
+    def __init__(self, asset: str, field: str, wanted: object, found: object) -> None:
+        super().__init__(
+            f"{asset}: {field} is {found!r}, wanted {wanted!r}; change the setting or update the "
+            "asset by hand (nats stream edit), then start again"
+        )
+        self.asset = asset
+        self.field = field
+        self.wanted = wanted
+        self.found = found
+
+
+class ServerTooOldError(BridgeError):
+    """The NATS server lacks features that the log is built on; nothing was created."""
+
+    code = "server-too-old"
+
+    def __init__(self, found: str, needed: str) -> None:
+        super().__init__(f"nats-server {found} is too old; {needed} or newer is needed")
+        self.found = found
+        self.needed = needed
+
+
+class JetStreamDisabledError(BridgeError):
+    """The NATS server or account has no JetStream; nothing was created."""
+
+    code = "jetstream-disabled"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"JetStream is not available: {detail}; enable it in nats.conf")
+
+
+class AccessDeniedError(BridgeError):
+    """The NATS server refused the credentials, or a subject to them."""
+
+    code = "access-denied"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"the NATS server refused access: {detail}; check the credentials")
+
+
+class ApiError(BridgeError):
+    """JetStream refused a request for a reason that no other error names."""
+
+    code = "jetstream-api"
+
+    def __init__(self, err_code: int, description: str) -> None:
+        super().__init__(f"JetStream error {err_code}: {description}")
+        self.err_code = err_code
+        self.description = description
+
+
+class UnknownSettingError(BridgeError, ValueError):
+    """The environment names a setting that does not exist; nothing was started."""
+
+    code = "unknown-setting"
+
+    def __init__(self, name: str, nearest: str | None) -> None:
+        hint = f"; did you mean JETRUN_{nearest.upper()}?" if nearest else ""
+        super().__init__(f"{name} is no setting of jetrun{hint}")
+        self.name = name
+
+
+class ForeignMessageError(BridgeError):
+    """A message on a run's subject is no event of this wire version; it was left where it is."""
+
+    code = "foreign-message"
+
+    def __init__(self, run_id: str, stream_seq: int, reason: str) -> None:
+        super().__init__(
+            f"message {stream_seq} of run {run_id} is no event that this version reads ({reason}); "
+            "upgrade, or find who publishes to this subject"
+        )
+        self.run_id = run_id
+        self.stream_seq = stream_seq

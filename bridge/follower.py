@@ -1,0 +1,197 @@
+"""Follow one run from any cursor: replay, then live, in order, without gaps.
+
+A follower keeps nothing that outlives it. It trusts only the continuity of run_seq: a live event
+that is the next one is taken, an older one dropped, and a later one sends it to the log. What the
+log no longer holds is counted and told in-band.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
+from bridge.errors import StreamNotFoundError
+from bridge.event_log import EventLog
+from bridge.events import (
+    CANCELLED,
+    DELETED,
+    END,
+    HEARTBEAT,
+    Batch,
+    GapReason,
+    ResumeResult,
+    ResumeStatus,
+    StreamEvent,
+    StreamGap,
+    StreamItem,
+)
+from bridge.ids import Cursor, EventId, parse_cursor
+from bridge.run_log import RunLog
+from bridge.tail import Reader, Tail
+
+
+class Follower:
+    """One reader of one run; make it with :meth:`open`.
+
+    Args:
+        log: The events of all runs, to tell a foreign cursor from an evicted one.
+        run_log: The run's stored events.
+        tail: The run's live feed.
+        inbox: This reader's place at the feed.
+        heartbeat_s: Seconds of silence after which a heartbeat is yielded.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        run_log: RunLog,
+        tail: Tail,
+        inbox: Reader,
+        heartbeat_s: float,
+    ) -> None:
+        self._events = log
+        self._log = run_log
+        self._tail = tail
+        self._inbox = inbox
+        self._heartbeat_s = heartbeat_s
+        self._position = BEFORE_ALL
+        self._waiting: list[StreamItem] = []
+        self._over = False
+        self._caught_up = False
+        self._resume = ResumeResult(ResumeStatus.FRESH, BEFORE_ALL)
+
+    @property
+    def resume(self) -> ResumeResult:
+        """What became of the cursor."""
+        return self._resume
+
+    async def open(self, last_event_id: str | None) -> None:
+        """Find the place to start from, and read the first page.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run, or it was deleted.
+            UnavailableError: The server fell silent.
+        """
+        cursor = parse_cursor(last_event_id)
+        if isinstance(cursor, EventId):
+            events, self._caught_up = await self._log.read(cursor.stream_seq)
+            if events and events[0].event_id == cursor:
+                self._resume_at(events[0])
+                self._accept(events[1:])
+                return
+        events, self._caught_up = await self._log.read(1)
+        if not events or events[-1].event == DELETED:
+            raise StreamNotFoundError(self._log.run.run_id)
+        await self._judge(cursor, last_event_id, events[0].event_id)
+        self._accept(events)
+
+    def _resume_at(self, event: StreamEvent) -> None:
+        self._resume = ResumeResult(ResumeStatus.RESUMED, event.event_id)
+        self._position = event.event_id
+        if event.is_terminal:
+            self._end()
+
+    async def _judge(self, cursor: Cursor, requested: str | None, earliest: EventId) -> None:
+        found = await self._find(cursor)
+        self._resume = judge_cursor(self._log.run, cursor, found, earliest)
+        self._position = self._resume.position
+        if self._resume.status is ResumeStatus.RESUMED:
+            return
+        # What is retained follows, wherever it begins.
+        self._position = _just_before(earliest)
+        if self._resume.status is not ResumeStatus.FRESH:
+            latest = await self._log.last()
+            gap = gap_of(
+                self._log.run,
+                requested,
+                self._resume,
+                earliest=earliest,
+                latest=latest.event_id,
+            )
+            self._waiting += [] if gap is None else [gap]
+
+    async def _find(self, cursor: Cursor) -> StreamEvent | None:
+        if not isinstance(cursor, EventId):
+            return None
+        return await self._events.find(cursor.stream_seq)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield what is waiting, in order; see :class:`bridge.Following`."""
+        while True:
+            self._take_live()
+            if self._waiting:
+                batch, self._waiting = self._waiting, []
+                yield batch
+            if self._over:
+                return
+            if self._must_read():
+                async for heartbeat in self._read():
+                    yield heartbeat
+            elif self._inbox.is_closed:
+                yield [CANCELLED]
+                return
+            elif not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind():
+                yield [HEARTBEAT]
+
+    def _must_read(self) -> bool:
+        return (self._inbox.is_stale or not self._caught_up) and not self._inbox.is_closed
+
+    def _take_live(self) -> None:
+        self._accept(self._inbox.take())
+
+    def _accept(self, events: Iterable[StreamEvent]) -> None:
+        """Queue the events that come next; a hole sends the reader to the log."""
+        for event in events:
+            if self._over or event.run_seq <= self._position.run_seq:
+                continue
+            if event.run_seq != self._position.run_seq + 1:
+                self._inbox.mark_stale()
+                return
+            self._position = event.event_id
+            if event.event != DELETED:
+                self._waiting.append(event)
+            if event.is_terminal:
+                self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._waiting.append(END)
+
+    async def _fell_behind(self) -> bool:
+        newest = await self._tail.look()
+        if newest is None or newest.run_seq <= self._position.run_seq:
+            return False
+        self._inbox.mark_stale()
+        return True
+
+    async def _read(self) -> AsyncIterator[Batch]:
+        """Read the next page of history; heartbeats while that takes long."""
+        self._inbox.is_stale = False
+        page = asyncio.create_task(self._log.read(self._position.stream_seq + 1))
+        try:
+            while not (await asyncio.wait([page], timeout=self._heartbeat_s))[0]:
+                yield [HEARTBEAT]
+            events, complete = page.result()
+        finally:
+            page.cancel()
+        if events and events[0].run_seq > self._position.run_seq + 1:
+            await self._report_hole(events[0].event_id)
+        self._accept(events)
+        self._caught_up = complete
+
+    async def _report_hole(self, earliest: EventId) -> None:
+        latest = await self._log.last()
+        self._waiting.append(
+            StreamGap(
+                run_id=self._log.run.run_id,
+                requested_event_id=str(self._position),
+                earliest_available_event_id=str(earliest),
+                latest_available_event_id=latest.id,
+                missing=earliest.run_seq - self._position.run_seq - 1,
+                reason=GapReason.EVICTED,
+            )
+        )
+        self._position = _just_before(earliest)
+
+
+def _just_before(event_id: EventId) -> EventId:
+    return EventId(event_id.stream_seq - 1, event_id.run_seq - 1)

@@ -1,0 +1,358 @@
+"""The durable bridge: runs in a JetStream log that any process can publish to and follow.
+
+The server holds the state. What this object remembers, it can forget at any time.
+"""
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any, Final
+
+from bridge.connection import Connection
+from bridge.consumers import EventConsumer, open_event_consumer
+from bridge.controls import ControlChannel
+from bridge.errors import (
+    BatchTooLargeError,
+    BridgeClosedError,
+    ConflictError,
+    EventTooLargeError,
+    InvalidEventError,
+    ReservedEventError,
+    StateConflictError,
+    StreamNotFoundError,
+    StreamTerminatedError,
+)
+from bridge.event_log import EventLog
+from bridge.events import (
+    DELETED,
+    RESERVED_EVENTS,
+    STATUS_OF_EVENT,
+    NewEvent,
+    StreamEvent,
+    StreamInfo,
+    StreamStatus,
+    Terminal,
+)
+from bridge.flight import MAX_ATOMIC_EVENTS
+from bridge.follower import Follower
+from bridge.ids import EventId, check_id, parse_cursor
+from bridge.jobs import JobQueue
+from bridge.lifecycle import attempt_event, terminal_event
+from bridge.settings import BridgeSettings
+from bridge.state import StateRecords
+from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
+from bridge.stream_reader import StreamReader
+from bridge.subjects import RunRef, Subjects
+from bridge.tail import Tails
+from bridge.topology import ensure_streams
+from bridge.writer import RunWriter
+from bridge.writers import RunWriters
+
+#: Which thread owns a run; written before the run's birth.
+REF: Final = "ref"
+#: Room for an event's headers within the server's limit for one message.
+HEADER_ROOM_BYTES: Final = 2048
+
+
+class JetStreamBridge(StreamBridge):
+    """A bridge to the log of a NATS server or cluster; all its calls belong on one event loop.
+
+    Args:
+        settings: Where the server is, and the limits of the log.
+        name: How the connection is called in the server's monitoring.
+
+    Attributes:
+        states: Records that processes agree on.
+        jobs: Runs that wait for a worker.
+        controls: Nudges to those who execute runs.
+    """
+
+    states: StateRecords
+    jobs: JobQueue
+    controls: ControlChannel
+
+    def __init__(self, settings: BridgeSettings | None = None, *, name: str = "jetrun") -> None:
+        self._settings = settings or BridgeSettings()
+        self._name = name
+        self._subjects = Subjects(self._settings.log.prefix)
+        self._is_open = False
+        self._threads: OrderedDict[str, str] = OrderedDict()
+
+    async def start(self) -> None:
+        """Connect, make or verify the JetStream assets, and open the bridge.
+
+        Raises:
+            UnavailableError: No server answered in time.
+            AccessDeniedError: The server refused the credentials.
+            ServerTooOldError: The server is older than 2.12.
+            JetStreamDisabledError: The account has no JetStream.
+            TopologyDriftError: An asset differs from what is wanted; nothing was changed.
+        """
+        limits = self._settings.log
+        connection = Connection(self._settings, name=self._name)
+        await connection.open()
+        try:
+            await ensure_streams(connection, limits)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        self._reader = self._stream_reader(self._subjects.events_stream)
+        self._log = EventLog(self._reader, self._subjects)
+        self._writers = RunWriters(connection, self._log, limits)
+        self._tails = Tails(connection, self._subjects, limits)
+        self.states = StateRecords(
+            connection, self._stream_reader(self._subjects.state_stream), self._subjects
+        )
+        self.jobs = JobQueue(connection, self._subjects)
+        self.controls = ControlChannel(connection, self._subjects)
+        self._is_open = True
+
+    def _stream_reader(self, stream: str) -> StreamReader:
+        return StreamReader(
+            self._connection,
+            stream,
+            max_concurrent_reads=self._settings.log.max_concurrent_reads,
+            timeout_s=self._settings.log.request_timeout_s,
+        )
+
+    async def close(self) -> None:
+        """Store what is queued within ``close_timeout_s``, send readers ``CANCELLED``, close."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        await self._writers.close(self._settings.log.close_timeout_s)
+        self._tails.close()
+        await self._connection.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server is there at this moment."""
+        return self._is_open and self._connection.is_connected
+
+    async def create(self, run_id: str, *, thread_id: str) -> str:
+        """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
+        self._check_open()
+        run = RunRef.checked(thread_id, run_id)
+        try:
+            await self.states.create(REF, run_id, thread_id.encode())
+        except StateConflictError:
+            await self._refuse_other_thread(run)
+        self._remember(run)
+        return str(await self._writers.of(run).create(attempt_event(run)))
+
+    async def _refuse_other_thread(self, run: RunRef) -> None:
+        owner = await self.find_thread(run.run_id)
+        if owner is None:
+            raise StreamTerminatedError(run.run_id, DELETED)
+        if owner != run.thread_id:
+            raise ConflictError(f"run {run.run_id} exists under another thread")
+
+    async def begin_attempt(self, run_id: str, attempt: int) -> str:
+        """Append the attempt's ``metadata``; see :meth:`StreamBridge.begin_attempt`."""
+        run = await self._known(run_id)
+        metadata = attempt_event(run, attempt)
+        return str(await self._writers.of(run).begin_attempt(attempt, metadata))
+
+    async def publish_event(self, run_id: str, event: NewEvent) -> str:
+        """Append one encoded event; see :meth:`StreamBridge.publish`."""
+        self._check_open()
+        self._check_event(event)
+        writer = await self._writer(run_id)
+        return str((await writer.append([event]))[0])
+
+    async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
+        """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
+        self._check_open()
+        batch = list(islice(events, MAX_ATOMIC_EVENTS + 1))
+        if len(batch) > MAX_ATOMIC_EVENTS:
+            raise BatchTooLargeError(len(batch), MAX_ATOMIC_EVENTS)
+        for event in batch:
+            self._check_event(event)
+            if event.event_id is not None:
+                raise InvalidEventError("publish_many takes no event_id; publish those singly")
+        writer = await self._writer(run_id)
+        return [str(event_id) for event_id in await writer.append(batch)] if batch else []
+
+    async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
+        """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
+        self._check_open()
+        event = terminal_event(kind, data)
+        self._check_size(event)
+        writer = await self._writer(run_id)
+        return str((await writer.append([event]))[0])
+
+    async def status(self, run_id: str) -> StreamInfo:
+        """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
+        run = await self._known(run_id)
+        run_log = self._log.run(run)
+        last = await run_log.last()
+        first = await run_log.find_next(1)
+        if first is None or last.event == DELETED:
+            raise StreamNotFoundError(run_id)
+        return StreamInfo(
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            status=STATUS_OF_EVENT.get(last.event, StreamStatus.ACTIVE),
+            first_id=first.id,
+            last_id=last.id,
+            event_count=last.run_seq,
+            total_bytes=last.total_bytes,
+            subscribers=self._tails.count(run),
+            created_at=first.created_at,
+            updated_at=last.created_at,
+            terminal=last if last.is_terminal else None,
+        )
+
+    @asynccontextmanager
+    async def follow(
+        self,
+        run_id: str,
+        *,
+        last_event_id: str | None = None,
+        heartbeat_interval: float = HEARTBEAT_S,
+    ) -> AsyncGenerator[Following]:
+        """Open a run for reading in batches; see :meth:`StreamBridge.follow`."""
+        run = await self._known(run_id)
+        run_log = self._log.run(run)
+        async with self._tails.join(run_log) as (tail, inbox):
+            follower = Follower(self._log, run_log, tail, inbox, heartbeat_interval)
+            await follower.open(last_event_id)
+            yield follower
+
+    async def trim(self, run_id: str, *, keep: int) -> int:
+        """Evict all but the newest events of a run; readers that miss them are told.
+
+        Args:
+            run_id: The run.
+            keep: How many events stay, at least 1: the newest one guards the run's end.
+
+        Returns:
+            How many events went.
+
+        Raises:
+            ValueError: ``keep`` is less than 1.
+            StreamNotFoundError: Nobody created the run.
+        """
+        if keep < 1:
+            msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
+            raise ValueError(msg)
+        run = await self._known(run_id)
+        run_log = self._log.run(run)
+        await run_log.last()
+        subject = f"$JS.API.STREAM.PURGE.{self._subjects.events_stream}"
+        answer = await self._connection.api(subject, {"filter": run_log.subject, "keep": keep})
+        return int(answer["purged"])
+
+    async def find_thread(self, run_id: str) -> str | None:
+        """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        known = self._threads.get(check_id("run_id", run_id))
+        if known is not None:
+            self._threads.move_to_end(run_id)
+            return known
+        record = await self.states.find(REF, run_id)
+        if record is None:
+            return None
+        run = RunRef(record.value.decode(), run_id)
+        self._remember(run)
+        return run.thread_id
+
+    async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
+        """Return one event of a run by its id; ``None`` when the log does not hold it."""
+        cursor = parse_cursor(event_id)
+        run = await self._known(run_id)
+        if not isinstance(cursor, EventId):
+            return None
+        event = await self._log.run(run).find(cursor.stream_seq)
+        return event if event is not None and event.event_id == cursor else None
+
+    async def read_after(
+        self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
+    ) -> list[StreamEvent]:
+        """Read history in bulk: the events above ``run_seq``, in order, at most ``limit``.
+
+        Args:
+            run: The run.
+            run_seq: The last event's number that counts as known; 0 reads from the start.
+            stream_seq: Where that event stands in the stream, when known: spares a search.
+            limit: At most so many; fewer do not mean that the end was reached.
+        """
+        self._check_open()
+        run_log = self._log.run(run)
+        found: list[StreamEvent] = []
+        complete = False
+        while not found and not complete:
+            events, complete = await run_log.read(stream_seq + 1, limit)
+            found = [event for event in events if event.run_seq > run_seq]
+            stream_seq = events[-1].event_id.stream_seq if events else stream_seq
+        return found
+
+    async def list_runs(self, thread_id: str) -> list[str]:
+        """Return the ids of a thread's runs that have a log, in no particular order."""
+        self._check_open()
+        return await self._log.list_runs(check_id("thread_id", thread_id))
+
+    async def event_consumer(
+        self, name: str, *, ack_wait_s: float = 30.0, max_ack_pending: int = 10_000
+    ) -> EventConsumer:
+        """Open a durable consumer on the events of all runs.
+
+        Args:
+            name: The consumer's name; processes that open the same one share the events.
+            ack_wait_s: Seconds after which an unacknowledged event is handed out again.
+            max_ack_pending: Unacknowledged events above which nothing more is handed out.
+        """
+        self._check_open()
+        return await open_event_consumer(
+            self._connection,
+            self._subjects,
+            name,
+            ack_wait_s=ack_wait_s,
+            max_ack_pending=max_ack_pending,
+        )
+
+    async def first_sequence(self) -> int:
+        """Return the sequence of the oldest event in the log."""
+        self._check_open()
+        return (await self._log.bounds())[0]
+
+    async def last_sequence(self) -> int:
+        """Return the sequence of the newest event that the log ever held."""
+        self._check_open()
+        return (await self._log.bounds())[1]
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise BridgeClosedError
+
+    def _check_event(self, event: NewEvent) -> None:
+        if event.event in RESERVED_EVENTS:
+            raise ReservedEventError(event.event)
+        self._check_size(event)
+
+    def _check_size(self, event: NewEvent) -> None:
+        limit = self._connection.max_payload - HEADER_ROOM_BYTES
+        size = len(event.payload) + len(event.metadata or b"")
+        if size > limit:
+            raise EventTooLargeError(size, limit)
+
+    async def _known(self, run_id: str) -> RunRef:
+        thread_id = await self.find_thread(run_id)
+        if thread_id is None:
+            raise StreamNotFoundError(run_id)
+        return RunRef(thread_id, run_id)
+
+    async def _writer(self, run_id: str) -> RunWriter:
+        return self._writers.of(await self._known(run_id))
+
+    def _remember(self, run: RunRef) -> None:
+        self._threads[run.run_id] = run.thread_id
+        if len(self._threads) > self._settings.log.max_cached_runs:
+            self._threads.popitem(last=False)

@@ -1,0 +1,129 @@
+"""Runs that wait for a worker: one job a run, handed to one worker at a time.
+
+A worker holds a job by a lease that it renews. A job whose worker died is handed to another.
+"""
+
+from typing import Final
+
+from bridge.connection import Connection
+from bridge.errors import AlreadyQueuedError, ApiError, Stored
+from bridge.ids import check_id
+from bridge.publication import FULL, publish_once
+from bridge.pull_consumer import ACK, IN_PROGRESS, NAK, PullConsumer, PulledMessage
+from bridge.replies import SilenceError
+from bridge.subjects import Subjects
+
+MAX_JOBS_IN_PROGRESS: Final = 10_000
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class Job:
+    """One run to execute.
+
+    Attributes:
+        executor: What executes it.
+        run_id: The run.
+        payload: What the producer put beside it.
+        deliveries: How often the job was handed out; a hint, the log knows the attempt.
+    """
+
+    def __init__(self, pulled: PulledMessage) -> None:
+        self._pulled = pulled
+        self.executor, self.run_id = pulled.message.subject.rsplit(".", 2)[1:]
+        self.payload = pulled.message.data
+        self.deliveries = pulled.deliveries
+
+    async def in_progress(self) -> None:
+        """Renew the lease."""
+        await self._pulled.acknowledge(IN_PROGRESS)
+
+    async def ack(self) -> None:
+        """Take the job off the queue for good."""
+        await self._pulled.acknowledge(ACK)
+
+    async def nak(self, delay_s: float = 0) -> None:
+        """Give the job back, to be handed out again after ``delay_s`` seconds."""
+        delay = b' {"delay": %d}' % int(delay_s * _NANOSECONDS) if delay_s else b""
+        await self._pulled.acknowledge(NAK + delay)
+
+
+class JobConsumer:
+    """Fetches the jobs for one executor; processes that have it share them."""
+
+    def __init__(self, consumer: PullConsumer) -> None:
+        self._consumer = consumer
+
+    async def fetch(self, max_jobs: int, *, wait_s: float) -> list[Job]:
+        """Return waiting jobs, at least one, or none after ``wait_s`` seconds.
+
+        Outages of the server count as waiting.
+        """
+        return [Job(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
+
+    async def close(self) -> None:
+        """Stop asking for jobs."""
+        await self._consumer.close()
+
+
+class JobQueue:
+    """Queues jobs and opens consumers for them.
+
+    Args:
+        connection: An open connection.
+        subjects: Spells the subjects.
+    """
+
+    def __init__(self, connection: Connection, subjects: Subjects) -> None:
+        self._connection = connection
+        self._subjects = subjects
+
+    async def put(self, executor: str, run_id: str, payload: bytes = b"{}") -> None:
+        """Queue a run for whoever has ``executor``.
+
+        Raises:
+            InvalidIdError: One of the ids is not one subject token.
+            AlreadyQueuedError: The run's job waits or is in progress; nothing was added.
+            UnavailableError: The server fell silent; call again: a run has one job at most.
+        """
+        check_id("executor", executor)
+        subject = self._subjects.job(executor, check_id("run_id", run_id))
+        outage = self._connection.outage(f"queueing run {run_id}")
+        stored = Stored.NO
+        while True:
+            try:
+                await publish_once(self._connection, subject, payload, {})
+            except SilenceError as silence:
+                stored = Stored.UNKNOWN if silence.sent else stored
+                await outage.wait(stored)
+            except ApiError as error:
+                if error.err_code not in FULL:
+                    raise
+                if stored is Stored.UNKNOWN:
+                    return  # the first sending had arrived
+                raise AlreadyQueuedError(run_id) from error
+            else:
+                return
+
+    async def consumer(self, executor: str, *, lease_s: float) -> JobConsumer:
+        """Open the durable consumer for one executor.
+
+        Args:
+            executor: A deployed executor's name.
+            lease_s: Seconds after which a job that was not renewed is handed to another worker.
+
+        Raises:
+            TopologyDriftError: The consumer exists with another lease.
+            UnavailableError: The server fell silent.
+        """
+        check_id("executor", executor)
+        config = {
+            "durable_name": f"work_{executor}",
+            "filter_subject": self._subjects.jobs(executor),
+            "ack_policy": "explicit",
+            "ack_wait": int(lease_s * _NANOSECONDS),
+            "max_ack_pending": MAX_JOBS_IN_PROGRESS,
+            "max_deliver": -1,
+        }
+        consumer = PullConsumer(self._connection, self._subjects.jobs_stream, config)
+        await consumer.open()
+        return JobConsumer(consumer)

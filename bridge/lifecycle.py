@@ -1,0 +1,35 @@
+"""The events that the bridge itself appends: a run's birth, its attempts, its end.
+
+Their names are reserved, so an ordinary publish can never make one.
+"""
+
+from typing import Any, Final
+
+from bridge.events import BIRTH, NewEvent, Terminal, encode_json
+from bridge.subjects import RunRef
+
+LIFECYCLE: Final = "lifecycle"
+FIRST_ATTEMPT: Final = 1
+
+
+def attempt_event(run: RunRef, attempt: int = FIRST_ATTEMPT) -> NewEvent:
+    """Make the event ``metadata``; the one of the first attempt is the run's birth.
+
+    Raises:
+        ValueError: ``attempt`` is less than 1.
+    """
+    if attempt < FIRST_ATTEMPT:
+        msg = f"attempts are counted from {FIRST_ATTEMPT}, got {attempt}"
+        raise ValueError(msg)
+    facts = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": attempt}
+    return NewEvent(BIRTH, encode_json(facts), LIFECYCLE)
+
+
+def terminal_event(kind: Terminal | str, data: Any) -> NewEvent:
+    """Make the event that ends a run.
+
+    Raises:
+        ValueError: ``kind`` is no terminal.
+        InvalidContentError: ``data`` is not JSON.
+    """
+    return NewEvent(Terminal(kind).value, encode_json(data), LIFECYCLE)

@@ -1,0 +1,202 @@
+"""The event log of one process: the whole contract of a bridge, without a server or durability.
+
+For tests, for embedding, and as a measure of what the durable log costs. What it keeps is bounded
+by its settings, and is gone with the process.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any, Final, Self
+
+from bridge.errors import (
+    BatchTooLargeError,
+    BridgeClosedError,
+    InvalidEventError,
+    ReservedEventError,
+    StreamFencedError,
+)
+from bridge.events import (
+    RESERVED_EVENTS,
+    STATUS_OF_EVENT,
+    NewEvent,
+    StreamInfo,
+    StreamStatus,
+    Terminal,
+)
+from bridge.ids import check_id, new_id
+from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
+from bridge.memory_following import MemoryFollowing
+from bridge.memory_log import MemoryLog, MemorySettings, RunLog
+from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
+from bridge.subjects import RunRef
+
+__all__ = ["MemorySettings", "MemoryStreamBridge"]
+
+MAX_EVENTS_PER_CALL: Final = 1000
+
+
+class MemoryStreamBridge(StreamBridge):
+    """A bridge to a log in the memory of this process; all its calls belong on one event loop."""
+
+    def __init__(self, settings: MemorySettings | None = None) -> None:
+        self._log = MemoryLog(settings or MemorySettings())
+        self._writer = new_id()
+        self._readers: set[MemoryFollowing] = set()
+        self._is_open = False
+
+    def peer(self) -> Self:
+        """Make another bridge to the same log, as another process has one to the same server."""
+        other = type(self)()
+        other._log = self._log  # noqa: SLF001 - of the same class
+        return other
+
+    async def start(self) -> None:
+        """Open the bridge; what an earlier session stored is still there."""
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Refuse further calls, and let readers have what is there, then ``CANCELLED``."""
+        self._is_open = False
+        for reader in self._readers:
+            reader.cancel()
+
+    async def create(self, run_id: str, *, thread_id: str) -> str:
+        """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
+        self._check_open()
+        return self._log.create(RunRef.checked(thread_id, run_id), self._writer).birth.id
+
+    async def begin_attempt(self, run_id: str, attempt: int) -> str:
+        """Append the attempt's ``metadata``; see :meth:`StreamBridge.begin_attempt`."""
+        self._check_open()
+        log = self._known(run_id)
+        log.refuse_ended()
+        event = attempt_event(log.run, attempt)
+        is_repeat = attempt == log.attempts.get(self._writer) or attempt == FIRST_ATTEMPT
+        if attempt < log.attempt or (attempt == log.attempt and not is_repeat):
+            raise StreamFencedError(run_id, attempt, log.attempt)
+        if attempt > log.attempt:
+            log.attempt_id = self._append(log, [event])[0]
+            log.attempt = attempt
+        log.attempts[self._writer] = attempt
+        return log.attempt_id
+
+    async def publish_event(self, run_id: str, event: NewEvent) -> str:
+        """Append one encoded event; see :meth:`StreamBridge.publish`."""
+        log = await self._writable(run_id, [event])
+        known = None if event.event_id is None else log.find_published(event.event_id)
+        if known is not None:
+            return str(known)
+        self._check_writer(log)
+        return self._append(log, [event])[0]
+
+    async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
+        """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
+        batch = list(islice(events, MAX_EVENTS_PER_CALL + 1))
+        if len(batch) > MAX_EVENTS_PER_CALL:
+            raise BatchTooLargeError(len(batch), MAX_EVENTS_PER_CALL)
+        if any(event.event_id is not None for event in batch):
+            raise InvalidEventError("publish_many takes no event_id; publish such events singly")
+        log = await self._writable(run_id, batch)
+        self._check_writer(log)
+        return self._append(log, batch)
+
+    async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
+        """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
+        self._check_open()
+        event = terminal_event(kind, data)
+        log = self._known(run_id)
+        if log.terminal is not None:
+            return log.terminal.id
+        self._refuse_fenced(log)
+        return self._append(log, [event])[0]
+
+    async def status(self, run_id: str) -> StreamInfo:
+        """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
+        self._check_open()
+        log = self._log.get(check_id("run_id", run_id))
+        return StreamInfo(
+            run_id=log.run.run_id,
+            thread_id=log.run.thread_id,
+            status=STATUS_OF_EVENT.get(log.last.event, StreamStatus.ACTIVE),
+            first_id=log.first.id,
+            last_id=log.last.id,
+            event_count=log.last.run_seq,
+            total_bytes=log.last.total_bytes,
+            subscribers=log.readers,
+            created_at=log.first.created_at,
+            updated_at=log.last.created_at,
+            terminal=log.terminal,
+        )
+
+    @asynccontextmanager
+    async def follow(
+        self,
+        run_id: str,
+        *,
+        last_event_id: str | None = None,
+        heartbeat_interval: float = HEARTBEAT_S,
+    ) -> AsyncGenerator[Following]:
+        """Open a run for reading in batches; see :meth:`StreamBridge.follow`."""
+        self._check_open()
+        log = self._log.get(check_id("run_id", run_id))
+        reader = MemoryFollowing(self._log, log, last_event_id, heartbeat_interval)
+        self._readers.add(reader)
+        log.readers += 1
+        try:
+            yield reader
+        finally:
+            log.readers -= 1
+            self._readers.discard(reader)
+
+    async def trim(self, run_id: str, *, keep: int) -> int:
+        """Evict all but the newest events of a run; readers that miss them are told.
+
+        Args:
+            run_id: The run.
+            keep: How many events stay, at least 1.
+
+        Returns:
+            How many events went.
+
+        Raises:
+            ValueError: ``keep`` is less than 1.
+            StreamNotFoundError: Nobody created the run.
+        """
+        self._check_open()
+        if keep < 1:
+            msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
+            raise ValueError(msg)
+        return self._log.trim(self._log.get(check_id("run_id", run_id)), keep)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise BridgeClosedError
+
+    def _known(self, run_id: str) -> RunLog:
+        check_id("run_id", run_id)
+        self._log.refuse_departed(run_id)
+        return self._log.get(run_id)
+
+    async def _writable(self, run_id: str, events: Sequence[NewEvent]) -> RunLog:
+        self._check_open()
+        for event in events:
+            if event.event in RESERVED_EVENTS:
+                raise ReservedEventError(event.event)
+        # Nothing else here waits: without this turn a burst would starve the readers.
+        await asyncio.sleep(0)
+        self._check_open()
+        return self._known(run_id)
+
+    def _check_writer(self, log: RunLog) -> None:
+        log.refuse_ended()
+        self._refuse_fenced(log)
+
+    def _refuse_fenced(self, log: RunLog) -> None:
+        attempt = log.attempts.get(self._writer)
+        if attempt is not None and attempt < log.attempt:
+            raise StreamFencedError(log.run.run_id, attempt, log.attempt)
+
+    def _append(self, log: RunLog, events: Sequence[NewEvent]) -> list[str]:
+        return [event.id for event in self._log.append(log, events, self._writer)]

@@ -1,0 +1,248 @@
+"""What a memory bridge remembers: the newest events of each run, within fixed limits.
+
+Append, eviction and lookup are O(1). Several bridges may share one log, as processes share a
+server; all of them live on one event loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import Field
+
+from bridge.errors import (
+    ConflictError,
+    EventTooLargeError,
+    StreamCapacityExceededError,
+    StreamNotFoundError,
+    StreamTerminatedError,
+)
+from bridge.events import DELETED, NewEvent, StreamEvent
+from bridge.ids import EventId
+from bridge.lifecycle import FIRST_ATTEMPT, attempt_event
+from bridge.settings import Section
+from bridge.subjects import RunRef
+
+IDEMPOTENCE_S: Final = 120.0
+
+
+class MemorySettings(Section):
+    """How much a memory log keeps."""
+
+    max_events_per_run: int = Field(256, ge=1, description="kept per run; older ones are evicted")
+    max_bytes_per_run: int = Field(10 << 20, ge=1, description="kept per run, as above")
+    max_runs: int = Field(1000, ge=1, description="kept; the run that ended first leaves first")
+    max_event_bytes: int = Field(
+        (8 << 20) - 4096, ge=1, description="data and metadata of one event"
+    )
+    max_event_ids_per_run: int = Field(1000, ge=1, description="callers' own ids remembered")
+
+
+class RunLog:
+    """The retained events of one run; ``first`` to ``last`` without holes, never empty.
+
+    Attributes:
+        run: The run.
+        birth: The run's first event, which may have been evicted since.
+        events: The retained events by run_seq.
+        first: The oldest retained event.
+        last: The newest event.
+        terminal: The terminal event, once there is one.
+        attempt: The attempt that has begun last.
+        attempt_id: The id of that attempt's ``metadata`` event.
+        attempts: Which attempt each writer publishes as; one that is not here is a service.
+        readers: How many readers are open.
+        retained_bytes: Bytes of data and metadata of the retained events.
+    """
+
+    def __init__(self, birth: StreamEvent) -> None:
+        self.run = RunRef(birth.thread_id, birth.run_id)
+        self.birth = self.first = self.last = birth
+        self.events = {birth.run_seq: birth}
+        self.terminal: StreamEvent | None = None
+        self.attempt = FIRST_ATTEMPT
+        self.attempt_id = birth.id
+        self.attempts: dict[str, int] = {}
+        self.readers = 0
+        self.retained_bytes = _size(birth)
+        self._known_ids: dict[str, tuple[float, EventId]] = {}
+        self._changed = asyncio.Event()
+
+    def push(self, event: StreamEvent) -> None:
+        """Add the event that follows ``last``, and wake the readers."""
+        self.events[event.run_seq] = event
+        self.last = event
+        self.retained_bytes += _size(event)
+        if event.is_terminal:
+            self.terminal = event
+        self.wake()
+
+    def evict_first(self) -> StreamEvent:
+        """Forget the oldest of at least two retained events, and return it."""
+        evicted = self.events.pop(self.first.run_seq)
+        self.first = self.events[evicted.run_seq + 1]
+        self.retained_bytes -= _size(evicted)
+        return evicted
+
+    def refuse_ended(self) -> None:
+        """Raise StreamTerminatedError when the run has its terminal event."""
+        if self.terminal is not None:
+            raise StreamTerminatedError(self.run.run_id, self.terminal.event)
+
+    def find_published(self, event_id: str) -> EventId | None:
+        """Return where the caller's own id was stored within the last 120 s, if it was."""
+        known = self._known_ids.get(event_id)
+        if known is None or time.monotonic() - known[0] > IDEMPOTENCE_S:
+            return None
+        return known[1]
+
+    def remember_published(self, event_id: str, place: EventId, *, limit: int) -> None:
+        """Remember the caller's own id; beyond ``limit`` ids the oldest are forgotten."""
+        self._known_ids.pop(event_id, None)
+        self._known_ids[event_id] = (time.monotonic(), place)
+        if len(self._known_ids) > limit:
+            del self._known_ids[next(iter(self._known_ids))]
+
+    def wake(self) -> None:
+        """Let every waiting reader look again."""
+        self._changed.set()
+        self._changed.clear()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until there may be something new; False after ``timeout_s`` of silence."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._changed.wait()
+        except TimeoutError:
+            return False
+
+
+class MemoryLog:
+    """All runs, in one sequence of events."""
+
+    def __init__(self, settings: MemorySettings) -> None:
+        self._settings = settings
+        self._runs: dict[str, RunLog] = {}
+        self._events: dict[int, StreamEvent] = {}
+        # Both in the order of time, so that the oldest is found in O(1).
+        self._ended: dict[str, None] = {}
+        self._departed: dict[str, None] = {}
+        self._last_seq = 0
+
+    def find(self, stream_seq: int) -> StreamEvent | None:
+        """Return the retained event of whatever run at a stream sequence."""
+        return self._events.get(stream_seq)
+
+    def get(self, run_id: str) -> RunLog:
+        """Return the log of a run.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run, or it has left.
+        """
+        run = self._runs.get(run_id)
+        if run is None:
+            raise StreamNotFoundError(run_id)
+        return run
+
+    def refuse_departed(self, run_id: str) -> None:
+        """Raise StreamTerminatedError when the run has left; it cannot come back."""
+        if run_id in self._departed:
+            raise StreamTerminatedError(run_id, DELETED)
+
+    def create(self, run: RunRef, writer: str) -> RunLog:
+        """Return the log of a run, made with its birth event when it is not there yet."""
+        self.refuse_departed(run.run_id)
+        known = self._runs.get(run.run_id)
+        if known is not None:
+            if known.run != run:
+                msg = f"run {run.run_id} exists under another thread"
+                raise ConflictError(msg)
+            return known
+        self._make_room()
+        birth = self._place(run, None, attempt_event(run), writer)
+        log = self._runs[run.run_id] = RunLog(birth)
+        return log
+
+    def append(self, log: RunLog, events: Sequence[NewEvent], writer: str) -> list[StreamEvent]:
+        """Append all of ``events``, evicting the run's oldest ones beyond the limits.
+
+        Raises:
+            EventTooLargeError: One of them is; none was stored.
+        """
+        for event in events:
+            self._check_size(event)
+        stored = []
+        for event in events:
+            placed = self._place(log.run, log.last, event, writer)
+            log.push(placed)
+            stored.append(placed)
+            self._evict_beyond_limits(log)
+            if event.event_id is not None:
+                limit = self._settings.max_event_ids_per_run
+                log.remember_published(event.event_id, placed.event_id, limit=limit)
+        if log.terminal is not None:
+            self._ended[log.run.run_id] = None
+        return stored
+
+    def trim(self, log: RunLog, keep: int) -> int:
+        """Evict all but the newest ``keep`` events of a run; return how many went."""
+        excess = max(0, len(log.events) - keep)
+        for _ in range(excess):
+            self._evict(log)
+        return excess
+
+    def _make_room(self) -> None:
+        limit = self._settings.max_runs
+        if len(self._runs) < limit:
+            return
+        if not self._ended:
+            raise StreamCapacityExceededError("all runs are active", limit)
+        run_id = next(iter(self._ended))
+        del self._ended[run_id]
+        # Readers under way keep the run's log until they have reached its end.
+        for event in self._runs.pop(run_id).events.values():
+            del self._events[event.event_id.stream_seq]
+        self._departed[run_id] = None
+        if len(self._departed) > limit:
+            del self._departed[next(iter(self._departed))]
+
+    def _check_size(self, event: NewEvent) -> None:
+        limit = min(self._settings.max_event_bytes, self._settings.max_bytes_per_run)
+        size = len(event.payload) + len(event.metadata or b"")
+        if size > limit:
+            raise EventTooLargeError(size, limit)
+
+    def _place(
+        self, run: RunRef, last: StreamEvent | None, event: NewEvent, writer: str
+    ) -> StreamEvent:
+        self._last_seq += 1
+        placed = StreamEvent(
+            thread_id=run.thread_id,
+            run_id=run.run_id,
+            event_id=EventId(self._last_seq, 1 if last is None else last.run_seq + 1),
+            event=event.event,
+            payload=event.payload,
+            category=event.category,
+            created_at=event.created_at,
+            total_bytes=len(event.payload) + (0 if last is None else last.total_bytes),
+            writer=writer,
+            metadata_json=event.metadata,
+        )
+        self._events[self._last_seq] = placed
+        return placed
+
+    def _evict_beyond_limits(self, log: RunLog) -> None:
+        settings = self._settings
+        while len(log.events) > 1 and (
+            len(log.events) > settings.max_events_per_run
+            or log.retained_bytes > settings.max_bytes_per_run
+        ):
+            self._evict(log)
+
+    def _evict(self, log: RunLog) -> None:
+        del self._events[log.evict_first().event_id.stream_seq]
+
+
+def _size(event: StreamEvent) -> int:
+    return len(event.payload) + len(event.metadata_json or b"")

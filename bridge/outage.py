@@ -1,0 +1,46 @@
+"""The bounded wait for a server that is away: reconnect, back off, give up with an error."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bridge.errors import Stored, UnavailableError
+
+_PAUSE_START_S: Final = 0.02
+_PAUSE_MAX_S: Final = 0.5
+
+
+class Outage:
+    """What is left of one call's patience.
+
+    Args:
+        wait_connected: Waits at most so many seconds for the connection; tells whether it is up.
+        what: What the call does, for the message.
+        budget_s: Seconds from now after which the call gives up.
+    """
+
+    def __init__(
+        self, wait_connected: Callable[[float], Awaitable[bool]], what: str, budget_s: float
+    ) -> None:
+        self._wait_connected = wait_connected
+        self._what = what
+        self._deadline = asyncio.get_running_loop().time() + budget_s
+        self._pause_s = _PAUSE_START_S
+
+    async def wait(self, stored: Stored = Stored.NO) -> None:
+        """Pause, then wait for the connection; call it before each repetition.
+
+        Args:
+            stored: What is known of the write, for the error.
+
+        Raises:
+            UnavailableError: The budget is spent.
+        """
+        left_s = self._deadline - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise UnavailableError(self._what, stored)
+        await asyncio.sleep(min(self._pause_s, left_s))
+        self._pause_s = min(self._pause_s * 2, _PAUSE_MAX_S)
+        left_s = self._deadline - asyncio.get_running_loop().time()
+        if not await self._wait_connected(max(0.0, left_s)):
+            raise UnavailableError(self._what, stored)

@@ -1,0 +1,59 @@
+"""Publish to JetStream once, and say exactly what the server answered."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import orjson
+
+from bridge.connection import Connection
+from bridge.errors import ApiError
+from bridge.replies import SilenceError
+
+#: Another message was stored on the subject: read and decide.
+WRONG_LAST_SEQUENCE: Final = 10071
+#: The predecessor is still being replicated: read and decide.
+PREDECESSOR_IN_PROCESS: Final = 10164
+DECIDE_BY_READING: Final = frozenset({WRONG_LAST_SEQUENCE, PREDECESSOR_IN_PROCESS})
+#: The batch was not stored: incomplete, a known message id in it, too many batches in flight.
+BATCH_NOT_STORED: Final = frozenset({10176, 10201, 10210})
+#: A limit of the stream, the account or the disk was reached.
+FULL: Final = frozenset({10077, 10047, 10023, 10028})
+_TEMPORARY: Final = 503
+
+
+class Ack(NamedTuple):
+    """The server has stored the message, or had stored it before under the same message id."""
+
+    seq: int
+    duplicate: bool
+
+
+async def publish_once(
+    connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str]
+) -> Ack:
+    """Publish one message and wait for the server's word.
+
+    Raises:
+        SilenceError: No answer; ``sent`` tells whether it may be stored.
+        ApiError: The server refused it; it is not stored.
+        EventTooLargeError: It exceeds the server's limit; it was not sent.
+    """
+    message = await connection.request(subject, payload, headers=headers)
+    return read_ack(message.data)
+
+
+def read_ack(data: bytes) -> Ack:
+    """Read a publish acknowledgement.
+
+    Raises:
+        ApiError: It is a refusal.
+        SilenceError: JetStream could not serve the request now; nothing is stored.
+    """
+    answer = orjson.loads(data)
+    error = answer.get("error")
+    if error is None:
+        return Ack(answer["seq"], answer.get("duplicate", False))
+    code = error.get("err_code", 0)
+    if error.get("code") == _TEMPORARY and code not in FULL:
+        raise SilenceError(sent=False)
+    raise ApiError(code, error.get("description", ""))

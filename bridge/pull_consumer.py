@@ -1,0 +1,187 @@
+"""A named consumer that hands out stored messages, to be acknowledged one by one.
+
+The server remembers the position. Several processes that open the same name share the work. A
+message that is not acknowledged in time is handed out again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import nats.errors
+import orjson
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bridge.connection import Connection
+from bridge.errors import ApiError, TopologyDriftError
+from bridge.replies import SilenceError
+
+CONSUMER_EXISTS: Final = frozenset({10148, 10105, 10013})
+#: How long the server holds a request for messages before it must be renewed.
+PULL_EXPIRES_S: Final = 5.0
+#: Seconds beyond that after which a silent request is taken for lost.
+_GRACE_S: Final = 2.0
+_RETRY_S: Final = 0.2
+_NANOSECONDS: Final = 1_000_000_000
+_IDLE_HEARTBEAT: Final = "100"
+_USED_UP: Final = frozenset({"404", "408"})
+
+ACK: Final = b"+ACK"
+NAK: Final = b"-NAK"
+IN_PROGRESS: Final = b"+WPI"
+
+
+class PulledMessage:
+    """One message to handle and acknowledge.
+
+    Attributes:
+        deliveries: How often it was handed out, as far as the server remembers.
+        stream_seq: Its sequence in the stream.
+    """
+
+    __slots__ = ("_connection", "deliveries", "message", "stream_seq")
+
+    def __init__(self, connection: Connection, message: Msg) -> None:
+        self._connection = connection
+        self.message = message
+        # $JS.ACK.[domain.hash.]stream.consumer.deliveries.stream_seq.consumer_seq.time.pending
+        tokens = message.reply.split(".")
+        first = 4 if len(tokens) < _DOMAIN_TOKENS else 6
+        self.deliveries = int(tokens[first])
+        self.stream_seq = int(tokens[first + 1])
+
+    async def acknowledge(self, verb: bytes) -> None:
+        """Tell the server what became of the message; lost while disconnected: it comes again."""
+        try:
+            await self._connection.publish(self.message.reply, verb)
+        except SilenceError:
+            return
+
+
+_DOMAIN_TOKENS: Final = 11
+
+
+class PullConsumer:
+    """Fetches from one durable consumer; :meth:`open` it before.
+
+    Args:
+        connection: An open connection.
+        stream: The stream's name.
+        config: The consumer's configuration; ``durable_name`` is its name.
+    """
+
+    def __init__(self, connection: Connection, stream: str, config: Mapping[str, Any]) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._config = config
+        self._name = config["durable_name"]
+        self._subscription: Subscription | None = None
+        self._inbox = connection.new_inbox()
+        self._waiting: deque[Msg] = deque()
+        self._wake = asyncio.Event()
+        self._request_number = 0
+        self._outstanding = 0
+        self._renew_at = 0.0
+
+    async def open(self) -> None:
+        """Make the consumer when it is absent, verify it otherwise.
+
+        Raises:
+            TopologyDriftError: It exists with another configuration; it was not changed.
+            UnavailableError: The server fell silent.
+        """
+        await self._ensure()
+        # Messages keep their own subject; only a subscription of its own tells whose they are.
+        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._on_message)
+        self._connection.add_listener(self._on_disturbance)
+
+    async def _ensure(self) -> None:
+        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{self._stream}.{self._name}"
+        body = {"stream_name": self._stream, "config": self._config, "action": "create"}
+        try:
+            await self._connection.api(subject, body)
+        except ApiError as error:
+            if error.err_code not in CONSUMER_EXISTS:
+                raise
+            info = f"$JS.API.CONSUMER.INFO.{self._stream}.{self._name}"
+            found = (await self._connection.api(info))["config"]
+            for field, wanted in self._config.items():
+                if found.get(field, type(wanted)()) != wanted:
+                    asset = f"consumer {self._name}"
+                    raise TopologyDriftError(asset, field, wanted, found.get(field)) from error
+
+    async def close(self) -> None:
+        """Stop asking; what was handed out and not acknowledged is handed out again later."""
+        self._connection.remove_listener(self._on_disturbance)
+        if self._subscription is not None:
+            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
+                await self._subscription.unsubscribe()
+
+    async def fetch(self, max_messages: int, *, wait_s: float) -> list[PulledMessage]:
+        """Return what is there, at least one message, or none after ``wait_s`` seconds.
+
+        Args:
+            max_messages: At most so many.
+            wait_s: Seconds to wait for the first one. An outage of the server counts as waiting.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+        while not self._waiting:
+            left_s = deadline - loop.time()
+            if left_s <= 0:
+                return []
+            await self._wait(max_messages, left_s)
+        count = min(max_messages, len(self._waiting))
+        taken = [self._waiting.popleft() for _ in range(count)]
+        return [PulledMessage(self._connection, message) for message in taken]
+
+    async def _wait(self, max_messages: int, left_s: float) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(left_s):
+                if await self._connection.wait_connected(left_s):
+                    await self._ask(max_messages)
+                    await self._wake.wait()
+        except SilenceError:
+            return
+        except TimeoutError:
+            return
+
+    async def _ask(self, max_messages: int) -> None:
+        """Ask for messages, unless an earlier request still stands."""
+        now = asyncio.get_running_loop().time()
+        if self._outstanding > 0 and now < self._renew_at:
+            return
+        self._request_number += 1
+        self._outstanding = max_messages
+        self._renew_at = now + PULL_EXPIRES_S + _GRACE_S
+        body = {"batch": max_messages, "expires": int(PULL_EXPIRES_S * _NANOSECONDS)}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
+        inbox = f"{self._inbox}.{self._request_number}"
+        await self._connection.publish(subject, orjson.dumps(body), reply=inbox)
+
+    async def _on_message(self, message: Msg) -> None:
+        if message.headers and "Status" in message.headers:
+            if message.subject == f"{self._inbox}.{self._request_number}":
+                self._on_status(message.headers["Status"])
+        else:
+            self._outstanding -= 1
+            self._waiting.append(message)
+            self._wake.set()
+
+    def _on_status(self, status: str) -> None:
+        if status == _IDLE_HEARTBEAT:
+            return
+        self._outstanding = 0
+        if status in _USED_UP:
+            self._wake.set()
+        else:  # no leader yet, or the consumer is gone: asking again at once would spin
+            asyncio.get_running_loop().call_later(_RETRY_S, self._wake.set)
+
+    def _on_disturbance(self) -> None:
+        """Ask again: the server forgot the request, or messages were dropped here."""
+        self._outstanding = 0
+        self._wake.set()

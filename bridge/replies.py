@@ -1,0 +1,107 @@
+"""Answers that are waited for, by token: one inbox subscription serves every request."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from nats.aio.msg import Msg
+
+from bridge.errors import BridgeError
+
+
+class SilenceError(BridgeError):
+    """A request got no answer. Internal: callers retry, or turn it into UnavailableError."""
+
+    code = "silence"
+    retryable = True
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("no answer; the request " + ("may have been done" if sent else "was lost"))
+        self.sent: Final = sent
+
+
+class ReplyStream:
+    """Many answers to one request, in the order they came."""
+
+    def __init__(self, token: str, owner: "Replies") -> None:
+        self._token = token
+        self._owner = owner
+        self._messages: deque[Msg] = deque()
+        self._wake = asyncio.Event()
+        self._lost = False
+
+    def push(self, message: Msg) -> None:
+        """Add one answer."""
+        self._messages.append(message)
+        self._wake.set()
+
+    def fail(self) -> None:
+        """Say that no further answer will come, because the connection broke."""
+        self._lost = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """Forget the request; late answers are dropped."""
+        self._owner.forget(self._token)
+
+    async def take(self, timeout_s: float) -> list[Msg]:
+        """Return all answers that are there, at least one.
+
+        Raises:
+            SilenceError: None came within ``timeout_s``, or the connection broke.
+        """
+        if not self._messages and not self._lost:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._wake.wait()
+            except TimeoutError as error:
+                raise SilenceError(sent=True) from error
+        if not self._messages:
+            raise SilenceError(sent=True)
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
+
+
+class Replies:
+    """Who waits for which answer."""
+
+    def __init__(self) -> None:
+        self._single: dict[str, asyncio.Future[Msg]] = {}
+        self._many: dict[str, ReplyStream] = {}
+
+    def expect(self, token: str) -> asyncio.Future[Msg]:
+        """Wait for one answer."""
+        future = asyncio.get_running_loop().create_future()
+        self._single[token] = future
+        return future
+
+    def expect_many(self, token: str) -> ReplyStream:
+        """Wait for many answers."""
+        stream = self._many[token] = ReplyStream(token, self)
+        return stream
+
+    def forget(self, token: str) -> None:
+        """Stop waiting."""
+        self._single.pop(token, None)
+        self._many.pop(token, None)
+
+    def deliver(self, token: str, message: Msg) -> None:
+        """Hand an answer to whoever waits for it; late ones are dropped."""
+        future = self._single.get(token)
+        if future is not None:
+            if not future.done():
+                future.set_result(message)
+        elif (stream := self._many.get(token)) is not None:
+            stream.push(message)
+
+    def fail_all(self) -> None:
+        """Tell everybody that the connection broke; the server may have acted all the same."""
+        for future in self._single.values():
+            if not future.done():
+                future.set_exception(SilenceError(sent=True))
+                # The requester may have timed out meanwhile; the error is then nobody's.
+                future.exception()
+        for stream in self._many.values():
+            stream.fail()

@@ -1,0 +1,117 @@
+"""The stored events of one run: single ones at the leader for decisions, pages for history."""
+
+from collections.abc import Sequence
+
+from bridge.errors import ConflictError, StreamNotFoundError
+from bridge.events import BIRTH, StreamEvent
+from bridge.ids import EventId
+from bridge.lifecycle import FIRST_ATTEMPT
+from bridge.stream_reader import MAX_PAGE_MESSAGES, StoredMessage, StreamReader
+from bridge.subjects import RunRef, Subjects
+from bridge.wire import decode_event
+
+
+class RunLog:
+    """Reads one run.
+
+    Args:
+        reader: Reads the stream of all runs.
+        subjects: Spells the run's subject.
+        run: The run.
+    """
+
+    def __init__(self, reader: StreamReader, subjects: Subjects, run: RunRef) -> None:
+        self._reader = reader
+        self.run = run
+        self.subject = subjects.event(run)
+
+    def _event(self, message: StoredMessage) -> StreamEvent:
+        return decode_event(self.run, message.seq, message.headers, message.payload)
+
+    async def find_last(self) -> StreamEvent | None:
+        """Return the newest event as the leader knows it; ``None`` when nobody created the run."""
+        message = await self._reader.find_last(self.subject)
+        return None if message is None else self._event(message)
+
+    async def last(self) -> StreamEvent:
+        """Return the newest event as the leader knows it.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+        """
+        event = await self.find_last()
+        if event is None:
+            raise StreamNotFoundError(self.run.run_id)
+        return event
+
+    async def find_next(self, seq: int) -> StreamEvent | None:
+        """Return the first event at or above a stream sequence, as the leader knows it."""
+        message = await self._reader.find_next(self.subject, max(seq, 1))
+        return None if message is None else self._event(message)
+
+    async def find(self, seq: int) -> StreamEvent | None:
+        """Return the event with a stream sequence, when it is this run's."""
+        message = await self._reader.find(seq)
+        if message is None or message.subject != self.subject:
+            return None
+        return self._event(message)
+
+    async def read(
+        self, seq: int, limit: int = MAX_PAGE_MESSAGES
+    ) -> tuple[Sequence[StreamEvent], bool]:
+        """Read a page of history from a stream sequence on.
+
+        Returns:
+            The events, and whether nothing more was there.
+        """
+        page = await self._reader.read(self.subject, seq, limit)
+        return [self._event(message) for message in page.messages], page.complete
+
+    async def id_at(self, seq: int) -> EventId:
+        """Return the id of an event that the server called a duplicate.
+
+        Raises:
+            ConflictError: It is gone, or belongs to another run.
+        """
+        event = await self.find(seq)
+        if event is None:
+            raise ConflictError(f"the event stored first at {seq} is no longer in the log")
+        return event.event_id
+
+    async def last_attempt(self) -> tuple[int, EventId]:
+        """Return the newest attempt's number and the id of its ``metadata`` event.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+        """
+        first = await self.find_next(1)
+        if first is None:
+            raise StreamNotFoundError(self.run.run_id)
+        newest = await self.last()
+        if newest.event_id == first.event_id:
+            return _attempt(first), first.event_id
+        return await self._newest_attempt(first, newest) or (FIRST_ATTEMPT, first.event_id)
+
+    async def find_attempt_between(self, first: StreamEvent, last: StreamEvent) -> int | None:
+        """Return the newest attempt that began within a span of events, bounds included."""
+        found = await self._newest_attempt(first, last)
+        return None if found is None else found[0]
+
+    async def _newest_attempt(
+        self, first: StreamEvent, last: StreamEvent
+    ) -> tuple[int, EventId] | None:
+        found: tuple[int, EventId] | None = None
+        at = first.event_id
+        while at.stream_seq <= last.event_id.stream_seq:
+            events, _ = await self.read(at.stream_seq)
+            for event in events:
+                if event.event == BIRTH:
+                    found = (_attempt(event), event.event_id)
+            if not events:
+                break
+            at = EventId(events[-1].event_id.stream_seq + 1, events[-1].run_seq + 1)
+        return found
+
+
+def _attempt(event: StreamEvent) -> int:
+    return int(event.data["attempt"]) if event.event == BIRTH else FIRST_ATTEMPT

@@ -1,0 +1,95 @@
+"""What the bridge can be told, with units in every name; one file for all defaults.
+
+Frozen models: an entry point builds them once and passes them down.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from bridge.errors import UnknownSettingError
+
+ENVIRONMENT_PREFIX: Final = "JETRUN_"
+
+#: The top-level names that any process of the system understands in its environment.
+SECTIONS: Final = frozenset(
+    {
+        "archive",
+        "assistants",
+        "config",
+        "data",
+        "http",
+        "log",
+        "logging",
+        "nats",
+        "roles",
+        "worker",
+    }
+)
+
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 366)]
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+
+
+class Section(BaseModel):
+    """Base of all settings: immutable, and a mistyped name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NatsSettings(Section):
+    """How to reach the NATS server."""
+
+    url: str = Field("nats://127.0.0.1:4222", description="one URL, or several with commas")
+    user: str | None = None
+    password: SecretStr | None = None
+    token: SecretStr | None = None
+    connect_timeout_s: Seconds = 5.0
+    reconnect_wait_s: Seconds = Field(0.1, description="pause between attempts to reconnect")
+
+
+class LogSettings(Section):
+    """The event log: its assets, its limits, and how long a call may wait for the server."""
+
+    prefix: Token = Field("jetrun", description="first token of every subject")
+    replicas: int = Field(1, ge=1, le=5)
+    profile: Literal["archive", "cache"] = Field(
+        "archive", description="cache keeps only the newest events of a run, and no archive"
+    )
+    max_events_per_run: int = Field(10_000, ge=1, description="kept per run in the cache profile")
+    max_bytes: int | None = Field(None, ge=1 << 20, description="of the whole log; None: no limit")
+    max_consumers: int = Field(1000, ge=1, description="named durable consumers on the log")
+    request_timeout_s: Seconds = Field(5.0, description="wait for one answer of the server")
+    outage_budget_s: Seconds = Field(30.0, description="total wait for a server that is away")
+    close_timeout_s: Seconds = Field(5.0, description="wait for writes in flight when closing")
+    max_queued_events: int = Field(4096, ge=1, description="waiting per run; then publish waits")
+    max_queued_bytes: int = Field(16 << 20, ge=1, description="waiting per run, as above")
+    max_buffered_events: int = Field(
+        1024, ge=16, description="per reader; one that lags further reads from the log"
+    )
+    max_concurrent_reads: int = Field(64, ge=1, description="history reads at one time")
+    max_cached_runs: int = Field(10_000, ge=1, description="runs whose state a process remembers")
+
+
+class BridgeSettings(Section):
+    """Everything that a bridge needs to know."""
+
+    nats: NatsSettings = NatsSettings()
+    log: LogSettings = LogSettings()
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Refuse names that look like settings and are none, because a mistyped one does nothing.
+
+    Raises:
+        UnknownSettingError: A variable starts with ``JETRUN_`` and names no section.
+    """
+    for name in environ:
+        if not name.upper().startswith(ENVIRONMENT_PREFIX):
+            continue
+        section = name[len(ENVIRONMENT_PREFIX) :].split("__", 1)[0].lower()
+        if section not in SECTIONS:
+            near = get_close_matches(section, SECTIONS, n=1)
+            raise UnknownSettingError(name, near[0] if near else None)

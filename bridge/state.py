@@ -1,0 +1,153 @@
+"""Small records that processes agree on, changed by compare-and-set.
+
+A record is the newest message of its subject. A deleted record leaves a tombstone, so that a late
+write cannot bring it back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from bridge import wire
+from bridge.connection import Connection
+from bridge.errors import ApiError, EventTooLargeError, StateConflictError, Stored
+from bridge.ids import check_id
+from bridge.publication import DECIDE_BY_READING, publish_once
+from bridge.replies import SilenceError
+from bridge.stream_reader import StoredMessage, StreamReader
+from bridge.subjects import Subjects
+
+TOMBSTONE: Final = b""
+ABSENT: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """One record as it was read.
+
+    Attributes:
+        key: Its id within its kind.
+        value: What was written.
+        revision: What :meth:`StateRecords.update` must name to replace it.
+    """
+
+    key: str
+    value: bytes
+    revision: int
+
+
+class StateRecords:
+    """Reads and changes state records.
+
+    Args:
+        connection: An open connection.
+        reader: Reads the state stream.
+        subjects: Spells the subjects.
+    """
+
+    def __init__(self, connection: Connection, reader: StreamReader, subjects: Subjects) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._subjects = subjects
+
+    async def create(self, kind: str, key: str, value: bytes) -> int:
+        """Write a record that must not exist, nor have existed.
+
+        Returns:
+            Its revision.
+
+        Raises:
+            InvalidIdError: ``key`` is not one subject token.
+            StateConflictError: It exists, or was deleted; nothing was stored.
+            EventTooLargeError: Above the server's limit; nothing was stored.
+            UnavailableError: The server fell silent; ``stored`` says what is known.
+        """
+        return await self._write(kind, key, value, ABSENT)
+
+    async def update(self, kind: str, key: str, value: bytes, *, revision: int) -> int:
+        """Replace a record that must still be as it was read.
+
+        Args:
+            kind: The kind of record.
+            key: Its id.
+            value: What is written; not empty.
+            revision: The revision that was read.
+
+        Returns:
+            The new revision.
+
+        Raises:
+            StateConflictError: It changed meanwhile; read it again and decide again.
+            EventTooLargeError: Above the server's limit; nothing was stored.
+            UnavailableError: The server fell silent; ``stored`` says what is known.
+        """
+        return await self._write(kind, key, value, revision)
+
+    async def delete(self, kind: str, key: str, *, revision: int) -> None:
+        """Remove a record for good; a tombstone keeps late writes out.
+
+        Raises:
+            StateConflictError: It changed meanwhile; read it again and decide again.
+            UnavailableError: The server fell silent; ``stored`` says what is known.
+        """
+        await self._write(kind, key, TOMBSTONE, revision)
+
+    async def find(self, kind: str, key: str) -> StateRecord | None:
+        """Return a record as the leader knows it; ``None`` when it is absent or deleted.
+
+        Raises:
+            InvalidIdError: ``key`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        message = await self._reader.find_last(self._subject(kind, key))
+        return None if message is None else _record(message)
+
+    async def find_many(self, kind: str, keys: Sequence[str]) -> list[StateRecord]:
+        """Return many records at once, in the order of ``keys``, without the absent ones.
+
+        On a cluster this may be a moment behind; what is decided on must be read by :meth:`find`.
+        """
+        subjects = [self._subject(kind, key) for key in keys]
+        found = {message.subject: message for message in await self._reader.read_last(subjects)}
+        records = (_record(found[subject]) for subject in subjects if subject in found)
+        return [record for record in records if record is not None]
+
+    async def keys(self, kind: str) -> list[str]:
+        """Return the keys of all records of a kind, deleted ones too; linear in their count."""
+        info = await self._reader.info(self._subjects.states(kind))
+        subjects = info["state"].get("subjects") or {}
+        return [subject.rsplit(".", 1)[1] for subject in subjects]
+
+    def _subject(self, kind: str, key: str) -> str:
+        return self._subjects.state(check_id("kind", kind), check_id(f"{kind}_id", key))
+
+    async def _write(self, kind: str, key: str, value: bytes, revision: int) -> int:
+        subject = self._subject(kind, key)
+        nonce = uuid4().hex[:16]
+        headers = {wire.EXPECTED_SUBJECT_SEQUENCE: str(revision), wire.WRITER: nonce}
+        outage = self._connection.outage(f"writing {kind} {key}")
+        stored = Stored.NO
+        while True:
+            try:
+                return (await publish_once(self._connection, subject, value, headers)).seq
+            except EventTooLargeError:
+                raise
+            except SilenceError as silence:
+                stored = Stored.UNKNOWN if silence.sent else stored
+                await outage.wait(stored)
+            except ApiError as error:
+                if error.err_code not in DECIDE_BY_READING:
+                    raise
+                newest = await self._reader.find_last(subject)
+                if newest is not None and newest.headers.get(wire.WRITER) == nonce:
+                    return newest.seq
+                if (ABSENT if newest is None else newest.seq) != revision:
+                    raise StateConflictError(f"{kind} {key}") from error
+                await outage.wait(stored)
+
+
+def _record(message: StoredMessage) -> StateRecord | None:
+    if message.payload == TOMBSTONE:
+        return None
+    return StateRecord(message.subject.rsplit(".", 1)[1], message.payload, message.seq)

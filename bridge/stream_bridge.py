@@ -1,0 +1,227 @@
+"""The contract of the event log: what every bridge promises to publishers and readers.
+
+An acknowledged event is delivered once, in order, to every reader, or counted in a gap. A run has
+exactly one terminal event and it is the last. Asking never creates anything.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from bridge.events import Batch, NewEvent, ResumeResult, StreamInfo, StreamItem, Terminal, new_event
+
+HEARTBEAT_S: Final = 5.0
+
+
+class Following(Protocol):
+    """One reader of one run. It keeps nothing that outlives its context."""
+
+    @property
+    def resume(self) -> ResumeResult:
+        """What became of the cursor."""
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Yield what is waiting, in order, in lists of at least one item.
+
+        A list ends with ``END`` after the terminal event, and with ``CANCELLED`` when the bridge
+        closes; the iteration is over then. ``HEARTBEAT`` comes alone, after silence.
+        """
+
+
+class StreamBridge(ABC):
+    """Publishes the events of runs and lets any number of readers follow them.
+
+    Use it as an async context manager, or call :meth:`start` and :meth:`close`.
+    """
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open the bridge; every other call raises BridgeClosedError before."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what is in flight within a bounded time, send readers ``CANCELLED``, and close."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @abstractmethod
+    async def create(self, run_id: str, *, thread_id: str) -> str:
+        """Bring a run's stream into being with its birth event ``metadata``; idempotent.
+
+        Returns:
+            The id of the birth event.
+
+        Raises:
+            InvalidIdError: An id is not one subject token; nothing was stored.
+            ConflictError: The run exists under another thread; nothing was stored.
+            StreamTerminatedError: The run was deleted; it cannot come back.
+            StreamCapacityExceededError: The log has no room; nothing was stored.
+            UnavailableError: The server fell silent; call again, the call is idempotent.
+        """
+
+    @abstractmethod
+    async def begin_attempt(self, run_id: str, attempt: int) -> str:
+        """Append ``metadata`` with the attempt's number, and fence off earlier attempts.
+
+        From here on this bridge publishes as that attempt: it stops with StreamFencedError once a
+        later one has begun. Attempt 1 appends nothing; the birth event carries it.
+
+        Returns:
+            The id of the attempt's ``metadata`` event.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+            StreamTerminatedError: The run has ended.
+            StreamFencedError: This attempt or a later one has begun elsewhere.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
+    async def publish_event(self, run_id: str, event: NewEvent) -> str:
+        """Append one encoded event; see :meth:`publish`."""
+
+    async def publish(
+        self,
+        run_id: str,
+        event: str,
+        data: Any,
+        *,
+        category: str = "stream",
+        metadata: Mapping[str, Any] | None = None,
+        event_id: str | None = None,
+    ) -> str:
+        """Append one event durably.
+
+        Args:
+            run_id: The run.
+            event: The name that clients dispatch on; terminal and control names are reserved.
+            data: Any JSON value; it is serialised at once.
+            category: What kind of event it is, for consumers that filter.
+            metadata: A JSON object beside the data, not sent over SSE.
+            event_id: The caller's own id for idempotent repeats within 120 s.
+
+        Returns:
+            The event's id, once the server has stored it.
+
+        Raises:
+            InvalidEventError: Name, data or metadata cannot be stored; nothing was stored.
+            EventTooLargeError: Above the server's limit; nothing was stored.
+            StreamNotFoundError: Nobody created the run.
+            StreamTerminatedError: The run has ended; nothing was stored.
+            StreamFencedError: A later attempt writes now; stop working.
+            StreamCapacityExceededError: The log is full; try again later.
+            UnavailableError: The server fell silent; ``stored`` says what is known.
+            BridgeClosedError: The bridge is not open.
+        """
+        encoded = new_event(event, data, category=category, metadata=metadata, event_id=event_id)
+        return await self.publish_event(run_id, encoded)
+
+    @abstractmethod
+    async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
+        """Append all of ``events`` in order, or none.
+
+        Args:
+            run_id: The run.
+            events: At most 1000, made by :func:`bridge.new_event`, without ``event_id``.
+
+        Returns:
+            Their ids, in order.
+
+        Raises:
+            BatchTooLargeError: More than 1000; nothing was stored.
+            InvalidEventError: One carries an ``event_id``; nothing was stored.
+            BridgeError: As for :meth:`publish`.
+        """
+
+    @abstractmethod
+    async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
+        """End the run for good. The first terminal wins, whoever races.
+
+        Returns:
+            The id of the run's terminal event: this one, or the one that came first; ``status``
+            tells which.
+
+        Raises:
+            ValueError: ``kind`` is no terminal.
+            StreamNotFoundError: Nobody created the run.
+            StreamTerminatedError: The run was deleted.
+            UnavailableError: The server fell silent; call again, the call is idempotent.
+        """
+
+    async def publish_end(self, run_id: str) -> str:
+        """End the run as finished; see :meth:`publish_terminal`."""
+        return await self.publish_terminal(run_id, Terminal.ENDED)
+
+    async def cancel(self, run_id: str) -> str:
+        """End the run as cancelled; see :meth:`publish_terminal`."""
+        return await self.publish_terminal(run_id, Terminal.CANCELLED)
+
+    @abstractmethod
+    async def status(self, run_id: str) -> StreamInfo:
+        """Read the state of a run's stream.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run, or it was deleted.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
+    def follow(
+        self,
+        run_id: str,
+        *,
+        last_event_id: str | None = None,
+        heartbeat_interval: float = HEARTBEAT_S,
+    ) -> AbstractAsyncContextManager[Following]:
+        """Open a run for reading in batches, just after the event ``last_event_id``.
+
+        Args:
+            run_id: The run. It must have been created.
+            last_event_id: The last event handled; ``None``, empty, ``-``, ``-1``, ``0`` and
+                ``0-0`` read everything that is retained. One that cannot be honoured is answered
+                by a :class:`StreamGap` first.
+            heartbeat_interval: Seconds of silence after which ``HEARTBEAT`` is yielded.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            StreamNotFoundError: Nobody created the run; nothing was created by asking.
+            UnavailableError: The server fell silent; call again with the same cursor.
+        """
+
+    @asynccontextmanager
+    async def subscribe(
+        self,
+        run_id: str,
+        *,
+        last_event_id: str | None = None,
+        heartbeat_interval: float = HEARTBEAT_S,
+    ) -> AsyncGenerator[AsyncIterator[StreamItem]]:
+        """Open a run for reading item by item; arguments and errors as for :meth:`follow`.
+
+        Yields:
+            An iterator over :class:`StreamEvent`, :class:`StreamGap` and ``HEARTBEAT``. After the
+            terminal event comes ``END`` and the iteration ends; ``CANCELLED`` ends it when the
+            bridge closes.
+        """
+        async with self.follow(
+            run_id, last_event_id=last_event_id, heartbeat_interval=heartbeat_interval
+        ) as following:
+            yield _items(following)
+
+
+async def _items(following: Following) -> AsyncIterator[StreamItem]:
+    async for batch in following.batches():
+        for item in batch:
+            yield item

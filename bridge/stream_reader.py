@@ -1,0 +1,185 @@
+"""Read stored messages of one stream: single ones at the leader, history in bulk.
+
+Decisions are made on what the leader says. Bulk history comes by batch Direct Get, which a lagging
+replica may answer: a "nothing there" from it is confirmed at the leader.
+"""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from nats.aio.msg import Msg
+
+from bridge import wire
+from bridge.connection import Connection
+from bridge.errors import ApiError
+from bridge.replies import SilenceError
+
+NOT_FOUND: Final = 10037
+MAX_PAGE_MESSAGES: Final = 500
+MAX_PAGE_BYTES: Final = 4 << 20
+MAX_SUBJECTS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message as the stream holds it."""
+
+    subject: str
+    seq: int
+    headers: Mapping[str, str]
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a subject's history.
+
+    ``complete`` says that nothing more was there when the page was read, as far as the answering
+    replica knew.
+    """
+
+    messages: Sequence[StoredMessage]
+    complete: bool
+
+
+class StreamReader:
+    """Reads one stream.
+
+    Args:
+        connection: An open connection.
+        stream: The stream's name.
+        max_concurrent_reads: Bulk reads at one time; more wait for their turn.
+        timeout_s: Seconds without an answer after which a bulk read is asked again.
+    """
+
+    def __init__(
+        self, connection: Connection, stream: str, *, max_concurrent_reads: int, timeout_s: float
+    ) -> None:
+        self._connection = connection
+        self._get = f"$JS.API.STREAM.MSG.GET.{stream}"
+        self._direct = f"$JS.API.DIRECT.GET.{stream}"
+        self._info = f"$JS.API.STREAM.INFO.{stream}"
+        self._slots = asyncio.Semaphore(max_concurrent_reads)
+        self._timeout_s = timeout_s
+
+    async def find(self, seq: int) -> StoredMessage | None:
+        """Return the message with a sequence, as the leader knows it."""
+        return await self._leader({"seq": seq})
+
+    async def find_last(self, subject: str) -> StoredMessage | None:
+        """Return the newest message of a subject, as the leader knows it."""
+        return await self._leader({"last_by_subj": subject})
+
+    async def find_next(self, subject: str, seq: int) -> StoredMessage | None:
+        """Return the first message of a subject at or above ``seq``, as the leader knows it."""
+        return await self._leader({"seq": seq, "next_by_subj": subject})
+
+    async def _leader(self, query: Mapping[str, Any]) -> StoredMessage | None:
+        try:
+            answer = await self._connection.api(self._get, query)
+        except ApiError as error:
+            if error.err_code == NOT_FOUND:
+                return None
+            raise
+        message = answer["message"]
+        return StoredMessage(
+            message["subject"],
+            message["seq"],
+            parse_headers(b64decode(message.get("hdrs", ""))),
+            b64decode(message.get("data", "")),
+        )
+
+    async def info(self, subjects_filter: str | None = None) -> dict[str, Any]:
+        """Return the stream's info; with a filter, the message count of each matching subject."""
+        body = {} if subjects_filter is None else {"subjects_filter": subjects_filter}
+        return await self._connection.api(self._info, body)
+
+    async def read(self, subject: str, seq: int, limit: int = MAX_PAGE_MESSAGES) -> Page:
+        """Read a page of a subject's history, from ``seq`` on.
+
+        Args:
+            subject: One subject, or one with wildcards.
+            seq: The first sequence that counts.
+            limit: At most so many messages, and never more than 500 or 4 MiB.
+
+        Raises:
+            UnavailableError: No answer within the outage budget.
+        """
+        query = {
+            "seq": max(seq, 1),
+            "batch": min(limit, MAX_PAGE_MESSAGES),
+            "max_bytes": MAX_PAGE_BYTES,
+            "next_by_subj": subject,
+        }
+        page = await self._ask(query, f"reading {subject}")
+        if page.messages:
+            return page
+        confirmed = await self.find_next(subject, max(seq, 1))
+        return Page([] if confirmed is None else [confirmed], confirmed is None)
+
+    async def read_last(self, subjects: Sequence[str]) -> list[StoredMessage]:
+        """Read the newest message of each of many subjects; absent ones are left out.
+
+        Raises:
+            UnavailableError: No answer within the outage budget.
+        """
+        found: list[StoredMessage] = []
+        for start in range(0, len(subjects), MAX_SUBJECTS):
+            query = {"multi_last": list(subjects[start : start + MAX_SUBJECTS])}
+            found += (await self._ask(query, "reading last messages")).messages
+        return found
+
+    async def _ask(self, query: Mapping[str, Any], what: str) -> Page:
+        outage = self._connection.outage(what)
+        while True:
+            try:
+                return await self._ask_once(query)
+            except SilenceError:
+                await outage.wait()
+
+    async def _ask_once(self, query: Mapping[str, Any]) -> Page:
+        """Run one batch Direct Get.
+
+        Raises:
+            SilenceError: It did not come to its proper end: ask again.
+        """
+        async with self._slots:
+            inbox, replies = self._connection.open_replies()
+            try:
+                await self._connection.publish(self._direct, orjson.dumps(query), reply=inbox)
+                messages: list[StoredMessage] = []
+                while True:
+                    for reply in await replies.take(self._timeout_s):
+                        headers = reply.headers or {}
+                        status = headers.get("Status")
+                        if status is None:
+                            messages.append(_stored(reply))
+                        elif status == "204":
+                            return Page(messages, headers.get("Nats-Num-Pending") == "0")
+                        elif status == "404":
+                            return Page((), complete=True)
+                        else:
+                            raise SilenceError(sent=True)
+            finally:
+                replies.close()
+
+
+def _stored(message: Msg) -> StoredMessage:
+    headers = message.headers or {}
+    return StoredMessage(
+        headers["Nats-Subject"], int(headers[wire.STREAM_SEQUENCE]), headers, message.data
+    )
+
+
+def parse_headers(raw: bytes) -> dict[str, str]:
+    """Parse a message's header block as the server stores it."""
+    headers: dict[str, str] = {}
+    for line in raw.split(b"\r\n")[1:]:
+        name, colon, value = line.partition(b":")
+        if colon:
+            headers[name.decode()] = value.strip().decode(errors="replace")
+    return headers

@@ -1,0 +1,82 @@
+"""Every subject and stream name, spelled in this one file.
+
+A subject holds only ids that were checked; the shard token comes first so that a stream can later
+take a share of the shards.
+"""
+
+from typing import NamedTuple
+
+from bridge.ids import check_id, shard
+
+
+class RunRef(NamedTuple):
+    """A run and the thread that owns it: what an event's subject is made of."""
+
+    thread_id: str
+    run_id: str
+
+    @classmethod
+    def checked(cls, thread_id: object, run_id: object) -> "RunRef":
+        """Make a reference from ids as they came in.
+
+        Raises:
+            InvalidIdError: One of them is not one subject token.
+        """
+        return cls(check_id("thread_id", thread_id), check_id("run_id", run_id))
+
+
+class Subjects:
+    """The names below one prefix.
+
+    Args:
+        prefix: The first token of every subject; in capitals, the first part of stream names.
+    """
+
+    def __init__(self, prefix: str = "jetrun") -> None:
+        self.prefix = prefix
+        name = prefix.upper().replace("-", "_")
+        self.events_stream = f"{name}_EVENTS"
+        self.state_stream = f"{name}_STATE"
+        self.jobs_stream = f"{name}_JOBS"
+        self.all_events = f"{prefix}.events.>"
+        self.all_live = f"{prefix}.live.>"
+        self.all_state = f"{prefix}.state.>"
+        self.all_jobs = f"{prefix}.job.>"
+        self.all_controls = f"{prefix}.control.*"
+
+    def event(self, run: RunRef) -> str:
+        """Where a run's events are stored."""
+        return f"{self.prefix}.events.{shard(run.thread_id)}.{run.thread_id}.{run.run_id}"
+
+    def live(self, run: RunRef) -> str:
+        """Where the server republishes a run's events as they are stored."""
+        return f"{self.prefix}.live.{shard(run.thread_id)}.{run.thread_id}.{run.run_id}"
+
+    def thread_events(self, thread_id: str) -> str:
+        """The events of all runs of a thread."""
+        return f"{self.prefix}.events.{shard(thread_id)}.{thread_id}.*"
+
+    def run_of(self, subject: str) -> RunRef:
+        """Read the run out of an event or live subject."""
+        thread_id, run_id = subject.rsplit(".", 2)[1:]
+        return RunRef(thread_id, run_id)
+
+    def state(self, kind: str, key: str) -> str:
+        """Where the state record ``key`` of a kind is kept."""
+        return f"{self.prefix}.state.{shard(key)}.{kind}.{key}"
+
+    def states(self, kind: str) -> str:
+        """All state records of a kind."""
+        return f"{self.prefix}.state.*.{kind}.*"
+
+    def job(self, executor: str, run_id: str) -> str:
+        """Where a run's job waits for a worker that has the executor."""
+        return f"{self.prefix}.job.{executor}.{run_id}"
+
+    def jobs(self, executor: str) -> str:
+        """All jobs for one executor."""
+        return f"{self.prefix}.job.{executor}.*"
+
+    def control(self, run_id: str) -> str:
+        """Where a worker hears that a run's state wants its attention."""
+        return f"{self.prefix}.control.{run_id}"

@@ -1,0 +1,212 @@
+"""The live feed of a run, shared by all its readers in this process.
+
+One core subscription serves any number of readers; each event is decoded once. The feed is at most
+once: whatever may have been lost is reported to the readers, who then read the log.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from bridge import wire
+from bridge.connection import Connection
+from bridge.errors import ForeignMessageError, UnavailableError
+from bridge.events import StreamEvent
+from bridge.replies import SilenceError
+from bridge.run_log import RunLog
+from bridge.settings import LogSettings
+from bridge.subjects import RunRef, Subjects
+
+#: Looks at the log that readers of one run ask for within this time share one answer.
+_LOOK_SHARED_S: Final = 1.0
+
+
+class Reader:
+    """What one reader of a run has not handled yet.
+
+    Args:
+        max_events: Above so many the reader drops them all and reads the log instead.
+    """
+
+    def __init__(self, max_events: int) -> None:
+        self._max_events = max_events
+        self._events: deque[StreamEvent] = deque()
+        self._wake = asyncio.Event()
+        self.is_stale = False
+        self.is_closed = False
+
+    def offer(self, event: StreamEvent) -> None:
+        """Take a live event, without waiting for anybody."""
+        if len(self._events) >= self._max_events:
+            self._events.clear()
+            self.is_stale = True
+        self._events.append(event)
+        self._wake.set()
+
+    def mark_stale(self) -> None:
+        """Say that live events may have been lost: the log knows."""
+        self.is_stale = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """Say that no live event will come any more."""
+        self.is_closed = True
+        self._wake.set()
+
+    def take(self) -> list[StreamEvent]:
+        """Return and forget all waiting events."""
+        events = list(self._events)
+        self._events.clear()
+        self._wake.clear()
+        return events
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for something to do; ``False`` after ``timeout_s`` seconds without."""
+        if self._events or self.is_stale or self.is_closed:
+            return True
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class Tail:
+    """One run's live feed."""
+
+    def __init__(
+        self, connection: Connection, run_log: RunLog, live_subject: str, settings: LogSettings
+    ) -> None:
+        self._connection = connection
+        self._log = run_log
+        self._subject = live_subject
+        self._settings = settings
+        self._subscription: Subscription | None = None
+        self._look: asyncio.Task[StreamEvent | None] | None = None
+        self._looked_at = float("-inf")
+        self._opening: asyncio.Task[None] | None = None
+        self.readers: set[Reader] = set()
+
+    async def ready(self) -> None:
+        """Wait until the server knows of the subscription.
+
+        Raises:
+            UnavailableError: It did not answer within the outage budget.
+        """
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        await asyncio.shield(self._opening)
+
+    async def _open(self) -> None:
+        outage = self._connection.outage(f"subscribing {self._subject}")
+        self._subscription = await self._connection.subscribe(self._subject, self._on_message)
+        while True:
+            try:
+                await self._connection.flush()
+            except SilenceError:
+                await outage.wait()
+            else:
+                break
+
+    async def close(self) -> None:
+        """Drop the subscription."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._look is not None:
+            self._look.cancel()
+        if self._subscription is not None:
+            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
+                await self._subscription.unsubscribe()
+
+    async def _on_message(self, message: Msg) -> None:
+        headers = message.headers or {}
+        try:
+            seq = int(headers[wire.STREAM_SEQUENCE])
+            event = wire.decode_event(self._log.run, seq, headers, message.data)
+        except (KeyError, ValueError, ForeignMessageError):
+            self.mark_stale()  # reading the log will say what is wrong
+            return
+        for reader in self.readers:
+            reader.offer(event)
+
+    def mark_stale(self) -> None:
+        """Send every reader to the log."""
+        for reader in self.readers:
+            reader.mark_stale()
+
+    async def look(self) -> StreamEvent | None:
+        """Return the run's newest event as the leader knows it; shared by readers that ask at once.
+
+        Returns:
+            ``None`` when nothing is known, because the server is away or the run is gone.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._look is None or (self._look.done() and now - self._looked_at > _LOOK_SHARED_S):
+            self._looked_at = now
+            self._look = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._look)
+
+    async def _ask(self) -> StreamEvent | None:
+        if not await self._connection.wait_connected(0):
+            return None
+        with suppress(UnavailableError):
+            return await self._log.find_last()
+        return None
+
+
+class Tails:
+    """The live feeds of all runs that are followed in this process, counted by reference."""
+
+    def __init__(self, connection: Connection, subjects: Subjects, settings: LogSettings) -> None:
+        self._connection = connection
+        self._subjects = subjects
+        self._settings = settings
+        self._tails: dict[RunRef, Tail] = {}
+        connection.add_listener(self._mark_stale)
+
+    @asynccontextmanager
+    async def join(self, run_log: RunLog) -> AsyncGenerator[tuple[Tail, Reader]]:
+        """Attach a reader to a run's feed for the length of a context.
+
+        Raises:
+            UnavailableError: The server did not take the subscription.
+        """
+        run = run_log.run
+        tail = self._tails.get(run)
+        if tail is None:
+            live = self._subjects.live(run)
+            tail = self._tails[run] = Tail(self._connection, run_log, live, self._settings)
+        reader = Reader(self._settings.max_buffered_events)
+        tail.readers.add(reader)
+        try:
+            await tail.ready()
+            yield tail, reader
+        finally:
+            tail.readers.discard(reader)
+            if not tail.readers and self._tails.get(run) is tail:
+                del self._tails[run]
+                await tail.close()
+
+    def count(self, run: RunRef) -> int:
+        """Return how many readers follow a run in this process."""
+        tail = self._tails.get(run)
+        return 0 if tail is None else len(tail.readers)
+
+    def close(self) -> None:
+        """Tell every reader that the bridge closes."""
+        self._connection.remove_listener(self._mark_stale)
+        for tail in self._tails.values():
+            for reader in tail.readers:
+                reader.close()
+
+    def _mark_stale(self) -> None:
+        for tail in self._tails.values():
+            tail.mark_stale()

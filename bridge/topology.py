@@ -1,0 +1,139 @@
+"""The JetStream assets of the system: what they must be, made where absent, verified where not.
+
+Nothing that exists is changed: a difference is an error that names the field.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bridge.connection import Connection
+from bridge.errors import (
+    ApiError,
+    JetStreamDisabledError,
+    ServerTooOldError,
+    TopologyDriftError,
+)
+from bridge.settings import LogSettings
+from bridge.subjects import Subjects
+
+MIN_SERVER: Final = (2, 12)
+NAME_IN_USE: Final = 10058
+STREAM_NOT_FOUND: Final = 10059
+NOT_ENABLED: Final = frozenset({10076, 10039, 10035})
+DUPLICATE_WINDOW_S: Final = 120
+_NANOSECONDS: Final = 1_000_000_000
+
+StreamConfig = Mapping[str, Any]
+
+
+def check_server(version: str) -> None:
+    """Refuse a server that lacks atomic batches, message TTLs or batch Direct Get.
+
+    Raises:
+        ServerTooOldError: It is older than 2.12.
+    """
+    numbers = [int(part) for part in version.split("-", 1)[0].split(".")[:2] if part.isdigit()]
+    if tuple(numbers) < MIN_SERVER:
+        raise ServerTooOldError(version, ".".join(map(str, MIN_SERVER)))
+
+
+def streams(settings: LogSettings) -> list[StreamConfig]:
+    """Return the configuration of every stream."""
+    subjects = Subjects(settings.prefix)
+    return [_events(settings, subjects), _state(settings, subjects), _jobs(settings, subjects)]
+
+
+def _events(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    cache = settings.profile == "cache"
+    return {
+        "name": subjects.events_stream,
+        "subjects": [subjects.all_events],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_bytes": settings.max_bytes or -1,
+        "max_msgs_per_subject": settings.max_events_per_run if cache else -1,
+        # Old events leave by trimming, which spares what is not archived; a full log pushes back.
+        "discard": "old" if cache and settings.max_bytes is None else "new",
+        "discard_new_per_subject": False,
+        "max_consumers": settings.max_consumers,
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_direct": True,
+        "allow_atomic": True,
+        "allow_msg_ttl": True,
+        "allow_rollup_hdrs": True,
+        "republish": {"src": subjects.all_events, "dest": subjects.all_live},
+    }
+
+
+def _state(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.state_stream,
+        "subjects": [subjects.all_state],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": 1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "discard": "old",
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+    }
+
+
+def _jobs(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.jobs_stream,
+        "subjects": [subjects.all_jobs],
+        "retention": "workqueue",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": 1,
+        "discard": "new",
+        "discard_new_per_subject": True,
+        "allow_direct": True,
+    }
+
+
+async def ensure_streams(connection: Connection, settings: LogSettings) -> None:
+    """Make every stream that is absent, and verify the others.
+
+    Raises:
+        ServerTooOldError: The server is older than 2.12; nothing was created.
+        JetStreamDisabledError: The account has no JetStream; nothing was created.
+        TopologyDriftError: A stream differs from what is wanted; it was not changed.
+        UnavailableError: The server fell silent; call again.
+    """
+    check_server(connection.server_version)
+    for wanted in streams(settings):
+        await _ensure(connection, wanted)
+
+
+async def _ensure(connection: Connection, wanted: StreamConfig) -> None:
+    name = wanted["name"]
+    try:
+        found = await connection.api(f"$JS.API.STREAM.INFO.{name}")
+    except ApiError as error:
+        if error.err_code in NOT_ENABLED:
+            raise JetStreamDisabledError(error.description) from error
+        if error.err_code != STREAM_NOT_FOUND:
+            raise
+        try:
+            found = await connection.api(f"$JS.API.STREAM.CREATE.{name}", wanted)
+        except ApiError as created:
+            if created.err_code != NAME_IN_USE:
+                raise
+            # Another process made it at the same moment, with another configuration.
+            found = await connection.api(f"$JS.API.STREAM.INFO.{name}")
+    _verify(name, wanted, found["config"])
+
+
+def _verify(name: str, wanted: StreamConfig, found: Mapping[str, Any]) -> None:
+    for field, value in wanted.items():
+        # The server leaves out fields that hold their zero value.
+        actual = found.get(field, type(value)())
+        if isinstance(value, Mapping):
+            actual = {key: actual.get(key) for key in value}
+        if actual != value:
+            raise TopologyDriftError(f"stream {name}", field, value, actual)

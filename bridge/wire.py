@@ -1,0 +1,78 @@
+"""The event on the wire: which fact travels in which header, in both directions.
+
+The payload is the JSON of the data, verbatim; everything else is a header, so that a gateway
+forwards bytes and never parses JSON.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.errors import ForeignMessageError
+from bridge.events import NewEvent, StreamEvent
+from bridge.ids import EventId
+from bridge.subjects import RunRef
+
+EVENT: Final = "Run-Event"
+SEQ: Final = "Run-Seq"
+BYTES: Final = "Run-Bytes"
+CATEGORY: Final = "Run-Category"
+TIME: Final = "Run-Time"
+META: Final = "Run-Meta"
+WRITER: Final = "Run-Writer"
+VERSION: Final = "Run-Version"
+WIRE_VERSION: Final = "1"
+
+EXPECTED_SUBJECT_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+MESSAGE_ID: Final = "Nats-Msg-Id"
+STREAM_SEQUENCE: Final = "Nats-Sequence"
+BATCH_ID: Final = "Nats-Batch-Id"
+BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
+BATCH_COMMIT: Final = "Nats-Batch-Commit"
+
+
+def encode_headers(
+    event: NewEvent, *, run_seq: int, total_bytes: int, writer: str
+) -> dict[str, str]:
+    """Make the headers that describe ``event`` at its place in the run."""
+    headers = {
+        EVENT: event.event,
+        SEQ: str(run_seq),
+        BYTES: str(total_bytes),
+        CATEGORY: event.category,
+        TIME: event.created_at,
+        WRITER: writer,
+        VERSION: WIRE_VERSION,
+    }
+    if event.metadata is not None:
+        headers[META] = event.metadata.decode("ascii")
+    return headers
+
+
+def decode_event(
+    run: RunRef, stream_seq: int, headers: Mapping[str, str] | None, payload: bytes
+) -> StreamEvent:
+    """Read a stored message back.
+
+    Raises:
+        ForeignMessageError: The message was not written by a jetrun of this wire version; it is
+            named so that an operator can look at it.
+    """
+    if headers is None or headers.get(VERSION) != WIRE_VERSION:
+        version = None if headers is None else headers.get(VERSION)
+        raise ForeignMessageError(run.run_id, stream_seq, f"wire version is {version}")
+    metadata = headers.get(META)
+    try:
+        return StreamEvent(
+            thread_id=run.thread_id,
+            run_id=run.run_id,
+            event_id=EventId(stream_seq, int(headers[SEQ])),
+            event=headers[EVENT],
+            payload=payload,
+            category=headers[CATEGORY],
+            created_at=headers[TIME],
+            total_bytes=int(headers[BYTES]),
+            writer=headers[WRITER],
+            metadata_json=None if metadata is None else metadata.encode(),
+        )
+    except (KeyError, ValueError) as error:
+        raise ForeignMessageError(run.run_id, stream_seq, repr(error)) from error

@@ -1,0 +1,65 @@
+"""The writers of all runs that this process publishes to, bounded in number."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from bridge.connection import Connection
+from bridge.errors import BridgeClosedError
+from bridge.event_log import EventLog
+from bridge.settings import LogSettings
+from bridge.subjects import RunRef
+from bridge.writer import RunWriter
+
+#: The server allows 50 open batches on a stream, and abandoned ones block all for 10 s.
+MAX_OPEN_BATCHES: Final = 32
+
+
+class RunWriters:
+    """Finds or makes the writer of a run; forgets the longest unused ones that are idle.
+
+    Args:
+        connection: An open connection.
+        log: The events of all runs.
+        settings: Limits.
+    """
+
+    def __init__(self, connection: Connection, log: EventLog, settings: LogSettings) -> None:
+        self._connection = connection
+        self._log = log
+        self._settings = settings
+        self._writers: OrderedDict[RunRef, RunWriter] = OrderedDict()
+        self._batch_slots = asyncio.Semaphore(MAX_OPEN_BATCHES)
+
+    def of(self, run: RunRef) -> RunWriter:
+        """Return the writer of ``run``."""
+        writer = self._writers.get(run)
+        if writer is None:
+            self._make_room()
+            run_log = self._log.run(run)
+            writer = RunWriter(self._connection, run_log, self._settings, self._batch_slots)
+            self._writers[run] = writer
+        else:
+            self._writers.move_to_end(run)
+        return writer
+
+    def _make_room(self) -> None:
+        """Forget idle writers; busy ones stay, and are bounded by the callers that wait."""
+        excess = len(self._writers) + 1 - self._settings.max_cached_runs
+        if excess <= 0:
+            return
+        idle = [run for run, writer in self._writers.items() if writer.is_idle]
+        for run in idle[: excess + self._settings.max_cached_runs // 10]:
+            del self._writers[run]
+
+    async def close(self, timeout_s: float) -> None:
+        """Let what is queued be stored within ``timeout_s`` seconds; then fail the rest."""
+        drains = [asyncio.create_task(writer.drain()) for writer in self._writers.values()]
+        if not drains:
+            return
+        _, late = await asyncio.wait(drains, timeout=timeout_s)
+        for drain in late:
+            drain.cancel()
+        for writer in self._writers.values():
+            writer.abort(BridgeClosedError())
+        await asyncio.gather(*drains, return_exceptions=True)

@@ -1,0 +1,54 @@
+"""What a new run is made of, and what of its specification is not available."""
+
+from typing import Final
+
+from bridge import new_id
+from runs.catalog import Assistant
+from runs.errors import UnsupportedOptionError
+from runs.models import RunRecord, RunSpec, now
+
+_NOT_AVAILABLE: Final = (
+    "webhook",
+    "after_seconds",
+    "interrupt_before",
+    "interrupt_after",
+    "checkpoint",
+    "durability",
+)
+
+
+def refuse_unavailable(spec: RunSpec) -> None:
+    """Check that no option is set that would be ignored.
+
+    Raises:
+        UnsupportedOptionError: One is; the error names it.
+    """
+    for option in _NOT_AVAILABLE:
+        if getattr(spec, option) is not None:
+            raise UnsupportedOptionError(option)
+
+
+def new_record(spec: RunSpec, assistant: Assistant, thread_id: str) -> RunRecord:
+    """Make the record of a new run, with an id that no other process makes."""
+    created = now()
+    return RunRecord(
+        run_id=new_id(),
+        thread_id=thread_id,
+        assistant_id=assistant.assistant_id,
+        executor=assistant.name,
+        user_id=spec.user_id,
+        on_disconnect=spec.on_disconnect,
+        on_completion=spec.on_completion if spec.thread_id is None else "keep",
+        multitask_strategy=spec.multitask_strategy,
+        metadata=spec.metadata,
+        kwargs={
+            "input": spec.input,
+            "command": spec.command,
+            "config": spec.config,
+            "context": spec.context,
+            "stream_mode": list(spec.stream_mode),
+            "stream_subgraphs": spec.stream_subgraphs,
+        },
+        created_at=created,
+        updated_at=created,
+    )

@@ -1,0 +1,201 @@
+"""Every error that run control raises, and what state each one leaves behind.
+
+``code`` is stable and safe to match on. ``retryable`` says whether the same call can succeed
+later without a change by the caller.
+"""
+
+from typing import ClassVar
+
+
+class RunsError(Exception):
+    """Base of all errors of this package."""
+
+    code: ClassVar[str] = "runs"
+    retryable: ClassVar[bool] = False
+
+
+class ThreadNotFoundError(RunsError):
+    """Nobody created this thread, or it belongs to someone else; nothing was created."""
+
+    code = "thread-not-found"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"thread {thread_id} does not exist; create it first")
+        self.thread_id = thread_id
+
+
+class ThreadExistsError(RunsError):
+    """The thread id is taken, perhaps by a thread that was deleted; nothing was changed."""
+
+    code = "thread-exists"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"thread {thread_id} exists already")
+        self.thread_id = thread_id
+
+
+class RunNotFoundError(RunsError):
+    """There is no such run in this thread; asking created nothing."""
+
+    code = "run-not-found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} does not exist in this thread")
+        self.run_id = run_id
+
+
+class RunConflictError(RunsError):
+    """The thread has an active run and the strategy is ``reject``; nothing was stored."""
+
+    code = "run-conflict"
+    retryable = True
+
+    def __init__(self, thread_id: str, run_id: str) -> None:
+        super().__init__(
+            f"thread {thread_id} is busy with run {run_id}; wait for its end, cancel it, or use "
+            "multitask_strategy 'enqueue'"
+        )
+        self.thread_id = thread_id
+        self.run_id = run_id
+
+
+class QueueFullError(RunsError):
+    """Too many runs wait on the thread; nothing was stored."""
+
+    code = "queue-full"
+    retryable = True
+
+    def __init__(self, thread_id: str, limit: int) -> None:
+        super().__init__(f"{limit} runs wait on thread {thread_id}, the limit; try again later")
+        self.thread_id = thread_id
+        self.limit = limit
+
+
+class ContentionError(RunsError):
+    """Others changed the state each time this call was about to; nothing was stored."""
+
+    code = "contention"
+    retryable = True
+
+    def __init__(self, what: str, attempts: int) -> None:
+        super().__init__(f"{what} changed {attempts} times during the call; try again")
+        self.what = what
+        self.attempts = attempts
+
+
+class UnsupportedStrategyError(RunsError, ValueError):
+    """The multitask strategy is not available; nothing was stored."""
+
+    code = "unsupported-strategy"
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__(f"multitask_strategy {strategy!r} is not available; use reject or enqueue")
+        self.strategy = strategy
+
+
+class UnsupportedActionError(RunsError, ValueError):
+    """The cancel action is not available; nothing was changed."""
+
+    code = "unsupported-action"
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"cancel action {action!r} is not available; use interrupt")
+        self.action = action
+
+
+class UnsupportedOptionError(RunsError, ValueError):
+    """An option of the run is not available; nothing was stored."""
+
+    code = "unsupported-option"
+
+    def __init__(self, option: str) -> None:
+        super().__init__(f"option {option!r} is not available; leave it out")
+        self.option = option
+
+
+class RunNotCancellableError(RunsError):
+    """The run has finished by itself; nothing was changed."""
+
+    code = "run-not-cancellable"
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"run {run_id} has finished ({status}) and cannot be cancelled")
+        self.run_id = run_id
+        self.status = status
+
+
+class RunNotStartableError(RunsError):
+    """The run may not be executed by this caller (finished, cancelled, or not its turn)."""
+
+    code = "run-not-startable"
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(f"run {run_id} cannot start: {reason}")
+        self.run_id = run_id
+        self.reason = reason
+
+
+class RunFailedError(RunsError):
+    """The awaited run ended in an error; it has no final values."""
+
+    code = "run-failed"
+
+    def __init__(self, run_id: str, error: str, message: str) -> None:
+        super().__init__(f"run {run_id} failed: {error}: {message}")
+        self.run_id = run_id
+        self.error = error
+        self.message = message
+
+
+class RunInterruptedError(RunsError):
+    """The awaited run was cancelled; it has no final values."""
+
+    code = "run-interrupted"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was interrupted before it had final values")
+        self.run_id = run_id
+
+
+class OutputsNotFoundError(RunsError):
+    """The run succeeded, but the log no longer holds its final values."""
+
+    code = "outputs-not-found"
+
+    def __init__(self, run_id: str, event_id: str) -> None:
+        super().__init__(f"the final values of run {run_id} (event {event_id}) left the log")
+        self.run_id = run_id
+        self.event_id = event_id
+
+
+class IllegalTransitionError(RunsError):
+    """A run cannot go from its status to the wanted one; nothing was changed."""
+
+    code = "illegal-transition"
+
+    def __init__(self, run_id: str, status: str, wanted: str) -> None:
+        super().__init__(f"run {run_id} is {status} and cannot become {wanted}")
+        self.run_id = run_id
+        self.status = status
+        self.wanted = wanted
+
+
+class AssistantNotFoundError(RunsError):
+    """No assistant has this name or id; nothing was stored."""
+
+    code = "assistant-not-found"
+
+    def __init__(self, assistant_id: str) -> None:
+        super().__init__(f"assistant {assistant_id!r} is not declared")
+        self.assistant_id = assistant_id
+
+
+class AssistantLoadError(RunsError):
+    """An assistant's function cannot be loaded; its runs end in this error."""
+
+    code = "assistant-load"
+
+    def __init__(self, function: str, reason: str) -> None:
+        super().__init__(f"assistant function {function!r} cannot be loaded: {reason}")
+        self.function = function
+        self.reason = reason

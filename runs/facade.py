@@ -1,0 +1,262 @@
+"""What a gateway calls: runs and threads as their users see them.
+
+Nothing here is shown before it is final: waiting for a run returns after record and thread state
+agree with its log.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, NamedTuple
+
+from bridge import (
+    END,
+    BridgeClosedError,
+    Following,
+    JetStreamBridge,
+    RunRef,
+    StreamNotFoundError,
+    check_id,
+)
+from runs.errors import (
+    OutputsNotFoundError,
+    RunFailedError,
+    RunInterruptedError,
+    RunNotFoundError,
+    ThreadExistsError,
+)
+from runs.manager import RunManager
+from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
+from runs.thread import ThreadRecord
+
+
+class ThreadState(NamedTuple):
+    """A thread and the final values of its last successful run.
+
+    Attributes:
+        values: What that run returned; ``None`` while there is no such run.
+        event_id: The event that carries them.
+    """
+
+    thread: ThreadRecord
+    values: Any
+    event_id: str | None
+
+
+class RunsFacade:
+    """Threads and runs for the callers of one process.
+
+    Args:
+        manager: Decides and stores.
+        bridge: Follows logs and reads final values.
+    """
+
+    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+        self._manager = manager
+        self._bridge = bridge
+
+    async def create_thread(
+        self,
+        *,
+        thread_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        if_exists: Literal["raise", "do_nothing"] = "raise",
+        user_id: str | None = None,
+    ) -> ThreadRecord:
+        """Create a thread, or return the one that is there.
+
+        Raises:
+            ThreadExistsError: The id is taken, and ``if_exists`` is ``raise`` or the thread is
+                not this user's.
+        """
+        try:
+            return await self._manager.create_thread(thread_id, metadata=metadata, user_id=user_id)
+        except ThreadExistsError as taken:
+            if if_exists == "raise":
+                raise
+            found = await self._manager.records.find_thread(taken.thread_id)
+            if found is None or user_id not in (None, found.record.user_id):
+                raise
+            return found.record
+
+    async def get_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadRecord:
+        """Return a thread.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+        """
+        return await self._manager.get_thread(thread_id, user_id=user_id)
+
+    async def thread_state(self, thread_id: str, *, user_id: str | None = None) -> ThreadState:
+        """Return a thread with the final values of its last successful run.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+            OutputsNotFoundError: The log no longer holds the values.
+        """
+        thread = await self.get_thread(thread_id, user_id=user_id)
+        if thread.outputs is None:
+            return ThreadState(thread, None, None)
+        ref = thread.outputs
+        return ThreadState(thread, await self._values(ref.run_id, ref.event_id), ref.event_id)
+
+    async def _values(self, run_id: str, event_id: str) -> Any:
+        event = await self._bridge.find_event(run_id, event_id)
+        if event is None:
+            raise OutputsNotFoundError(run_id, event_id)
+        return event.data
+
+    async def create_background(self, spec: RunSpec) -> RunRecord:
+        """Create a run; see :meth:`RunManager.create`.
+
+        Raises:
+            RunsError: The run is refused; nothing was stored.
+        """
+        return await self._manager.create(spec)
+
+    async def get_run(
+        self, thread_id: str, run_id: str, *, user_id: str | None = None
+    ) -> RunRecord:
+        """Return a run of a thread.
+
+        Raises:
+            RunNotFoundError: There is none in this thread, or it is someone else's.
+        """
+        record = await self.find_run(run_id)
+        if record is None or record.thread_id != thread_id:
+            raise RunNotFoundError(run_id)
+        if user_id not in (None, record.user_id):
+            raise RunNotFoundError(run_id)
+        return record
+
+    async def find_run(self, run_id: str) -> RunRecord | None:
+        """Return a run of whichever thread and owner, or ``None``."""
+        found = await self._manager.records.find_run(check_id("run_id", run_id))
+        return found and found.record
+
+    async def list_runs(  # noqa: PLR0913 - the query parameters of the listing
+        self,
+        thread_id: str,
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        status: RunStatus | None = None,
+        user_id: str | None = None,
+    ) -> list[RunRecord]:
+        """Return the runs of a thread, newest first; linear in the thread's runs.
+
+        Args:
+            thread_id: The thread.
+            limit: At most so many; 0 gives none.
+            offset: How many of the newest are left out.
+            status: Only those with this status; ``None`` means all.
+            user_id: Who asks; ``None`` may see every thread.
+
+        Raises:
+            ThreadNotFoundError: There is no such thread, or it is someone else's.
+        """
+        await self.get_thread(thread_id, user_id=user_id)
+        records = await self._manager.records.find_runs(await self._bridge.list_runs(thread_id))
+        wanted = [each for each in records if status in (None, each.status)]
+        wanted.sort(key=lambda each: (each.created_at, each.run_id), reverse=True)
+        return wanted[offset : offset + limit]
+
+    async def cancel(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        action: str = "interrupt",
+        wait: bool = False,
+        user_id: str | None = None,
+    ) -> CancelOutcome:
+        """Stop a run; a second cancel is accepted and changes nothing.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            action: What else the cancel does; only ``interrupt`` is available.
+            wait: Whether to return only after the run has ended.
+            user_id: Who asks; ``None`` may cancel every run.
+
+        Raises:
+            RunNotFoundError: There is no such run in this thread, or it is someone else's.
+            RunNotCancellableError: It has finished by itself.
+        """
+        run = _checked(thread_id, run_id)
+        outcome = await self._manager.cancel(run, action, user_id=user_id)
+        if wait and outcome is CancelOutcome.STOPPING:
+            await self._wait_for_end(run)
+            return CancelOutcome.STOPPED
+        return outcome
+
+    async def join_wait(
+        self, thread_id: str, run_id: str, *, user_id: str | None = None
+    ) -> Any:
+        """Wait until a run has ended and return its final values.
+
+        Raises:
+            RunNotFoundError: There is no such run in this thread, or it is someone else's.
+            RunFailedError: It failed.
+            RunInterruptedError: It was cancelled.
+            BridgeClosedError: This process is shutting down; join again elsewhere.
+        """
+        record = await self.get_run(thread_id, run_id, user_id=user_id)
+        if not record.status.is_final:
+            record = await self._wait_for_end(RunRef(thread_id, run_id))
+        if record.status is RunStatus.INTERRUPTED:
+            raise RunInterruptedError(run_id)
+        if record.status is not RunStatus.SUCCESS:
+            fault = record.error or RunFault(error="Error", message=record.status)
+            raise RunFailedError(run_id, fault.error, fault.message)
+        return None if record.outputs is None else await self._values(run_id, record.outputs)
+
+    async def _wait_for_end(self, run: RunRef) -> RunRecord:
+        await self._ensure_log(run)
+        newest = (await self._bridge.status(run.run_id)).last_id
+        async with self._bridge.follow(run.run_id, last_event_id=newest) as following:
+            async for batch in following.batches():
+                if batch[-1] is END:
+                    return await self.settle(*run)
+        raise BridgeClosedError
+
+    async def _ensure_log(self, run: RunRef) -> None:
+        if await self._bridge.find_thread(run.run_id) is None:
+            # Its creator died between the commit and the birth.
+            await self._manager.reconciler.repair(run.thread_id)
+
+    @asynccontextmanager
+    async def join_stream(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        last_event_id: str | None = None,
+        user_id: str | None = None,
+    ) -> AsyncGenerator[Following]:
+        """Open a run for reading, just after the event ``last_event_id``.
+
+        Raises:
+            RunNotFoundError: There is no such run in this thread, or it is someone else's.
+        """
+        if user_id is not None or await self._bridge.find_thread(run_id) != thread_id:
+            await self.get_run(thread_id, run_id, user_id=user_id)
+            await self._ensure_log(RunRef(thread_id, run_id))
+        async with AsyncExitStack() as stack:
+            try:
+                opening = self._bridge.follow(run_id, last_event_id=last_event_id)
+                following = await stack.enter_async_context(opening)
+            except StreamNotFoundError as exc:
+                raise RunNotFoundError(run_id) from exc
+            yield following
+
+    async def settle(self, thread_id: str, run_id: str) -> RunRecord:
+        """Make record and thread final when the run's log is sealed; call it before showing that.
+
+        Raises:
+            RunNotFoundError: There is no such run in this thread.
+        """
+        return await self._manager.settle(_checked(thread_id, run_id))
+
+
+def _checked(thread_id: str, run_id: str) -> RunRef:
+    return RunRef.checked(thread_id, run_id)

@@ -1,0 +1,103 @@
+"""Import an assistant's function: in worker processes only, because user code runs on import.
+
+User projects have packages of any name. One that would hide, or be hidden by, a package of this
+process is refused with an error that names the file, instead of importing the wrong one.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, TypeAlias
+
+from runs.errors import AssistantLoadError
+
+Handler: TypeAlias = Callable[..., Any]
+
+OUR_PACKAGES: Final = ("bridge", "runs")
+_HOME: Final = Path(__file__).resolve().parent.parent
+
+
+def load_handler(function: str, root: Path | None = None) -> Handler:
+    """Import the function that ``module:attr`` or ``path/file.py:attr`` names.
+
+    Args:
+        function: Where it is.
+        root: Directory that relative paths and modules are looked up in; ``None`` means the
+            working directory.
+
+    Raises:
+        AssistantLoadError: It cannot be imported, is missing, or is no async generator function
+            and no coroutine function.
+    """
+    target, _, name = function.rpartition(":")
+    root = (root or Path.cwd()).resolve()
+    if target.endswith(".py"):
+        module = _import_file(function, root / target)
+    else:
+        module = _import_module(function, target, root)
+    handler = getattr(module, name, None)
+    if handler is None:
+        raise AssistantLoadError(function, f"{module.__file__} has no {name!r}")
+    if not (inspect.isasyncgenfunction(handler) or inspect.iscoroutinefunction(handler)):
+        raise AssistantLoadError(
+            function, f"{name!r} must be an async generator function or a coroutine function"
+        )
+    return handler  # type: ignore[no-any-return] - checked above
+
+
+def _import_file(function: str, path: Path) -> ModuleType:
+    path = path.resolve()
+    if path.stem in OUR_PACKAGES:
+        raise AssistantLoadError(function, f"{path} has the name of a package of jetrun; rename it")
+    if not path.is_file():
+        raise AssistantLoadError(function, f"{path} is no file")
+    name = f"assistant_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise AssistantLoadError(function, f"{path} cannot be imported")
+    _prefer(path.parent)
+    _refuse_shadows(function, path.parent)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:  # user code may raise anything while it is imported
+        del sys.modules[name]
+        raise AssistantLoadError(function, f"{type(exc).__name__}: {exc}") from exc
+    return module
+
+
+def _import_module(function: str, name: str, root: Path) -> ModuleType:
+    if name.split(".", 1)[0] not in OUR_PACKAGES:
+        _prefer(root)
+    else:
+        _refuse_shadows(function, root)
+    try:
+        return importlib.import_module(name)
+    except Exception as exc:  # user code may raise anything while it is imported
+        raise AssistantLoadError(function, f"{type(exc).__name__}: {exc}") from exc
+
+
+def _prefer(directory: Path) -> None:
+    # First, so that the user's modules win over installed ones; ours are imported already.
+    entry = str(directory)
+    if entry not in sys.path:
+        sys.path.insert(0, entry)
+
+
+def _refuse_shadows(function: str, directory: Path) -> None:
+    if directory == _HOME:
+        return
+    for name in OUR_PACKAGES:
+        for candidate in (directory / f"{name}.py", directory / name / "__init__.py"):
+            if candidate.is_file():
+                raise AssistantLoadError(
+                    function, f"{candidate} has the name of a package of jetrun; rename it"
+                )

@@ -1,0 +1,202 @@
+"""Finish what a step began: its effects, the projection of a sealed log, what a crash left.
+
+Everything here is idempotent and may be done by any process, at any time, more than once.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, assert_never
+
+from bridge import (
+    AlreadyQueuedError,
+    JetStreamBridge,
+    RunRef,
+    StateConflictError,
+    StreamEvent,
+    StreamNotFoundError,
+    Terminal,
+    encode_json,
+)
+from runs.errors import ContentionError, RunNotFoundError
+from runs.models import Outcome, RunRecord, now
+from runs.outcome import INTERRUPTED, outcome_of, terminal_of
+from runs.records import Records, Versioned
+from runs.steps import Taken, ThreadSteps
+from runs.thread import ThreadRecord
+from runs.transitions import CreateLog, Effect, EnqueueJob, Finish, Nudge, Seal, outstanding
+
+_MAX_RECORD_CONFLICTS: Final = 16
+#: A record that no thread refers to is a create under way, until it is older than any call lasts.
+_ORPHAN_AGE: Final = timedelta(seconds=120)
+
+
+class _Closed(NamedTuple):
+    record: RunRecord | None
+    effects: tuple[Effect, ...]
+
+
+class Reconciler:
+    """Does what the state asks for."""
+
+    def __init__(self, bridge: JetStreamBridge, records: Records, steps: ThreadSteps) -> None:
+        self._bridge = bridge
+        self._records = records
+        self._steps = steps
+
+    async def apply(self, taken: Taken) -> None:
+        """Do the effects of a step, in order, then the effects that follow from those.
+
+        Raises:
+            BridgeError: One could not be done; the state still asks for it.
+        """
+        await self._apply(taken.thread.thread_id, taken.effects)
+
+    async def _apply(self, thread_id: str, effects: tuple[Effect, ...]) -> None:
+        pending = deque(effects)
+        while pending:
+            pending.extend(await self._do(thread_id, pending.popleft()))
+
+    async def _do(self, thread_id: str, effect: Effect) -> tuple[Effect, ...]:
+        run = RunRef(thread_id, effect.run_id)
+        match effect:
+            case CreateLog():
+                await self._bridge.create(run.run_id, thread_id=thread_id)
+            case EnqueueJob():
+                await self._enqueue(run, effect.executor)
+            case Nudge():
+                await self._bridge.controls.nudge(run.run_id)
+            case Seal():
+                await self.seal(run, INTERRUPTED)
+                return (await self._close(run)).effects
+            case _:
+                assert_never(effect)
+        return ()
+
+    async def _enqueue(self, run: RunRef, executor: str) -> None:
+        payload = encode_json({"thread_id": run.thread_id})
+        # Somebody else may have done it; a job that comes twice is dropped by its worker.
+        with suppress(AlreadyQueuedError):
+            await self._bridge.jobs.put(executor, run.run_id, payload)
+
+    async def seal(self, run: RunRef, outcome: Outcome) -> None:
+        """End the run's log with ``outcome``; if it has ended, the first terminal stays.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        kind, data = terminal_of(outcome)
+        await self._seal(run, kind, data)
+
+    async def dead_letter(self, run: RunRef, reason: str) -> None:
+        """End the log of a run that nobody can go on with; if it has ended, that stays.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        data = {"reason": reason, "timestamp": now().isoformat().replace("+00:00", "Z")}
+        await self._seal(run, Terminal.DEAD_LETTER, data)
+
+    async def _seal(self, run: RunRef, kind: Terminal, data: dict[str, Any]) -> None:
+        try:
+            await self._bridge.publish_terminal(run.run_id, kind, data)
+        except StreamNotFoundError:
+            # A crash came between the commit and the birth.
+            await self._bridge.create(run.run_id, thread_id=run.thread_id)
+            await self._bridge.publish_terminal(run.run_id, kind, data)
+
+    async def settle(self, run: RunRef) -> RunRecord:
+        """Make record and thread agree with the run's log, once that is sealed.
+
+        Returns:
+            The record: final when the log is sealed, else as it is.
+
+        Raises:
+            RunNotFoundError: There is no such run in the thread.
+            UnavailableError: The server fell silent; call again.
+        """
+        closed = await self._close(run)
+        await self._apply(run.thread_id, closed.effects)
+        if closed.record is None:
+            raise RunNotFoundError(run.run_id)
+        return closed.record
+
+    async def _close(self, run: RunRef) -> _Closed:
+        found, thread, terminal = await asyncio.gather(
+            self._records.find_run(run.run_id),
+            self._records.find_thread(run.thread_id),
+            self._find_terminal(run),
+        )
+        if found is not None and found.record.thread_id != run.thread_id:
+            return _Closed(None, ())
+        is_inflight = thread is not None and thread.record.has_inflight(run.run_id)
+        if terminal is None:
+            if found is not None and not is_inflight and await self._remove_orphan(found):
+                return _Closed(None, ())
+            return _Closed(found and found.record, ())
+        outcome, at = outcome_of(terminal), datetime.fromisoformat(terminal.created_at)
+        record = found and await self._close_record(found, outcome, at)
+        if not is_inflight:
+            return _Closed(record, ())
+        command = Finish(run.run_id, outcome, now())
+        taken = await self._steps.take(run.thread_id, command, known=thread)
+        return _Closed(record, taken.effects)
+
+    async def _find_terminal(self, run: RunRef) -> StreamEvent | None:
+        try:
+            return (await self._bridge.status(run.run_id)).terminal
+        except StreamNotFoundError:
+            return None
+
+    async def _close_record(
+        self, found: Versioned[RunRecord] | None, outcome: Outcome, at: datetime
+    ) -> RunRecord | None:
+        for _ in range(_MAX_RECORD_CONFLICTS):
+            if found is None or found.record.status.is_final:
+                return found and found.record
+            ended = found.record.ended(outcome, at)
+            try:
+                return (await self._records.update_run(ended, revision=found.revision)).record
+            except StateConflictError:
+                found = await self._records.find_run(ended.run_id)
+        raise ContentionError(f"the record of run {ended.run_id}", _MAX_RECORD_CONFLICTS)
+
+    async def _remove_orphan(self, found: Versioned[RunRecord]) -> bool:
+        if found.record.status.is_final or now() - found.record.created_at < _ORPHAN_AGE:
+            return False
+        with suppress(StateConflictError):
+            await self._records.delete_run(found)
+        return True
+
+    async def repair(self, thread_id: str) -> None:
+        """Do everything that the thread's state asks for and that a crash may have left undone.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        found = await self._records.find_thread(thread_id)
+        if found is None:
+            return
+        active = found.record.active
+        if active is not None:
+            closed = await self._close(RunRef(thread_id, active.run_id))
+            await self._apply(thread_id, closed.effects)
+            found = await self._records.find_thread(thread_id)
+        if found is not None:
+            await self._apply(thread_id, outstanding(found.record))
+
+    async def sweep(self) -> None:
+        """Repair every thread that has runs under way; linear in threads, for start-up.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        for thread_id in await self._records.thread_ids():
+            found = await self._records.find_thread(thread_id)
+            if found is not None and _is_busy(found.record):
+                await self.repair(thread_id)
+
+
+def _is_busy(thread: ThreadRecord) -> bool:
+    return thread.active is not None or bool(thread.queue)

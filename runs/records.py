@@ -1,0 +1,94 @@
+"""Thread and run records as compare-and-set state: read at the leader, changed by revision."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bridge import JetStreamBridge, StateConflictError
+from runs.models import RunRecord
+from runs.thread import ThreadRecord
+
+_THREAD = "thread"
+_RUN = "run"
+
+Record_co = TypeVar("Record_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[Record_co]):
+    """A record and the revision it was read at; revision 0 is not stored yet."""
+
+    record: Record_co
+    revision: int
+
+
+class Records:
+    """The stored records of all threads and runs."""
+
+    def __init__(self, bridge: JetStreamBridge) -> None:
+        self._states = bridge.states
+
+    async def find_thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:
+        """Return the thread, or ``None`` when nobody created it or it was deleted."""
+        found = await self._states.find(_THREAD, thread_id)
+        return found and Versioned(ThreadRecord.decode(found.value), found.revision)
+
+    async def find_run(self, run_id: str) -> Versioned[RunRecord] | None:
+        """Return the run's record, or ``None`` when there is none."""
+        found = await self._states.find(_RUN, run_id)
+        return found and Versioned(RunRecord.decode(found.value), found.revision)
+
+    async def find_runs(self, run_ids: list[str]) -> list[RunRecord]:
+        """Return the records of these runs; absent ones are left out."""
+        found = await self._states.find_many(_RUN, run_ids)
+        return [RunRecord.decode(each.value) for each in found]
+
+    async def thread_ids(self) -> list[str]:
+        """Return all threads; linear in their number, for start-up and tools."""
+        return await self._states.keys(_THREAD)
+
+    async def write_thread(
+        self, thread: ThreadRecord, *, revision: int
+    ) -> Versioned[ThreadRecord]:
+        """Store a thread over ``revision``; 0 creates it.
+
+        Raises:
+            StateConflictError: It changed since, or an earlier try of this very write got through
+                unnoticed; nothing was stored now. Read again and decide again.
+        """
+        key, value = thread.thread_id, thread.encode()
+        if revision == 0:
+            return Versioned(thread, await self._states.create(_THREAD, key, value))
+        stored = await self._states.update(_THREAD, key, value, revision=revision)
+        return Versioned(thread, stored)
+
+    async def create_run(self, run: RunRecord) -> Versioned[RunRecord]:
+        """Store the record of a new run.
+
+        Raises:
+            StateConflictError: The run id was used before.
+            InvalidContentError: The run's input is not JSON; nothing was stored.
+        """
+        try:
+            return Versioned(run, await self._states.create(_RUN, run.run_id, run.encode()))
+        except StateConflictError:
+            found = await self.find_run(run.run_id)
+            if found is not None and found.record == run:
+                return found  # an earlier try of this write got through unnoticed
+            raise
+
+    async def update_run(self, run: RunRecord, *, revision: int) -> Versioned[RunRecord]:
+        """Store a changed record.
+
+        Raises:
+            StateConflictError: As for :meth:`write_thread`.
+        """
+        stored = await self._states.update(_RUN, run.run_id, run.encode(), revision=revision)
+        return Versioned(run, stored)
+
+    async def delete_run(self, run: Versioned[RunRecord]) -> None:
+        """Remove the record for good.
+
+        Raises:
+            StateConflictError: It changed since it was read.
+        """
+        await self._states.delete(_RUN, run.record.run_id, revision=run.revision)

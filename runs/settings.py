@@ -1,0 +1,48 @@
+"""What run control can be told, with units in every name; one file for all defaults."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, StringConstraints
+
+from bridge import Seconds, Section
+
+AssistantName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+
+
+class RunSettings(Section):
+    """Admission: what a thread may hold and how hard a call tries."""
+
+    max_queued_runs: int = Field(100, ge=0, le=10_000, description="waiting per thread")
+    max_conflicts: int = Field(
+        64, ge=1, le=10_000, description="lost races of one call, after which it gives up"
+    )
+    stale_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        5.0, description="age of a step that somebody left half done, before others finish it"
+    )
+
+
+class WorkerSettings(Section):
+    """One worker process: how much it runs, and how it holds on and lets go."""
+
+    concurrency: int = Field(32, ge=1, le=10_000, description="runs executed at one time")
+    lease_s: Seconds = Field(30.0, description="silence after which others take a run over")
+    drain_s: Seconds = Field(10.0, description="time for running runs after SIGTERM")
+    cancel_grace_s: Seconds = Field(5.0, description="time for a handler to stop when cancelled")
+    state_poll_s: Seconds = Field(5.0, description="look for cancel wishes whose nudge was lost")
+    fetch_wait_s: Seconds = Field(5.0, description="one wait for a job; then the worker asks again")
+    max_unacknowledged_events: int = Field(
+        512, ge=1, le=4096, description="emitted per run and not stored yet; then emit waits"
+    )
+    max_unacknowledged_bytes: int = Field(4 << 20, ge=1, description="payload, as above")
+
+
+class AssistantSettings(Section):
+    """One assistant: the function that executes its runs."""
+
+    function: str = Field(
+        pattern=r"^[^:\s]+:[A-Za-z_][A-Za-z0-9_]*$", description="module:attr or ./file.py:attr"
+    )
+    description: str = ""
+    on_worker_lost: Literal["dead_letter", "restart"] = Field(
+        "dead_letter", description="what becomes of a run whose worker died"
+    )

@@ -1,0 +1,103 @@
+"""The aggregate of one thread: everything that admission has to know, in one state record.
+
+One compare-and-set of this record is one step of run control. Nothing here decides; see
+:mod:`runs.transitions`.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from runs.models import CancelAction, Frozen, RunStatus
+
+
+class ThreadStatus(StrEnum):
+    """What a thread does, or how its last run ended."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+class QueuedRun(Frozen):
+    """A run that waits for its turn."""
+
+    run_id: str
+    executor: str
+
+
+class ActiveRun(QueuedRun):
+    """The one run whose turn it is.
+
+    Attributes:
+        since: When its turn began.
+        started: Whether a worker has ever begun to execute it.
+        attempt: The number of the newest execution; 0 before the first.
+        worker: Which worker that is.
+    """
+
+    since: AwareDatetime
+    started: bool = False
+    attempt: int = 0
+    worker: str | None = None
+
+
+class OutputsRef(Frozen):
+    """Where the final values of the last successful run are."""
+
+    run_id: str
+    event_id: str
+
+
+class LastRun(Frozen):
+    """The run that finished last, and how."""
+
+    run_id: str
+    status: RunStatus
+
+
+class ThreadRecord(Frozen):
+    """A thread: its owner, its runs under way, and what the finished ones left.
+
+    Attributes:
+        temporary: Made for one stateless run; it may be removed when that run has ended.
+        queue: Waiting runs, the next one first.
+        cancels: The wish to cancel a run of this thread; the first wish stays.
+    """
+
+    thread_id: str
+    user_id: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    temporary: bool = False
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    active: ActiveRun | None = None
+    queue: tuple[QueuedRun, ...] = ()
+    cancels: dict[str, CancelAction] = Field(default_factory=dict)
+    outputs: OutputsRef | None = None
+    last: LastRun | None = None
+
+    @property
+    def status(self) -> ThreadStatus:
+        """What the thread does now; nothing stores it."""
+        if self.active is not None:
+            return ThreadStatus.BUSY
+        if self.last is None or self.last.status is RunStatus.SUCCESS:
+            return ThreadStatus.IDLE
+        if self.last.status is RunStatus.INTERRUPTED:
+            return ThreadStatus.INTERRUPTED
+        return ThreadStatus.ERROR
+
+    def find_active(self, run_id: str) -> ActiveRun | None:
+        """Return the active run when it is ``run_id``."""
+        return self.active if self.active is not None and self.active.run_id == run_id else None
+
+    def find_queued(self, run_id: str) -> QueuedRun | None:
+        """Return the waiting run ``run_id``."""
+        return next((run for run in self.queue if run.run_id == run_id), None)
+
+    def has_inflight(self, run_id: str) -> bool:
+        """Whether the run is active or waits."""
+        return self.find_active(run_id) is not None or self.find_queued(run_id) is not None

@@ -1,0 +1,222 @@
+"""The rules of run control: (thread, command) -> (thread, effects), pure and total.
+
+At most one run of a thread is active, waiting runs keep their order, a finished run never comes
+back, and the first wish to cancel stays. A command that changes nothing returns the same thread
+object. Effects follow the commit; each is idempotent, and :func:`outstanding` derives again what
+a crash may have left undone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias, assert_never
+
+from runs.errors import (
+    QueueFullError,
+    RunConflictError,
+    RunNotFoundError,
+    RunNotStartableError,
+    ThreadNotFoundError,
+    UnsupportedActionError,
+    UnsupportedStrategyError,
+)
+from runs.models import CancelAction, MultitaskStrategy, Outcome, RunStatus
+from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let a new run in. Its id was never used before, unless this is the same call again.
+
+    ``user_id`` is who asks; ``None`` may use every thread.
+    """
+
+    run_id: str
+    executor: str
+    strategy: MultitaskStrategy
+    max_queued: int
+    at: datetime
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A worker wants to execute the active run, as this attempt."""
+
+    run_id: str
+    worker: str
+    attempt: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCancel:
+    """Someone wants the run to stop."""
+
+    run_id: str
+    action: CancelAction
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run's log is sealed, and its record says so."""
+
+    run_id: str
+    outcome: Outcome
+    at: datetime
+
+
+Command: TypeAlias = Admit | Start | RequestCancel | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLog:
+    """Bring the run's log into being."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueJob:
+    """Offer the run to the workers of its executor."""
+
+    run_id: str
+    executor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """Make the run's worker look at the thread."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """End a run that nobody executes as cancelled, and settle it."""
+
+    run_id: str
+
+
+Effect: TypeAlias = CreateLog | EnqueueJob | Nudge | Seal
+Step: TypeAlias = tuple[ThreadRecord, tuple[Effect, ...]]
+
+
+def transition(thread: ThreadRecord, command: Command) -> Step:
+    """Decide one command.
+
+    Returns:
+        The thread as it shall be committed (the same object when nothing changes), and what to
+        do after the commit, in order.
+
+    Raises:
+        RunsError: The rules refuse the command; the thread stays as it is.
+    """
+    match command:
+        case Admit():
+            return _admit(thread, command)
+        case Start():
+            return _start(thread, command)
+        case RequestCancel():
+            return _request_cancel(thread, command)
+        case Finish():
+            return _finish(thread, command)
+        case _:
+            assert_never(command)
+
+
+def outstanding(thread: ThreadRecord) -> tuple[Effect, ...]:
+    """Return the effects that the thread's state still asks for; doing one twice is harmless."""
+    effects: list[Effect] = []
+    active = thread.active
+    if active is not None and not active.started:
+        effects.extend(_effects_of_turn(thread, active))
+    elif active is not None and active.run_id in thread.cancels:
+        effects.append(Nudge(active.run_id))
+    for run in thread.queue:
+        effects.append(Seal(run.run_id) if run.run_id in thread.cancels else CreateLog(run.run_id))
+    return tuple(effects)
+
+
+def _admit(thread: ThreadRecord, command: Admit) -> Step:
+    if command.strategy not in (MultitaskStrategy.REJECT, MultitaskStrategy.ENQUEUE):
+        raise UnsupportedStrategyError(command.strategy)
+    if command.user_id is not None and command.user_id != thread.user_id:
+        raise ThreadNotFoundError(thread.thread_id)
+    if thread.has_inflight(command.run_id):
+        return thread, tuple(each for each in outstanding(thread) if each.run_id == command.run_id)
+    if thread.active is None:
+        active = ActiveRun(run_id=command.run_id, executor=command.executor, since=command.at)
+        return (
+            _changed(thread, command.at, active=active),
+            (CreateLog(command.run_id), EnqueueJob(command.run_id, command.executor)),
+        )
+    if command.strategy is MultitaskStrategy.REJECT:
+        raise RunConflictError(thread.thread_id, thread.active.run_id)
+    if len(thread.queue) >= command.max_queued:
+        raise QueueFullError(thread.thread_id, command.max_queued)
+    queued = QueuedRun(run_id=command.run_id, executor=command.executor)
+    changed = _changed(thread, command.at, queue=(*thread.queue, queued))
+    return changed, (CreateLog(command.run_id),)
+
+
+def _start(thread: ThreadRecord, command: Start) -> Step:
+    active = thread.find_active(command.run_id)
+    if active is None:
+        raise RunNotStartableError(command.run_id, "it has finished, or it is not its turn")
+    if command.run_id in thread.cancels:
+        raise RunNotStartableError(command.run_id, "it is cancelled")
+    if active.worker == command.worker and active.attempt == command.attempt:
+        return thread, ()
+    if command.attempt <= active.attempt:
+        raise RunNotStartableError(command.run_id, f"attempt {active.attempt} has begun")
+    begun = {"started": True, "attempt": command.attempt, "worker": command.worker}
+    return _changed(thread, command.at, active=active.model_copy(update=begun)), ()
+
+
+def _request_cancel(thread: ThreadRecord, command: RequestCancel) -> Step:
+    if command.action is not CancelAction.INTERRUPT:
+        raise UnsupportedActionError(command.action)
+    if not thread.has_inflight(command.run_id):
+        raise RunNotFoundError(command.run_id)
+    active = thread.find_active(command.run_id)
+    is_executed = active is not None and active.started
+    effects: tuple[Effect, ...] = (
+        Nudge(command.run_id) if is_executed else Seal(command.run_id),
+    )
+    if command.run_id in thread.cancels:
+        return thread, effects
+    wishes = {**thread.cancels, command.run_id: command.action}
+    return _changed(thread, command.at, cancels=wishes), effects
+
+
+def _finish(thread: ThreadRecord, command: Finish) -> Step:
+    if not thread.has_inflight(command.run_id):
+        return thread, ()
+    outcome = command.outcome
+    changes: dict[str, Any] = {
+        "cancels": {run: wish for run, wish in thread.cancels.items() if run != command.run_id},
+        "last": LastRun(run_id=command.run_id, status=outcome.status),
+    }
+    if outcome.status is RunStatus.SUCCESS and outcome.outputs is not None:
+        changes["outputs"] = OutputsRef(run_id=command.run_id, event_id=outcome.outputs)
+    if thread.find_active(command.run_id) is None:
+        changes["queue"] = tuple(run for run in thread.queue if run.run_id != command.run_id)
+        return _changed(thread, command.at, **changes), ()
+    if not thread.queue:
+        return _changed(thread, command.at, active=None, **changes), ()
+    head, *rest = thread.queue
+    turn = ActiveRun(run_id=head.run_id, executor=head.executor, since=command.at)
+    changed = _changed(thread, command.at, active=turn, queue=tuple(rest), **changes)
+    return changed, _effects_of_turn(changed, turn)
+
+
+def _effects_of_turn(thread: ThreadRecord, turn: ActiveRun) -> tuple[Effect, ...]:
+    if turn.run_id in thread.cancels:
+        return (Seal(turn.run_id),)
+    # The log is there unless a crash came between the commit and the birth; asking is cheap.
+    return (CreateLog(turn.run_id), EnqueueJob(turn.run_id, turn.executor))
+
+
+def _changed(thread: ThreadRecord, at: datetime, **changes: Any) -> ThreadRecord:
+    return thread.model_copy(update={"updated_at": at, **changes})

@@ -1,0 +1,86 @@
+"""Every error that the archive raises, and what state each one leaves behind.
+
+``code`` is stable and safe to match on. ``retryable`` says whether the same call can succeed
+later without a change by the caller.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """Base of all errors of this package."""
+
+    code: ClassVar[str] = "store"
+    retryable: ClassVar[bool] = False
+
+
+class ArchiveLockedError(StoreError):
+    """Another process writes the archive; nothing was touched."""
+
+    code = "archive-locked"
+    retryable = True
+
+    def __init__(self, root: Path, holder: str | None) -> None:
+        super().__init__(
+            f"the archive {root} is written by {holder or 'another process'}; stop that sink, "
+            "or leave this one waiting as its standby"
+        )
+        self.root = root
+        self.holder = holder
+
+
+class LogReplacedError(StoreError):
+    """The log is not the one that the archive was written from; nothing was written."""
+
+    code = "log-replaced"
+
+    def __init__(self, root: Path, archived_seq: int, log_seq: int) -> None:
+        super().__init__(
+            f"the archive {root} holds events up to sequence {archived_seq}, but the log stands "
+            f"at {log_seq}: the log was wiped, or is another one. Connect to the log that the "
+            "archive belongs to, or start a new archive in another data directory"
+        )
+        self.root = root
+        self.archived_seq = archived_seq
+        self.log_seq = log_seq
+
+
+class RunSeqHoleError(StoreError):
+    """An event does not follow the file's last one; nothing was written.
+
+    Read the events in between from the log and append them first.
+    """
+
+    code = "run-seq-hole"
+
+    def __init__(self, run_id: str, expected: int, found: int) -> None:
+        super().__init__(f"run {run_id}: event {expected} is next, not {found}")
+        self.run_id = run_id
+        self.expected = expected
+        self.found = found
+
+
+class InvalidPayloadError(StoreError, ValueError):
+    """A stored event is not JSON, so it cannot become a record; nothing was written."""
+
+    code = "invalid-payload"
+
+
+class MalformedLineError(StoreError, ValueError):
+    """A line of an archive file is no record; its neighbours are not affected."""
+
+    code = "malformed-line"
+
+
+class ArchiveMarkError(StoreError):
+    """The archive's mark cannot be read; nothing was written."""
+
+    code = "archive-mark"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged ({reason}); if the log is the one that this archive was written "
+            "from, delete that file and start again"
+        )
+        self.path = path

@@ -1,0 +1,186 @@
+r"""One line of the archive: how an event becomes a line, and a line a record.
+
+A line holds the event's JSON verbatim: it is spliced in, never decoded and encoded again. Three
+things differ from what was published, and none of them changes a value: U+0085, U+2028 and U+2029
+are escaped, raw line breaks between tokens become spaces, and the line ends with ``\n``. So a
+line break is always the end of a record, whatever splits the lines.
+"""
+
+import json
+import re
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bridge import StreamEvent
+from store.errors import InvalidPayloadError, MalformedLineError
+
+# The place comes first, at a bounded distance from the start of the line, and the content last:
+# one look at the start says where a line stands, and a payload can be cut out without parsing it.
+_LINE: Final = (
+    b'{"thread_id":"%b","run_id":"%b","seq":%d,"run_seq":%d,"created_at":%b,'
+    b'"event_type":%b,"category":%b,"metadata":%b,"content":%b}\n'
+)
+_PLACE: Final = re.compile(
+    rb'\{"thread_id":"([A-Za-z0-9_-]{1,64})","run_id":"([A-Za-z0-9_-]{1,64})",'
+    rb'"seq":([0-9]{1,20}),"run_seq":([0-9]{1,20}),'
+)
+_LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+# orjson reads an integer beyond 64 bits as a float; the standard library keeps its digits.
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
+
+
+class Record(BaseModel):
+    """One archived event.
+
+    Attributes:
+        thread_id: The thread that owns the run.
+        run_id: The run.
+        seq: The event's sequence in the log: strictly increasing per thread, never reused.
+        run_seq: The event's number in its run: 1, 2, 3...
+        created_at: The publisher's time, RFC 3339.
+        event_type: The event's name.
+        category: What kind of event it is.
+        metadata: The JSON object that travelled beside the data, if any.
+        content: The event's data, any JSON value.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    thread_id: str
+    run_id: str
+    seq: int = Field(ge=1)
+    run_seq: int = Field(ge=1)
+    created_at: str
+    event_type: str
+    category: str
+    metadata: dict[str, Any] | None
+    content: Any
+
+
+class Place(NamedTuple):
+    """Where a line belongs: its run, and its position there."""
+
+    thread_id: str
+    run_id: str
+    seq: int
+    run_seq: int
+
+
+def encode_line(event: StreamEvent) -> bytes:
+    """Encode an event as one line, its payload and metadata spliced in verbatim.
+
+    The same event gives the same bytes in every process.
+
+    Raises:
+        InvalidPayloadError: Payload or metadata is not JSON; only a publisher that does not use
+            the bridge can have stored such an event.
+    """
+    metadata = b"null"
+    if event.metadata_json is not None:
+        metadata = _one_line("metadata", event.metadata_json).strip()
+        if not metadata.startswith(b"{"):
+            raise InvalidPayloadError("metadata is no JSON object")
+    return _line(event, metadata, _one_line("payload", event.payload))
+
+
+def encode_placeholder(event: StreamEvent, cause: str) -> bytes:
+    """Encode the line that keeps the place of an event that :func:`encode_line` refused.
+
+    Args:
+        event: The refused event.
+        cause: Why it was refused; readers find it as ``metadata["dead_letter"]``.
+    """
+    return _line(event, orjson.dumps({"dead_letter": cause}), b"null")
+
+
+def parse_line(line: bytes) -> Record:
+    """Read one line, with or without its line break.
+
+    Raises:
+        MalformedLineError: The line is no record.
+    """
+    try:
+        return Record.model_validate(_parse_json(line))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise MalformedLineError(f"{where}: {first['msg']}" if where else first["msg"]) from error
+    except (ValueError, RecursionError) as error:
+        raise MalformedLineError(f"not JSON: {error}") from error
+
+
+def find_place(line: bytes) -> Place | None:
+    """Read where a line belongs from its first bytes; ``None`` when it does not start like ours."""
+    match = _PLACE.match(line)
+    if match is None:
+        return None
+    return Place(match[1].decode(), match[2].decode(), int(match[3]), int(match[4]))
+
+
+def _line(event: StreamEvent, metadata: bytes, content: bytes) -> bytes:
+    line = _LINE % (
+        event.thread_id.encode(),
+        event.run_id.encode(),
+        event.event_id.stream_seq,
+        event.event_id.run_seq,
+        _text(event.created_at),
+        _name(event.event),
+        _name(event.category),
+        metadata,
+        content,
+    )
+    # Each is one code point of UTF-8, which cannot match across the borders of others, and outside
+    # of strings JSON knows only ASCII.
+    if b"\xe2\x80" in line:
+        line = line.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+    if b"\xc2\x85" in line:
+        line = line.replace(b"\xc2\x85", rb"\u0085")
+    return line
+
+
+@lru_cache(maxsize=1024)
+def _name(value: str) -> bytes:
+    return _text(value)
+
+
+def _text(value: str) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # A foreign publisher's header that is not UTF-8 arrives with lone surrogates.
+        return orjson.dumps(value.encode("utf-8", "replace").decode())
+
+
+def _one_line(what: Literal["payload", "metadata"], encoded: bytes) -> bytes:
+    # JSON escapes control characters in strings, so a raw line break stands between tokens.
+    if b"\n" in encoded or b"\r" in encoded:
+        encoded = encoded.translate(_LINE_BREAKS).strip(b" ")
+    try:
+        orjson.loads(encoded)
+    except orjson.JSONDecodeError as error:
+        _check_grammar(what, encoded, error)
+    return encoded
+
+
+def _check_grammar(what: str, encoded: bytes, refusal: orjson.JSONDecodeError) -> None:
+    # orjson refuses some values that are correct JSON: deep nesting, 1e400, lone surrogates.
+    try:
+        json.loads(encoded.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InvalidPayloadError(f"{what} is not JSON: {refusal}") from refusal
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _parse_json(line: bytes) -> Any:
+    if _LONG_NUMBER.search(line) is None:
+        try:
+            return orjson.loads(line)
+        except orjson.JSONDecodeError:
+            pass  # the standard library decides, as it did when the line was encoded
+    return json.loads(line.decode(), parse_constant=_refuse_constant)

@@ -1,0 +1,35 @@
+"""What the archive can be told, with units in every name."""
+
+from pydantic import Field
+
+from bridge.settings import Seconds, Section
+
+
+class ArchiveSettings(Section):
+    """How the sink gathers, writes and acknowledges events."""
+
+    max_batch_events: int = Field(1000, ge=1, le=10_000, description="written and synced together")
+    flush_interval_s: Seconds = Field(
+        0.02, description="gathering time of a batch, counted from its first events"
+    )
+    fetch_wait_s: Seconds = Field(
+        0.5, description="wait for events before looking at the stop signal again"
+    )
+    ack_wait_s: Seconds = Field(
+        10.0, description="after this long an unacknowledged event is delivered again"
+    )
+    max_ack_pending: int = Field(
+        10_000, ge=1, description="events delivered and not yet acknowledged"
+    )
+    max_open_files: int = Field(256, ge=1, description="least recently written ones are closed")
+    max_parallel_syncs: int = Field(8, ge=1, le=64, description="files synced to disk at one time")
+    max_hole_events: int = Field(
+        500, ge=1, description="read from the log and written at one time to fill a hole"
+    )
+    standby_poll_s: Seconds = Field(0.2, description="pause between attempts to take the lock")
+    mark_interval_s: Seconds = Field(
+        5.0, description="how often the archive notes the sequence that it has reached"
+    )
+    max_backoff_s: Seconds = Field(
+        5.0, description="longest pause between attempts when server or disk fail"
+    )

@@ -1,0 +1,174 @@
+"""The sink: every event of the log into the archive, exactly once, whatever dies.
+
+Fetch, write, sync, acknowledge, in this order. An acknowledged event is on disk; one that was not
+acknowledged comes again and is passed over if the archive has it. While one batch is written and
+synced the next is being gathered.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from bridge import BridgeError, Delivery, EventConsumer, JetStreamBridge
+from store.archiver import Archiver
+from store.errors import ArchiveLockedError, LogReplacedError
+from store.layout import ArchiveLayout
+from store.lock import ArchiveLock
+from store.settings import ArchiveSettings
+
+_LOG = logging.getLogger(__name__)
+
+CONSUMER: Final = "sink"
+_FIRST_PAUSE_S: Final = 0.05
+
+
+class Sink:
+    """Writes one archive from one log.
+
+    Any number of processes may run one on the same archive: one writes, the others wait for its
+    end.
+
+    Args:
+        bridge: The log, open.
+        root: The data directory; it is created when absent.
+        settings: Sizes and times.
+    """
+
+    def __init__(self, bridge: JetStreamBridge, root: Path, settings: ArchiveSettings) -> None:
+        self._bridge = bridge
+        self._settings = settings
+        self._layout = ArchiveLayout(root.absolute())
+        self._lock = ArchiveLock(self._layout.lock)
+        self._pause_s = _FIRST_PAUSE_S
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Archive until ``stop`` is set; returns at the end of a batch.
+
+        Outages of the server and refusals of the disk are waited out, with pauses that grow to
+        ``max_backoff_s``.
+
+        Args:
+            stop: Set it to end; what was fetched by then is still written and acknowledged.
+
+        Raises:
+            LogReplacedError: The log is not the one that the archive was written from.
+            ArchiveMarkError: The archive's mark is damaged.
+            BridgeError: The server refuses what the sink needs, and will go on refusing.
+        """
+        self._layout.root.mkdir(parents=True, exist_ok=True)
+        if not await self._take_lock(stop):
+            return
+        try:
+            archiver = Archiver(self._bridge, self._layout, self._settings)
+            with closing(archiver):
+                await self._survive_outages(archiver, stop)
+        finally:
+            self._lock.release()
+        _LOG.info("sink.stopped", extra={"reached_seq": archiver.reached_seq})
+
+    async def _take_lock(self, stop: asyncio.Event) -> bool:
+        waiting = False
+        while not stop.is_set():
+            try:
+                self._lock.acquire()
+            except ArchiveLockedError as error:
+                if not waiting:
+                    _LOG.info("sink.standby", extra={"reason": str(error)})
+                waiting = True
+                await _wait(stop, self._settings.standby_poll_s)
+            else:
+                return True
+        return False
+
+    async def _survive_outages(self, archiver: Archiver, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._archive(archiver, stop)
+            except BridgeError as error:
+                await self._back_off("sink.bridge.failed", error, stop)
+
+    async def _archive(self, archiver: Archiver, stop: asyncio.Event) -> None:
+        await self._check_log(archiver.reached_seq)
+        consumer = await self._bridge.event_consumer(
+            CONSUMER,
+            ack_wait_s=self._settings.ack_wait_s,
+            max_ack_pending=self._settings.max_ack_pending,
+        )
+        _LOG.info("sink.ready", extra={"root": str(self._layout.root)})
+        gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
+        try:
+            while not stop.is_set():
+                batch = await gathering
+                gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
+                await self._commit(archiver, batch, stop)
+            await self._commit(archiver, await gathering, stop)
+        finally:
+            gathering.cancel()
+            await asyncio.gather(gathering, return_exceptions=True)
+            consumer.close()
+
+    async def _check_log(self, reached_seq: int) -> None:
+        log_seq = await self._bridge.last_sequence()
+        if log_seq < reached_seq:
+            raise LogReplacedError(self._layout.root, reached_seq, log_seq)
+
+    async def _gather(self, consumer: EventConsumer) -> list[Delivery]:
+        """Fetch what is there, and what comes within the flush interval after it."""
+        limit = self._settings.max_batch_events
+        batch = await consumer.fetch(limit, wait_s=self._settings.fetch_wait_s)
+        deadline = time.monotonic() + self._settings.flush_interval_s
+        while 0 < len(batch) < limit and (left_s := deadline - time.monotonic()) > 0:
+            batch += await consumer.fetch(limit - len(batch), wait_s=left_s)
+        return batch
+
+    async def _commit(
+        self, archiver: Archiver, batch: Sequence[Delivery], stop: asyncio.Event
+    ) -> None:
+        """Write, sync and acknowledge a batch, however long server or disk take to recover."""
+        if not batch:
+            return
+        while True:
+            try:
+                await archiver.write([delivery.event for delivery in batch])
+            except (BridgeError, OSError) as error:
+                if stop.is_set():
+                    _LOG.warning("sink.batch.abandoned", extra={"events": len(batch)})
+                    return
+                await self._back_off("sink.write.failed", error, stop)
+            else:
+                self._pause_s = _FIRST_PAUSE_S
+                await self._acknowledge(batch)
+                return
+
+    async def _acknowledge(self, batch: Sequence[Delivery]) -> None:
+        try:
+            for delivery in batch:
+                await delivery.ack()
+        except BridgeError as error:
+            # The files have the events: they come again and are passed over.
+            _LOG.warning("sink.ack.failed", extra={"error": str(error)})
+
+    async def _back_off(self, what: str, error: BridgeError | OSError, stop: asyncio.Event) -> None:
+        if isinstance(error, BridgeError) and not error.retryable:
+            raise error
+        _LOG.warning(what, extra={"error": str(error), "pause_s": self._pause_s})
+        await _wait(stop, self._pause_s)
+        self._pause_s = min(self._pause_s * 2, self._settings.max_backoff_s)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+if __name__ == "__main__":
+    from store.process import main  # the process is made from this module
+
+    main()

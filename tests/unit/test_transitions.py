@@ -1,0 +1,274 @@
+"""The rules of run control hold for every sequence of commands."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from runs.errors import (
+    IllegalTransitionError,
+    QueueFullError,
+    RunConflictError,
+    RunNotFoundError,
+    RunNotStartableError,
+    UnsupportedActionError,
+    UnsupportedStrategyError,
+)
+from runs.models import CancelAction, MultitaskStrategy, Outcome, RunFault, RunRecord, RunStatus
+from runs.thread import ThreadRecord, ThreadStatus
+from runs.transitions import (
+    Admit,
+    CreateLog,
+    EnqueueJob,
+    Finish,
+    Nudge,
+    RequestCancel,
+    Seal,
+    Start,
+    outstanding,
+    transition,
+)
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+MAX_QUEUED = 3
+SUCCESS = Outcome(RunStatus.SUCCESS, outputs="9-9")
+FINAL = [
+    SUCCESS,
+    Outcome(RunStatus.INTERRUPTED),
+    Outcome(RunStatus.ERROR, error=RunFault(error="ValueError", message="no")),
+    Outcome(RunStatus.TIMEOUT),
+]
+
+
+def new_thread():
+    return ThreadRecord(thread_id="t", created_at=AT, updated_at=AT)
+
+
+def admit(thread, run_id, strategy=MultitaskStrategy.ENQUEUE):
+    return transition(thread, Admit(run_id, "echo", strategy, MAX_QUEUED, AT))
+
+
+def start(thread, run_id, attempt=1, worker="w1"):
+    return transition(thread, Start(run_id, worker, attempt, AT))
+
+
+def cancel(thread, run_id, action=CancelAction.INTERRUPT):
+    return transition(thread, RequestCancel(run_id, action, AT))
+
+
+def finish(thread, run_id, outcome=SUCCESS):
+    return transition(thread, Finish(run_id, outcome, AT))
+
+
+def thread_with(*run_ids):
+    thread = new_thread()
+    for run_id in run_ids:
+        thread, _ = admit(thread, run_id)
+    return thread
+
+
+def test_the_first_run_is_active_and_gets_log_and_job():
+    thread, effects = admit(new_thread(), "a")
+    assert thread.active.run_id == "a"
+    assert effects == (CreateLog("a"), EnqueueJob("a", "echo"))
+    assert thread.status is ThreadStatus.BUSY
+
+
+def test_a_queued_run_gets_its_log_at_once_and_its_job_when_its_turn_comes():
+    thread, effects = admit(thread_with("a"), "b")
+    assert effects == (CreateLog("b"),)
+    thread, effects = finish(thread, "a")
+    assert thread.active.run_id == "b"
+    assert EnqueueJob("b", "echo") in effects
+
+
+def test_reject_names_the_active_run_and_changes_nothing():
+    with pytest.raises(RunConflictError) as caught:
+        admit(thread_with("a"), "b", MultitaskStrategy.REJECT)
+    assert caught.value.run_id == "a"
+
+
+@pytest.mark.parametrize("strategy", [MultitaskStrategy.INTERRUPT, MultitaskStrategy.ROLLBACK])
+def test_strategies_that_are_not_available_are_refused_naming_what_works(strategy):
+    with pytest.raises(UnsupportedStrategyError, match="reject or enqueue"):
+        admit(new_thread(), "a", strategy)
+
+
+def test_the_queue_is_bounded():
+    thread = thread_with("a", "b", "c", "d")
+    with pytest.raises(QueueFullError):
+        admit(thread, "e")
+
+
+def test_a_cancelled_pending_run_never_starts():
+    thread, effects = cancel(thread_with("a"), "a")
+    assert effects == (Seal("a"),)
+    with pytest.raises(RunNotStartableError):
+        start(thread, "a")
+
+
+def test_a_cancelled_queued_run_is_sealed_when_its_turn_comes_and_gets_no_job():
+    thread, _ = cancel(thread_with("a", "b"), "b")
+    thread, effects = finish(thread, "a")
+    assert effects == (Seal("b"),)
+    with pytest.raises(RunNotStartableError):
+        start(thread, "b")
+
+
+def test_cancelling_an_executed_run_nudges_its_worker():
+    thread, _ = start(thread_with("a"), "a")
+    _, effects = cancel(thread, "a")
+    assert effects == (Nudge("a"),)
+
+
+def test_a_second_cancel_changes_nothing_and_repeats_the_effect():
+    thread, first = cancel(thread_with("a"), "a")
+    again, second = cancel(thread, "a")
+    assert again is thread
+    assert first == second
+
+
+def test_cancelling_an_unknown_run_is_refused():
+    with pytest.raises(RunNotFoundError):
+        cancel(thread_with("a"), "z")
+
+
+def test_the_cancel_action_rollback_is_refused():
+    with pytest.raises(UnsupportedActionError):
+        cancel(thread_with("a"), "a", CancelAction.ROLLBACK)
+
+
+def test_only_a_later_attempt_takes_a_started_run_over():
+    thread, _ = start(thread_with("a"), "a", 1, "w1")
+    with pytest.raises(RunNotStartableError):
+        start(thread, "a", 1, "w2")
+    taken, _ = start(thread, "a", 2, "w2")
+    assert (taken.active.worker, taken.active.attempt) == ("w2", 2)
+
+
+def test_only_a_success_replaces_the_outputs_of_the_thread():
+    thread, _ = finish(thread_with("a"), "a", SUCCESS)
+    thread, _ = finish(admit(thread, "b")[0], "b", Outcome(RunStatus.ERROR))
+    assert thread.outputs.run_id == "a"
+    assert thread.status is ThreadStatus.ERROR
+
+
+def test_the_state_survives_its_encoding():
+    thread = cancel(start(thread_with("a", "b"), "a")[0], "a")[0]
+    assert ThreadRecord.decode(thread.encode()) == thread
+
+
+@given(st.lists(st.sampled_from(RunStatus), min_size=1, max_size=5))
+def test_a_record_never_leaves_a_final_status(statuses):
+    record = RunRecord(
+        run_id="a", thread_id="t", assistant_id=None, executor="echo", created_at=AT, updated_at=AT
+    )
+    for wanted in statuses:
+        before = record
+        try:
+            record = advance(record, wanted)
+        except IllegalTransitionError:
+            assert before.status.is_final
+    assert not (record.status is RunStatus.PENDING and record.attempt)
+
+
+def advance(record, wanted):
+    if wanted in (RunStatus.PENDING, RunStatus.RUNNING):
+        return record.running("w", record.attempt + 1)
+    return record.ended(Outcome(wanted), AT)
+
+
+class Runs(RuleBasedStateMachine):
+    """Random commands against a model that only knows who was admitted and who finished."""
+
+    run_ids = Bundle("run_ids")
+
+    def __init__(self):
+        super().__init__()
+        self.thread = new_thread()
+        self.offered = 0
+        self.admitted = []
+        self.finished = []
+        self.cancelled = set()
+
+    def apply(self, command):
+        before = self.thread
+        try:
+            self.thread, effects = transition(before, command)
+        except (
+            RunConflictError,
+            QueueFullError,
+            RunNotFoundError,
+            RunNotStartableError,
+        ):
+            return None
+        return effects
+
+    @rule(target=run_ids, strategy=st.sampled_from(["reject", "enqueue"]))
+    def admit_one(self, strategy):
+        self.offered += 1
+        run_id = f"r{self.offered}"
+        command = Admit(run_id, "echo", MultitaskStrategy(strategy), MAX_QUEUED, AT)
+        if self.apply(command) is None:
+            return multiple()
+        self.admitted.append(run_id)
+        return run_id
+
+    @rule(run_id=run_ids, attempt=st.integers(1, 3), worker=st.sampled_from(["w1", "w2"]))
+    def start_one(self, run_id, attempt, worker):
+        effects = self.apply(Start(run_id, worker, attempt, AT))
+        if effects is not None:
+            assert self.thread.active.run_id == run_id
+            assert run_id not in self.cancelled
+            assert run_id not in self.finished
+
+    @rule(run_id=run_ids)
+    def cancel_one(self, run_id):
+        effects = self.apply(RequestCancel(run_id, CancelAction.INTERRUPT, AT))
+        assert (effects is None) == (run_id in self.finished)
+        if effects is not None:
+            self.cancelled.add(run_id)
+
+    @rule(run_id=run_ids, outcome=st.sampled_from(FINAL))
+    def finish_one(self, run_id, outcome):
+        before = self.thread
+        effects = self.apply(Finish(run_id, outcome, AT))
+        if run_id in self.finished:
+            assert self.thread is before
+            assert effects == ()
+        else:
+            self.finished.append(run_id)
+
+    @invariant()
+    def inflight_runs_are_those_admitted_and_not_finished_in_order(self):
+        inflight = [run for run in self.admitted if run not in self.finished]
+        active = [self.thread.active.run_id] if self.thread.active else []
+        assert active + [run.run_id for run in self.thread.queue] == inflight
+
+    @invariant()
+    def no_run_waits_while_none_is_active(self):
+        assert self.thread.active is not None or not self.thread.queue
+
+    @invariant()
+    def wishes_belong_to_inflight_runs(self):
+        assert all(self.thread.has_inflight(run_id) for run_id in self.thread.cancels)
+
+    @invariant()
+    def a_crash_before_the_effects_can_be_made_good_from_the_state(self):
+        effects = outstanding(self.thread)
+        active = self.thread.active
+        if active and not active.started:
+            is_cancelled = active.run_id in self.thread.cancels
+            wanted = Seal(active.run_id) if is_cancelled else EnqueueJob(active.run_id, "echo")
+            assert wanted in effects
+        jobs = [effect for effect in effects if isinstance(effect, EnqueueJob)]
+        assert all(active and job.run_id == active.run_id for job in jobs)
+
+    @invariant()
+    def the_state_can_be_stored(self):
+        assert ThreadRecord.decode(self.thread.encode()) == self.thread
+
+
+TestRuns = Runs.TestCase
