@@ -1,8 +1,8 @@
 """Read settings from ``jetrun.toml`` or ``langgraph.json``.
 
 ``jetrun.toml`` has one table for each section of the settings. ``langgraph.json`` is the file that
-projects for the LangGraph platform have already: its graphs are taken, keys of its image builder are
-passed over, and everything else is refused by name rather than ignored.
+projects for the LangGraph platform have already: its graphs are taken, keys of its image builder
+are passed over, and everything else is refused by name rather than ignored.
 """
 
 import json
@@ -96,14 +96,12 @@ def _from_langgraph(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_graph(path: Path, name: str, graph: object) -> dict[str, Any]:
-    match graph:
-        case str():
-            return {"function": graph}
-        case {"path": str(function), **rest} if rest.keys() <= {"description"}:
-            return {"function": function, **rest}
-        case _:
-            problem = f"graphs.{name} must be 'file.py:attribute', or hold path and description"
-            raise ConfigFileError(path, problem)
+    if isinstance(graph, str):
+        return {"function": graph}
+    if not isinstance(graph, dict) or not {"path"} <= graph.keys() <= {"path", "description"}:
+        problem = f"graphs.{name} must be 'file.py:attribute', or hold path and description"
+        raise ConfigFileError(path, problem)
+    return {"function": graph["path"], "description": graph.get("description", "")}
 
 
 def _anchored(path: Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,8 @@ Everyone on the machine can list the arguments of a process; its environment onl
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from enum import Enum
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -49,27 +47,18 @@ def _leaves(model: BaseModel, path: tuple[str, ...]) -> Iterator[tuple[tuple[str
             yield (*path, name), _text(value)
 
 
-def _text(value: Any) -> str:
-    match _plain(value):
-        case str() as text:
-            return text
-        case plain:
-            return json.dumps(plain)
+def _text(value: object) -> str:
+    plain = _plain(value)
+    return str(plain) if isinstance(plain, str) else json.dumps(plain, default=_plain)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     match value:
         case SecretStr():
             return value.get_secret_value()
-        case Enum():
-            return value.value
         case Path():
             return str(value.absolute())
         case BaseModel():
-            return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-        case Mapping():
-            return {str(key): _plain(inner) for key, inner in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_plain(inner) for inner in value]
+            return dict(value)
         case _:
             return value

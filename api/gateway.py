@@ -1,4 +1,4 @@
-"""The gateway process: one bridge, run control, the archive's reader, and the HTTP application.
+"""The gateway process: one bridge, run control, and the HTTP application.
 
 ``python -m api.gateway`` takes its settings from the environment alone, as all processes do that a
 supervisor starts. The gateway keeps no state: any number of them serve the same runs.
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from api.app import create_app
+from api.app import create_app, drain
 from api.listener import listener_url, open_listener
 from api.logs import set_up_logging
 from api.settings import Settings, load_settings
@@ -20,7 +20,6 @@ from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge import BridgeError, JetStreamBridge
 from runs import AssistantCatalog, RunManager, RunsFacade
-from store import ArchiveReader
 
 
 @asynccontextmanager
@@ -30,10 +29,10 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
     Raises:
         BridgeError: NATS cannot be used; nothing was left open.
     """
-    async with JetStreamBridge(settings.bridge) as bridge:
+    async with JetStreamBridge(settings.bridge, name="jetrun-gateway") as bridge:
         catalog = AssistantCatalog(settings.assistants)
         facade = RunsFacade(RunManager(bridge, catalog, settings.runs), bridge)
-        yield create_app(settings, bridge, facade, ArchiveReader(settings.data))
+        yield create_app(settings, bridge, facade)
 
 
 async def serve_application(
@@ -48,18 +47,22 @@ async def serve_application(
     Args:
         app: The application.
         listener: Where it listens; closed on leaving.
-        shutdown_s: Seconds that requests in progress have to end.
+        shutdown_s: Seconds that streams and requests in progress have to end.
         announce: Called with the gateway's URL once it answers.
     """
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_s)
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=shutdown_s / 2
+    )
     try:
         await runner.setup()
         await web.SockSite(runner, listener).start()
         announce(listener_url(listener))
         await asyncio.Event().wait()
     finally:
-        await runner.cleanup()
-        listener.close()
+        try:
+            await drain(app, shutdown_s / 2)
+        finally:
+            await runner.cleanup()
 
 
 async def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:

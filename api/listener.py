@@ -1,4 +1,4 @@
-"""Take the gateway's address before anything else is started, so that a taken port costs nothing."""
+"""Take the gateway's address before anything is started, so that a taken port costs nothing."""
 
 import errno
 import ipaddress

@@ -58,4 +58,4 @@ async def _keep(server: EmbeddedServer) -> None:
         try:
             await server.restart()
         except BridgeError as exc:
-            _LOG.error("nats.start_failed", extra={"error": exc.code, "pause_s": pause_s})  # noqa: TRY400 - the error explains itself
+            _LOG.error("nats.start_failed", extra={"error": exc.code, "pause_s": pause_s})

@@ -5,21 +5,22 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 import bridge.errors
+import bridge.replies
 import bridge.server_errors
 import runs.errors
+import store.errors
 from api import errors
 
 _LOG = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Seconds that a client waits before it asks again, where waiting can help.
 RETRY_AFTER_S: Final = 1
@@ -74,6 +75,12 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.server_errors.ServerBinaryNotFoundError,
             bridge.server_errors.ServerStartError,
             runs.errors.AssistantLoadError,
+            store.errors.ArchiveLockedError,
+            store.errors.ArchiveMarkError,
+            store.errors.InvalidPayloadError,
+            store.errors.LogReplacedError,
+            store.errors.MalformedLineError,
+            store.errors.RunSeqHoleError,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
             bridge.errors.AccessDeniedError,
@@ -82,6 +89,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,
             bridge.errors.UnavailableError,
+            bridge.replies.SilenceError,
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
@@ -95,8 +103,12 @@ STATUS_OF_ERROR: Final[Mapping[type[Exception], HTTPStatus]] = MappingProxyType(
     {error: status for status, classes in _ERRORS_OF_STATUS.items() for error in classes}
 )
 
-KNOWN_ERRORS: Final = (bridge.errors.BridgeError, runs.errors.RunsError, errors.GatewayError)
-KnownError = bridge.errors.BridgeError | runs.errors.RunsError | errors.GatewayError
+KnownError = (
+    bridge.errors.BridgeError
+    | runs.errors.RunsError
+    | store.errors.StoreError
+    | errors.GatewayError
+)
 
 _MAY_RETRY: Final = frozenset({429, 503, 507})
 _CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
@@ -147,10 +159,10 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
         return await handler(request)
     except web.HTTPException as error:
         return _problem_of_http(request, error)
-    except Exception as error:  # noqa: BLE001 - the outermost frame of a request, which must answer
+    except Exception as error:  # the outermost frame of a request, which must answer
         if request.writer.output_size > 0:
             raise
-        return problem_of(error) if isinstance(error, KNOWN_ERRORS) else _unexpected(error)
+        return problem_of(error) if isinstance(error, KnownError) else _unexpected(error)
 
 
 def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Response:

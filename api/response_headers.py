@@ -5,10 +5,10 @@ Cross-origin pages need ``Location`` exposed, or their SDK cannot reconnect.
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 REQUEST_ID: Final = "X-Request-Id"
 _GIVEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
@@ -19,16 +19,11 @@ EXPOSED: Final = (
 _METHODS: Final = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_MAX_AGE_S: Final = 600
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Signal = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
-
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in its answer, by the client's own id if it gave one."""
     given = request.headers.get(REQUEST_ID, "")
-    response.headers[REQUEST_ID] = (
-        given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
-    )
+    response.headers[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 class CrossOrigin:
@@ -52,15 +47,17 @@ class CrossOrigin:
             response.headers["Access-Control-Expose-Headers"] = EXPOSED
 
     @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-        """Return what answers a browser that asks whether it may ask."""
+    def middleware(self) -> Middleware:
+        """What answers a browser that asks whether its page may ask."""
 
         @web.middleware
         async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-            wanted = request.headers.get("Access-Control-Request-Method")
-            if request.method != "OPTIONS" or wanted is None:
-                return await handler(request)
-            if not self._allows(request.headers.get("Origin", "")):
+            is_preflight = "Access-Control-Request-Method" in request.headers
+            if (
+                request.method != "OPTIONS"
+                or not is_preflight
+                or not self._allows(request.headers.get("Origin", ""))
+            ):
                 return await handler(request)
             return web.Response(status=204, headers=_permission(request))
 

@@ -1,5 +1,7 @@
 """The routes of runs: create, look at, cancel, and publish to."""
 
+from contextlib import suppress
+
 from aiohttp import web
 
 from api.answers import accepted, json_answer
@@ -45,9 +47,7 @@ class RunRoutes:
         """``POST /threads/{thread_id}/runs``: start a run and answer at once."""
         thread_id = thread_of(request)
         body = await read_body(request, RunCreate)
-        return _created(
-            await self._facade.create_background(body.spec(thread_id, self._settings))
-        )
+        return _created(await self._facade.create_background(body.spec(thread_id, self._settings)))
 
     async def create_stateless(self, request: web.Request) -> web.Response:
         """``POST /runs``: start a run in a thread of its own and answer at once."""
@@ -76,10 +76,8 @@ class RunRoutes:
             return accepted()
 
         async def ended() -> object:
-            try:
+            with suppress(RunInterruptedError):  # what was asked for
                 await self._facade.join_wait(run.thread_id, run.run_id)
-            except RunInterruptedError:
-                pass  # what was asked for
             return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
 
         return await self._watching.waits.serve(request, run, ended)

@@ -80,6 +80,7 @@ class RunCreate(Body):
     webhook: str | None = None
     checkpoint: OptionalObject = None
     checkpoint_id: Any = None
+    # Says how often a graph's checkpoints are written; a function has none.
     durability: Literal["sync", "async", "exit"] | None = None
     multitask_strategy: MultitaskStrategy | None = None
     if_not_exists: Literal["reject", "create"] | None = None
@@ -98,7 +99,7 @@ class RunCreate(Body):
             UnsupportedOptionError: An option is set that nothing honours.
             ContradictoryOptionsError: Two options exclude each other.
         """
-        self.refuse("checkpoint_id")
+        self.refuse("checkpoint_id", "command")
         if thread_id is not None and self.on_completion == "delete":
             raise UnsupportedOptionError("on_completion")
         config = self.config or {}
@@ -109,7 +110,6 @@ class RunCreate(Body):
             assistant_id=self.assistant_id,
             thread_id=thread_id,
             input=self.input,
-            command=self.command,
             config=config,
             context=self.context,
             metadata=self.metadata or {},
@@ -124,7 +124,6 @@ class RunCreate(Body):
             interrupt_before=self.interrupt_before,
             interrupt_after=self.interrupt_after,
             checkpoint=self.checkpoint,
-            durability=self.durability,
         )
 
 

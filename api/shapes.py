@@ -1,8 +1,7 @@
-"""What clients get to see of threads, runs and assistants, in the form of the LangGraph platform."""
+"""What clients get to see of threads, runs and assistants, in the LangGraph platform's form."""
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from runs import Assistant, RunRecord, ThreadRecord, ThreadState
@@ -71,7 +70,7 @@ def state_shape(state: ThreadState) -> dict[str, Any]:
         "next": [],
         "tasks": [],
         "metadata": None,
-        "created_at": _instant(state.created_at),
+        "created_at": None if state.values is None else state.thread.updated_at.isoformat(),
         "checkpoint": None,
         "parent_checkpoint": None,
         "interrupts": [],
@@ -94,7 +93,3 @@ def assistant_shape(assistant: Assistant) -> dict[str, Any]:
         "created_at": _DECLARED_AT,
         "updated_at": _DECLARED_AT,
     }
-
-
-def _instant(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

@@ -1,4 +1,4 @@
-"""Read server-sent events incrementally: bytes in, messages out, however the bytes were cut.
+r"""Read server-sent events incrementally: bytes in, messages out, however the bytes were cut.
 
 For the project's own clients (``jetrun tail``, ``jetrun demo``) reading the project's own streams:
 lines end with ``\\n`` only, as the gateway writes them.
@@ -12,7 +12,7 @@ MAX_LINE_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class SseMessage:
-    """One dispatched block.
+    r"""One dispatched block.
 
     Attributes:
         id: The last id seen, this block's or an earlier one's; empty when none was seen yet.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class StartupError(Exception):
-    """Base of what ends a command with one line instead of a traceback; nothing was left running."""
+    """Base of what ends a command with one line and no traceback; nothing was left running."""
 
 
 class ConfigFileError(StartupError):
@@ -44,7 +44,9 @@ class ListenError(StartupError):
     """The address cannot be listened on."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port")
+        super().__init__(
+            f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
+        )
         self.host = host
         self.port = port
 

@@ -112,7 +112,7 @@ class Child:
                 self._process.kill()
 
     async def stop(self) -> None:
-        """SIGTERM, SIGKILL after the grace or when this call is cancelled; returns when it ended."""
+        """End the process: SIGTERM, and SIGKILL after the grace or when this call is cancelled."""
         if self._process is None:
             return
         with suppress(ProcessLookupError):

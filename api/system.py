@@ -49,6 +49,8 @@ class SystemRoutes:
         """``GET /readyz``: 200 while this gateway takes requests and its log answers."""
         if self._open_streams.is_closing:
             raise GatewayClosingError
+        if not self._bridge.is_connected:
+            raise UnavailableError("no connection")
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 await self._bridge.last_sequence()

@@ -7,7 +7,7 @@ from api.request_bodies import read_body
 from api.schemas import HistoryQuery, ThreadCreate
 from api.shapes import state_shape, thread_shape
 from bridge import check_id
-from runs import RunsFacade
+from runs import OutputsNotFoundError, RunsFacade
 
 
 class ThreadRoutes:
@@ -39,9 +39,12 @@ class ThreadRoutes:
     async def get(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}``."""
         thread_id = thread_of(request)
-        thread = await self._facade.get_thread(thread_id)
-        state = await self._facade.thread_state(thread_id)
-        return json_answer(thread_shape(thread, state.values))
+        try:
+            state = await self._facade.thread_state(thread_id)
+        except OutputsNotFoundError:
+            # The thread is there all the same; its state says what is missing.
+            return json_answer(thread_shape(await self._facade.get_thread(thread_id)))
+        return json_answer(thread_shape(state.thread, state.values))
 
     async def state(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}/state``."""

@@ -119,10 +119,9 @@ class StreamCapacityExceededError(BridgeError):
     code = "stream-capacity-exceeded"
     retryable = True
 
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"the log is full: {what} (limit {limit}); try again later")
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the log is full: {what}; try again later")
         self.what = what
-        self.limit = limit
 
 
 class ConflictError(BridgeError):

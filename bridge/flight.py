@@ -83,8 +83,7 @@ class Flight:
             first = self._headers[0]
             first[wire.EXPECTED_SUBJECT_SEQUENCE] = str(self.predecessor.stream_seq)
             if self.events[0].event_id is not None:
-                # Message ids are known stream-wide; callers choose theirs per run.
-                first[wire.MESSAGE_ID] = f"{self.run_id}:{self.events[0].event_id}"
+                first[wire.MESSAGE_ID] = wire.message_id(self.run_id, self.events[0].event_id)
         return self._headers
 
     async def send(self, connection: Connection) -> Ack:

@@ -197,7 +197,7 @@ class MemoryLog:
         if len(self._runs) < limit:
             return
         if not self._ended:
-            raise StreamCapacityExceededError("all runs are active", limit)
+            raise StreamCapacityExceededError(f"all {limit} runs are active")
         run_id = next(iter(self._ended))
         del self._ended[run_id]
         # Readers under way keep the run's log until they have reached its end.

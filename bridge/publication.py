@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+from uuid import uuid4
 
 import orjson
 
+from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import ApiError
 from bridge.replies import SilenceError
 
 #: Another message was stored on the subject: read and decide.
 WRONG_LAST_SEQUENCE: Final = 10071
+#: The last message has another message id than demanded.
+WRONG_LAST_MESSAGE_ID: Final = 10070
 #: The predecessor is still being replicated: read and decide.
 PREDECESSOR_IN_PROCESS: Final = 10164
 DECIDE_BY_READING: Final = frozenset({WRONG_LAST_SEQUENCE, PREDECESSOR_IN_PROCESS})
@@ -40,6 +44,21 @@ async def publish_once(
     """
     message = await connection.request(subject, payload, headers=headers)
     return read_ack(message.data)
+
+
+async def find_duplicate(connection: Connection, subject: str, message_id: str) -> Ack | None:
+    """Ask whether a message id is known, without storing anything.
+
+    The server looks at the message id before it looks at the id that the last message must have,
+    and the one demanded here cannot be.
+    """
+    headers = {wire.MESSAGE_ID: message_id, wire.EXPECTED_MESSAGE_ID: uuid4().hex}
+    try:
+        return await publish_once(connection, subject, b"", headers)
+    except ApiError as error:
+        if error.err_code != WRONG_LAST_MESSAGE_ID:
+            raise
+        return None
 
 
 def read_ack(data: bytes) -> Ack:

@@ -1,6 +1,6 @@
 """The stored events of one run: single ones at the leader for decisions, pages for history."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from bridge.errors import ConflictError, StreamNotFoundError
 from bridge.events import BIRTH, StreamEvent
@@ -78,8 +78,8 @@ class RunLog:
             raise ConflictError(f"the event stored first at {seq} is no longer in the log")
         return event.event_id
 
-    async def last_attempt(self) -> tuple[int, EventId]:
-        """Return the newest attempt's number and the id of its ``metadata`` event.
+    async def newest_attempt(self) -> tuple[StreamEvent, StreamEvent, int]:
+        """Return the newest event, the newest ``metadata`` event, and its attempt.
 
         Raises:
             StreamNotFoundError: Nobody created the run.
@@ -88,29 +88,25 @@ class RunLog:
         if first is None:
             raise StreamNotFoundError(self.run.run_id)
         newest = await self.last()
-        if newest.event_id == first.event_id:
-            return _attempt(first), first.event_id
-        return await self._newest_attempt(first, newest) or (FIRST_ATTEMPT, first.event_id)
+        begun, attempt = first, _attempt(first)
+        if newest.event_id != first.event_id:
+            span = first.event_id.stream_seq + 1, newest.event_id.stream_seq
+            async for later, number in self.attempts(*span):
+                begun, attempt = later, number
+        return newest, begun, attempt
 
-    async def find_attempt_between(self, first: StreamEvent, last: StreamEvent) -> int | None:
-        """Return the newest attempt that began within a span of events, bounds included."""
-        found = await self._newest_attempt(first, last)
-        return None if found is None else found[0]
-
-    async def _newest_attempt(
-        self, first: StreamEvent, last: StreamEvent
-    ) -> tuple[int, EventId] | None:
-        found: tuple[int, EventId] | None = None
-        at = first.event_id
-        while at.stream_seq <= last.event_id.stream_seq:
-            events, _ = await self.read(at.stream_seq)
+    async def attempts(
+        self, first_seq: int, last_seq: int
+    ) -> AsyncIterator[tuple[StreamEvent, int]]:
+        """Yield the ``metadata`` events within a span of the stream, with their attempts."""
+        while first_seq <= last_seq:
+            events, _ = await self.read(first_seq)
             for event in events:
                 if event.event == BIRTH:
-                    found = (_attempt(event), event.event_id)
+                    yield event, _attempt(event)
             if not events:
-                break
-            at = EventId(events[-1].event_id.stream_seq + 1, events[-1].run_seq + 1)
-        return found
+                return
+            first_seq = events[-1].event_id.stream_seq + 1
 
 
 def _attempt(event: StreamEvent) -> int:

@@ -25,6 +25,7 @@ SECTIONS: Final = frozenset(
         "logging",
         "nats",
         "roles",
+        "runs",
         "worker",
     }
 )

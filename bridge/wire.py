@@ -24,6 +24,7 @@ WIRE_VERSION: Final = "1"
 
 EXPECTED_SUBJECT_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID: Final = "Nats-Msg-Id"
+EXPECTED_MESSAGE_ID: Final = "Nats-Expected-Last-Msg-Id"
 STREAM_SEQUENCE: Final = "Nats-Sequence"
 BATCH_ID: Final = "Nats-Batch-Id"
 BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
@@ -46,6 +47,11 @@ def encode_headers(
     if event.metadata is not None:
         headers[META] = event.metadata.decode("ascii")
     return headers
+
+
+def message_id(run_id: str, event_id: str) -> str:
+    """Return the id that the server knows stream-wide; callers choose theirs per run."""
+    return f"{run_id}:{event_id}"
 
 
 def decode_event(

@@ -1,1 +1,89 @@
-"""x."""
+"""Run control: threads and runs, who may start, who executes, and how it ended."""
+
+from runs.catalog import Assistant, AssistantCatalog
+from runs.context import RunContext
+from runs.errors import (
+    AssistantLoadError,
+    AssistantNotFoundError,
+    ContentionError,
+    IllegalTransitionError,
+    OutputsNotFoundError,
+    QueueFullError,
+    RunConflictError,
+    RunFailedError,
+    RunInterruptedError,
+    RunNotCancellableError,
+    RunNotFoundError,
+    RunNotStartableError,
+    RunsError,
+    ThreadExistsError,
+    ThreadNotFoundError,
+    UnsupportedActionError,
+    UnsupportedOptionError,
+    UnsupportedStrategyError,
+)
+from runs.facade import RunsFacade, ThreadState
+from runs.manager import RunManager
+from runs.models import (
+    FINAL_STATUSES,
+    CancelAction,
+    CancelOutcome,
+    DisconnectMode,
+    MultitaskStrategy,
+    Outcome,
+    RunFault,
+    RunRecord,
+    RunSpec,
+    RunStatus,
+)
+from runs.outcome import outcome_of
+from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+
+__all__ = [
+    "FINAL_STATUSES",
+    "ActiveRun",
+    "Assistant",
+    "AssistantCatalog",
+    "AssistantLoadError",
+    "AssistantName",
+    "AssistantNotFoundError",
+    "AssistantSettings",
+    "CancelAction",
+    "CancelOutcome",
+    "ContentionError",
+    "DisconnectMode",
+    "IllegalTransitionError",
+    "LastRun",
+    "MultitaskStrategy",
+    "Outcome",
+    "OutputsNotFoundError",
+    "OutputsRef",
+    "QueueFullError",
+    "QueuedRun",
+    "RunConflictError",
+    "RunContext",
+    "RunFailedError",
+    "RunFault",
+    "RunInterruptedError",
+    "RunManager",
+    "RunNotCancellableError",
+    "RunNotFoundError",
+    "RunNotStartableError",
+    "RunRecord",
+    "RunSettings",
+    "RunSpec",
+    "RunStatus",
+    "RunsError",
+    "RunsFacade",
+    "ThreadExistsError",
+    "ThreadNotFoundError",
+    "ThreadRecord",
+    "ThreadState",
+    "ThreadStatus",
+    "UnsupportedActionError",
+    "UnsupportedOptionError",
+    "UnsupportedStrategyError",
+    "WorkerSettings",
+    "outcome_of",
+]

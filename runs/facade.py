@@ -131,9 +131,9 @@ class RunsFacade:
     async def find_run(self, run_id: str) -> RunRecord | None:
         """Return a run of whichever thread and owner, or ``None``."""
         found = await self._manager.records.find_run(check_id("run_id", run_id))
-        return found and found.record
+        return None if found is None else found.record
 
-    async def list_runs(  # noqa: PLR0913 - the query parameters of the listing
+    async def list_runs(
         self,
         thread_id: str,
         *,
@@ -189,9 +189,7 @@ class RunsFacade:
             return CancelOutcome.STOPPED
         return outcome
 
-    async def join_wait(
-        self, thread_id: str, run_id: str, *, user_id: str | None = None
-    ) -> Any:
+    async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
         """Wait until a run has ended and return its final values.
 
         Raises:

@@ -198,7 +198,10 @@ class RunRecord(Frozen):
             IllegalTransitionError: The run has finished already.
         """
         facts = {"outputs": outcome.outputs, "error": outcome.error, "ended_at": at}
-        if self.status is RunStatus.PENDING and outcome.status not in LEGAL_TRANSITIONS[self.status]:
+        if (
+            self.status is RunStatus.PENDING
+            and outcome.status not in LEGAL_TRANSITIONS[self.status]
+        ):
             # Its worker died, or lost the connection, before it could say that it had begun.
             return self.running(self.worker or "unknown", max(1, self.attempt)).ended(outcome, at)
         return self._become(outcome.status, **facts)

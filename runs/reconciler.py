@@ -134,9 +134,9 @@ class Reconciler:
         if terminal is None:
             if found is not None and not is_inflight and await self._remove_orphan(found):
                 return _Closed(None, ())
-            return _Closed(found and found.record, ())
+            return _Closed(None if found is None else found.record, ())
         outcome, at = outcome_of(terminal), datetime.fromisoformat(terminal.created_at)
-        record = found and await self._close_record(found, outcome, at)
+        record = None if found is None else await self._close_record(found, outcome, at)
         if not is_inflight:
             return _Closed(record, ())
         command = Finish(run.run_id, outcome, now())
@@ -150,17 +150,21 @@ class Reconciler:
             return None
 
     async def _close_record(
-        self, found: Versioned[RunRecord] | None, outcome: Outcome, at: datetime
+        self, found: Versioned[RunRecord], outcome: Outcome, at: datetime
     ) -> RunRecord | None:
+        run_id = found.record.run_id
         for _ in range(_MAX_RECORD_CONFLICTS):
-            if found is None or found.record.status.is_final:
-                return found and found.record
+            if found.record.status.is_final:
+                return found.record
             ended = found.record.ended(outcome, at)
             try:
                 return (await self._records.update_run(ended, revision=found.revision)).record
             except StateConflictError:
-                found = await self._records.find_run(ended.run_id)
-        raise ContentionError(f"the record of run {ended.run_id}", _MAX_RECORD_CONFLICTS)
+                newer = await self._records.find_run(run_id)
+                if newer is None:
+                    return None
+                found = newer
+        raise ContentionError(f"the record of run {run_id}", _MAX_RECORD_CONFLICTS)
 
     async def _remove_orphan(self, found: Versioned[RunRecord]) -> bool:
         if found.record.status.is_final or now() - found.record.created_at < _ORPHAN_AGE:

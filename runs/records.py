@@ -30,12 +30,16 @@ class Records:
     async def find_thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:
         """Return the thread, or ``None`` when nobody created it or it was deleted."""
         found = await self._states.find(_THREAD, thread_id)
-        return found and Versioned(ThreadRecord.decode(found.value), found.revision)
+        if found is None:
+            return None
+        return Versioned(ThreadRecord.decode(found.value), found.revision)
 
     async def find_run(self, run_id: str) -> Versioned[RunRecord] | None:
         """Return the run's record, or ``None`` when there is none."""
         found = await self._states.find(_RUN, run_id)
-        return found and Versioned(RunRecord.decode(found.value), found.revision)
+        if found is None:
+            return None
+        return Versioned(RunRecord.decode(found.value), found.revision)
 
     async def find_runs(self, run_ids: list[str]) -> list[RunRecord]:
         """Return the records of these runs; absent ones are left out."""
@@ -46,9 +50,7 @@ class Records:
         """Return all threads; linear in their number, for start-up and tools."""
         return await self._states.keys(_THREAD)
 
-    async def write_thread(
-        self, thread: ThreadRecord, *, revision: int
-    ) -> Versioned[ThreadRecord]:
+    async def write_thread(self, thread: ThreadRecord, *, revision: int) -> Versioned[ThreadRecord]:
         """Store a thread over ``revision``; 0 creates it.
 
         Raises:

@@ -3,9 +3,11 @@
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bridge import Seconds, Section
+from bridge import BridgeSettings, LogSettings, NatsSettings, Section
 
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 AssistantName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
 
@@ -16,7 +18,7 @@ class RunSettings(Section):
     max_conflicts: int = Field(
         64, ge=1, le=10_000, description="lost races of one call, after which it gives up"
     )
-    stale_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+    stale_s: Seconds = Field(
         5.0, description="age of a step that somebody left half done, before others finish it"
     )
 
@@ -46,3 +48,21 @@ class AssistantSettings(Section):
     on_worker_lost: Literal["dead_letter", "restart"] = Field(
         "dead_letter", description="what becomes of a run whose worker died"
     )
+
+
+class WorkerProcessSettings(BaseSettings):
+    """What a worker process reads, from ``JETRUN_*`` variables only."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="JETRUN_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    nats: NatsSettings = NatsSettings()
+    log: LogSettings = LogSettings()
+    worker: WorkerSettings = WorkerSettings()
+    assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
+
+    @property
+    def bridge(self) -> BridgeSettings:
+        """What the bridge of this process needs."""
+        return BridgeSettings(nats=self.nats, log=self.log)

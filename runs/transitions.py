@@ -133,8 +133,10 @@ def outstanding(thread: ThreadRecord) -> tuple[Effect, ...]:
         effects.extend(_effects_of_turn(thread, active))
     elif active is not None and active.run_id in thread.cancels:
         effects.append(Nudge(active.run_id))
-    for run in thread.queue:
-        effects.append(Seal(run.run_id) if run.run_id in thread.cancels else CreateLog(run.run_id))
+    effects.extend(
+        Seal(run.run_id) if run.run_id in thread.cancels else CreateLog(run.run_id)
+        for run in thread.queue
+    )
     return tuple(effects)
 
 
@@ -181,9 +183,7 @@ def _request_cancel(thread: ThreadRecord, command: RequestCancel) -> Step:
         raise RunNotFoundError(command.run_id)
     active = thread.find_active(command.run_id)
     is_executed = active is not None and active.started
-    effects: tuple[Effect, ...] = (
-        Nudge(command.run_id) if is_executed else Seal(command.run_id),
-    )
+    effects: tuple[Effect, ...] = (Nudge(command.run_id) if is_executed else Seal(command.run_id),)
     if command.run_id in thread.cancels:
         return thread, effects
     wishes = {**thread.cancels, command.run_id: command.action}

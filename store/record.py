@@ -155,13 +155,13 @@ def _text(value: str) -> bytes:
 
 
 def _one_line(what: Literal["payload", "metadata"], encoded: bytes) -> bytes:
-    # JSON escapes control characters in strings, so a raw line break stands between tokens.
-    if b"\n" in encoded or b"\r" in encoded:
-        encoded = encoded.translate(_LINE_BREAKS).strip(b" ")
     try:
         orjson.loads(encoded)
     except orjson.JSONDecodeError as error:
         _check_grammar(what, encoded, error)
+    # JSON escapes control characters in strings, so a raw line break stands between tokens.
+    if b"\n" in encoded or b"\r" in encoded:
+        encoded = encoded.translate(_LINE_BREAKS)
     return encoded
 
 

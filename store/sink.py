@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -105,16 +105,24 @@ class Sink:
                 batch = await gathering
                 gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
                 await self._commit(archiver, batch, stop)
+                if not batch:
+                    await self._check_log_in_passing(archiver.reached_seq)
             await self._commit(archiver, await gathering, stop)
         finally:
             gathering.cancel()
             await asyncio.gather(gathering, return_exceptions=True)
-            consumer.close()
+            await consumer.close()
 
     async def _check_log(self, reached_seq: int) -> None:
         log_seq = await self._bridge.last_sequence()
         if log_seq < reached_seq:
             raise LogReplacedError(self._layout.root, reached_seq, log_seq)
+
+    async def _check_log_in_passing(self, reached_seq: int) -> None:
+        # A server that comes back with an empty store hands out nothing, and no error either.
+        with suppress(TimeoutError):  # it is away: looked at again after the next silence
+            async with asyncio.timeout(self._settings.fetch_wait_s):
+                await self._check_log(reached_seq)
 
     async def _gather(self, consumer: EventConsumer) -> list[Delivery]:
         """Fetch what is there, and what comes within the flush interval after it."""

@@ -29,13 +29,20 @@ def main() -> None:
         sys.exit(1)
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the library calls it so
+    if wanted:
+        OUT.print(product())
+        raise typer.Exit
+
+
 @_APP.callback()
 def _options(
     *,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version, and exit.", is_eager=True)
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and exit."
+        ),
     ] = False,
 ) -> None:
-    if version:
-        OUT.print(product())
-        raise typer.Exit
+    """Read the options that come before a command."""

@@ -1,6 +1,7 @@
 """``jetrun worker`` and ``jetrun sink``: one role as a service of its own."""
 
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -34,7 +35,7 @@ def sink(
     _become("store.sink", {"nats.url": nats, "data": data, "config": config})
 
 
-def _become(module: str, options: dict[str, object]) -> None:
+def _become(module: str, options: Mapping[str, object]) -> None:
     environment = child_environment(load_settings(given(options)))
     command = python_module(module)
     os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter and module

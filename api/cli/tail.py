@@ -21,9 +21,7 @@ _COLOURS = {"metadata": "cyan", "end": "green", "error": "bold red", "gap": "bol
 def tail(
     run_id: Annotated[str, typer.Argument(help="The run to follow.")],
     *,
-    after: Annotated[
-        str | None, typer.Option(metavar="ID", help="Start after this event.")
-    ] = None,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Start after this event.")] = None,
     url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:2024",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:

@@ -66,8 +66,8 @@ def _is_same(message: SseMessage, line: dict[str, Any]) -> bool:
     if message.id != f"{line['seq']}-{line['run_seq']}":
         return False
     if message.event == END_EVENT:
-        return line["event_type"] in _TERMINALS
-    return message.event == line["event_type"] and json.loads(message.data) == line["content"]
+        return bool(line["event_type"] in _TERMINALS)
+    return (message.event, json.loads(message.data)) == (line["event_type"], line["content"])
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -68,7 +68,9 @@ class Screen:
             data = message.data
             if len(data) > MAX_SHOWN_DATA:
                 data = f"{data[:MAX_SHOWN_DATA]}..."
-            line = Text.assemble((f"{message.id:>10} ", "dim"), (f"{message.event:<12} ", "cyan"), data)
+            line = Text.assemble(
+                (f"{message.id:>10} ", "dim"), (f"{message.event:<12} ", "cyan"), data
+            )
             self._progress.console.print(line)
 
     def table(self, title: str, rows: list[tuple[str, str]]) -> None:

@@ -73,7 +73,10 @@ class Stage:
     @property
     def processes(self) -> dict[str, int | None]:
         """The process ids by name."""
-        return {"nats-server": self._server.pid, **{each.spec.name: each.pid for each in self._children}}
+        return {
+            "nats-server": self._server.pid,
+            **{each.spec.name: each.pid for each in self._children},
+        }
 
     async def kill_gateway(self) -> None:
         """SIGKILL the gateway; its supervisor starts it again on the same port."""

@@ -223,6 +223,43 @@ async def test_of_two_that_begin_the_same_attempt_at_once_one_is_fenced(bridge, 
     assert (await bridge.status(run)).event_count == 2
 
 
+async def test_beginning_an_attempt_again_on_the_same_bridge_changes_nothing(bridge, run):
+    begun = await bridge.begin_attempt(run, 2)
+    await bridge.publish(run, "note", 1)
+    assert await bridge.begin_attempt(run, 2) == begun
+    assert (await bridge.status(run)).event_count == 3
+
+
+async def test_a_bridge_that_was_fenced_can_begin_a_later_attempt(bridge, run, connect):
+    successor = await connect()
+    await bridge.begin_attempt(run, 1)
+    await successor.begin_attempt(run, 2)
+    with pytest.raises(StreamFencedError):
+        await bridge.publish(run, "note", "late")
+    await bridge.begin_attempt(run, 3)
+    await bridge.publish(run, "note", "third")
+    with pytest.raises(StreamFencedError):
+        await successor.publish(run, "note", "late")
+    assert (await bridge.status(run)).event_count == 4
+
+
+async def test_of_many_that_begin_attempts_at_once_the_latest_alone_goes_on(bridge, run, connect):
+    bridges = [bridge, *[await connect() for _ in range(3)]]
+    outcomes = await asyncio.gather(
+        *(b.begin_attempt(run, 2 + at // 2) for at, b in enumerate(bridges)),
+        return_exceptions=True,
+    )
+    published = await asyncio.gather(
+        *(b.publish(run, "note", 1) for b in bridges), return_exceptions=True
+    )
+    begun = [2 + at // 2 for at, outcome in enumerate(outcomes) if isinstance(outcome, str)]
+    assert begun == sorted(set(begun))
+    assert begun[-1] == 3
+    for at, (outcome, result) in enumerate(zip(outcomes, published, strict=True)):
+        if isinstance(outcome, str):
+            assert isinstance(result, str) == (at >= 2)
+
+
 async def test_no_attempt_begins_after_the_end(bridge, run):
     await bridge.publish_end(run)
     with pytest.raises(StreamTerminatedError):

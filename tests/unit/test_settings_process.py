@@ -54,7 +54,9 @@ def test_roles_are_a_list_with_commas(monkeypatch, text):
 
 
 def test_an_unknown_role_is_refused_with_the_known_ones():
-    with pytest.raises(InvalidSettingsError, match="option for roles.*'gateway', 'worker' or 'sink'"):
+    with pytest.raises(
+        InvalidSettingsError, match=r"option for roles.*'gateway\', 'worker' or 'sink'"
+    ):
         load_settings({"roles": "gatway"})
 
 
@@ -91,7 +93,9 @@ def test_a_mistyped_key_in_the_file_is_an_error_that_names_file_and_key(write, c
 def test_a_wrong_value_is_explained_without_being_shown(write):
     config = write("jetrun.toml", f'[http]\nport = "{SECRET}"')
 
-    with pytest.raises(InvalidSettingsError, match="http.port: Input should be a valid") as caught:
+    with pytest.raises(
+        InvalidSettingsError, match=r"http\.port: Input should be a valid"
+    ) as caught:
         load_settings({"config": config})
 
     assert SECRET not in str(caught.value)

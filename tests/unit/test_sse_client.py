@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -24,7 +25,7 @@ def encode(number, event, data):
 
 def cut(stream, positions):
     edges = sorted({0, len(stream), *(position % (len(stream) + 1) for position in positions)})
-    return [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(edges)]
 
 
 @given(

@@ -1,0 +1,100 @@
+"""Bring a flight into the log, whatever gets lost on the way.
+
+A flight whose fate is unknown is decided by reading the event behind its predecessor. Absence
+proves nothing, because reads overtake publishes: then the same flight is sent again, and the
+compare-and-set lets at most one copy in.
+"""
+
+from bridge.connection import Connection
+from bridge.errors import ApiError, BridgeError, Stored, StreamCapacityExceededError
+from bridge.flight import Flight
+from bridge.outage import Outage
+from bridge.publication import BATCH_NOT_STORED, DECIDE_BY_READING, FULL, WRONG_LAST_SEQUENCE, Ack
+from bridge.replies import SilenceError
+from bridge.run_log import RunLog
+
+
+class Landing:
+    """One flight on its way.
+
+    Args:
+        connection: An open connection.
+        log: The run's stored events.
+        flight: What is sent.
+        divisible: Whether the events of a batch may be stored one by one instead.
+
+    Attributes:
+        must_split: The server would not take the batch now.
+    """
+
+    def __init__(
+        self, connection: Connection, log: RunLog, flight: Flight, *, divisible: bool
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._flight = flight
+        self._divisible = divisible
+        self._stored = Stored.NO
+        self.must_split = False
+
+    async def land(self) -> Ack | None:
+        """Send until it is known to be stored, or overtaken.
+
+        Returns:
+            The acknowledgement with the first event's sequence; ``None`` when nothing of it is
+            stored, because another writer came first, or because it must be split.
+
+        Raises:
+            UnavailableError: The server fell silent; ``stored`` says what is known.
+            StreamCapacityExceededError: The log is full.
+            StreamNotFoundError: The run is gone.
+        """
+        outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
+        while True:
+            refusal = await self._send(outage)
+            if isinstance(refusal, Ack):
+                return refusal
+            if refusal in BATCH_NOT_STORED and self._divisible and self._stored is Stored.NO:
+                self.must_split = True
+                return None
+            if refusal or self._stored is Stored.UNKNOWN:
+                decided, first_seq = await self._decide(refusal)
+                if decided:
+                    return None if first_seq is None else Ack(first_seq, duplicate=False)
+            if refusal:
+                await outage.wait(self._stored)
+
+    async def _send(self, outage: Outage) -> Ack | int:
+        """Send once; return the ack, the code of a refusal to decide on, or 0 after silence."""
+        try:
+            return await self._flight.send(self._connection)
+        except SilenceError as silence:
+            if silence.sent:
+                self._stored = Stored.UNKNOWN
+            await outage.wait(self._stored)
+            return 0
+        except ApiError as error:
+            if error.err_code in BATCH_NOT_STORED or error.err_code in DECIDE_BY_READING:
+                return error.err_code
+            raise _translated(error) from error
+
+    async def _decide(self, refusal: int) -> tuple[bool, int | None]:
+        """Find out what became of the flight.
+
+        Returns:
+            Whether it is decided, and if it was stored, its first sequence.
+        """
+        expected = self._flight.predecessor.stream_seq
+        successor = await self._log.find_next(expected + 1)
+        if successor is not None:
+            return True, self._flight.find_first(successor)
+        if refusal != WRONG_LAST_SEQUENCE:
+            return False, None
+        # Nothing is behind the predecessor, yet it is not the newest: it is gone.
+        return (await self._log.last()).event_id.stream_seq != expected, None
+
+
+def _translated(error: ApiError) -> BridgeError:
+    if error.err_code in FULL:
+        return StreamCapacityExceededError(error.description)
+    return error

@@ -1,0 +1,138 @@
+"""Decide what a worker does with a job: execute the run, or end what cannot go on.
+
+The thread's state decides, not the job: a job may come twice, late, or after its worker died.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from bridge import (
+    JetStreamBridge,
+    RunRef,
+    StateConflictError,
+    StreamNotFoundError,
+    StreamTerminatedError,
+)
+from runs.catalog import AssistantCatalog
+from runs.errors import (
+    ContentionError,
+    IllegalTransitionError,
+    RunNotFoundError,
+    RunNotStartableError,
+)
+from runs.manager import RunManager
+from runs.models import RunRecord
+from runs.outcome import INTERRUPTED
+from runs.records import Versioned
+from runs.thread import ActiveRun, ThreadRecord
+
+_MAX_TRIES: Final = 8
+
+
+class Claims:
+    """Gives runs to one worker.
+
+    Args:
+        bridge: A started bridge; it publishes as the attempt that was claimed.
+        manager: Commits the start.
+        catalog: Says what becomes of a run whose worker died.
+        worker: The name of this worker, which no other has or had.
+    """
+
+    def __init__(
+        self, bridge: JetStreamBridge, manager: RunManager, catalog: AssistantCatalog, worker: str
+    ) -> None:
+        self._bridge = bridge
+        self._manager = manager
+        self._catalog = catalog
+        self.worker = worker
+
+    async def claim(self, run: RunRef) -> RunRecord | None:
+        """Take a run over for execution.
+
+        Returns:
+            Its record, running as the attempt to execute; ``None`` when there is nothing to
+            execute and the job is done with.
+
+        Raises:
+            StreamFencedError: A later attempt has begun elsewhere; leave the job alone.
+            ContentionError: Too many lost races; leave the job for later.
+            UnavailableError: The server fell silent; leave the job for later.
+        """
+        for _ in range(_MAX_TRIES):
+            thread, found, _ = await asyncio.gather(
+                self._manager.records.find_thread(run.thread_id),
+                self._manager.records.find_run(run.run_id),
+                self._bridge.find_thread(run.run_id),  # so that the bridge knows it when it counts
+            )
+            active = None if thread is None else thread.record.find_active(run.run_id)
+            if thread is None or active is None:
+                # It has finished, but perhaps its worker died before it released the next one.
+                await self._manager.reconciler.repair(run.thread_id)
+                return None
+            if await self._end_if_hopeless(run, thread.record, active, found):
+                return None
+            assert found is not None  # noqa: S101 - a missing record is hopeless
+            with suppress(RunNotStartableError):
+                attempt = active.attempt + 1
+                await self._manager.start(run, self.worker, attempt, known=thread)
+                return await self._begin(run, found, attempt)
+        raise ContentionError(f"thread {run.thread_id}", _MAX_TRIES)
+
+    async def _end_if_hopeless(
+        self,
+        run: RunRef,
+        thread: ThreadRecord,
+        active: ActiveRun,
+        found: Versioned[RunRecord] | None,
+    ) -> bool:
+        reconciler = self._manager.reconciler
+        if run.run_id in thread.cancels:
+            await reconciler.seal(run, INTERRUPTED)
+        elif found is None:
+            await reconciler.dead_letter(run, "record_lost")
+        elif active.started and not self._may_restart(active.executor):
+            await reconciler.dead_letter(run, "worker_lost")
+        else:
+            return False
+        with suppress(RunNotFoundError):  # the record is what was lost
+            await reconciler.settle(run)
+        return True
+
+    def _may_restart(self, executor: str) -> bool:
+        return self._catalog.get(executor).on_worker_lost == "restart"
+
+    async def _begin(
+        self, run: RunRef, found: Versioned[RunRecord], attempt: int
+    ) -> RunRecord | None:
+        try:
+            _, record = await asyncio.gather(
+                self._begin_attempt(run, attempt), self._mark_running(found, attempt)
+            )
+        except (StreamTerminatedError, IllegalTransitionError):
+            await self._manager.settle(run)
+            return None
+        return record
+
+    async def _begin_attempt(self, run: RunRef, attempt: int) -> None:
+        try:
+            await self._bridge.begin_attempt(run.run_id, attempt)
+        except StreamNotFoundError:
+            # Its creator died between the commit and the birth.
+            await self._bridge.create(run.run_id, thread_id=run.thread_id)
+            await self._bridge.begin_attempt(run.run_id, attempt)
+
+    async def _mark_running(self, found: Versioned[RunRecord], attempt: int) -> RunRecord:
+        for _ in range(_MAX_TRIES):
+            running = found.record.running(self.worker, attempt)
+            try:
+                await self._manager.records.update_run(running, revision=found.revision)
+            except StateConflictError:
+                newer = await self._manager.records.find_run(running.run_id)
+                if newer is None:
+                    raise RunNotFoundError(running.run_id) from None
+                found = newer
+            else:
+                return running
+        raise ContentionError(f"the record of run {found.record.run_id}", _MAX_TRIES)

@@ -1,0 +1,227 @@
+"""Execute one run: call its handler, watch for cancel wishes, end its log, release its thread.
+
+Order at the end: final values, terminal event, record, thread, job. Whatever a crash cuts off is
+done by whoever gets the job next, because the log decides the outcome.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from enum import Enum
+from typing import Any
+
+from bridge import (
+    BridgeError,
+    JetStreamBridge,
+    Job,
+    RunRef,
+    StreamFencedError,
+    StreamTerminatedError,
+    UnavailableError,
+    new_event,
+)
+from runs.claims import Claims
+from runs.context import Outbox, RunContext
+from runs.executor import Executor
+from runs.manager import RunManager
+from runs.models import Outcome, RunFault, RunRecord, RunStatus
+from runs.outcome import INTERRUPTED
+from runs.settings import WorkerSettings
+
+_LOG = logging.getLogger("jetrun.worker")
+
+
+class Stop(Enum):
+    """Why a handler is stopped before it has finished."""
+
+    CANCELLED = "cancelled"
+    TAKEN_OVER = "taken over"
+    HANDED_BACK = "handed back"
+
+
+class Execution:
+    """One run in the hands of one worker.
+
+    Args:
+        job: What to do; its lease is renewed meanwhile.
+        run: The run that the job is about.
+        executor: The assistant's function.
+        bridge: Publishes the run's events.
+        claims: Decides whether it may be executed, for this worker.
+        manager: Settles it.
+        settings: Grace, lease and polling.
+    """
+
+    def __init__(  # noqa: PLR0913 - the collaborators of one run; made in one place
+        self,
+        job: Job,
+        run: RunRef,
+        executor: Executor,
+        *,
+        bridge: JetStreamBridge,
+        claims: Claims,
+        manager: RunManager,
+        settings: WorkerSettings,
+    ) -> None:
+        self._job = job
+        self._run = run
+        self._executor = executor
+        self._bridge = bridge
+        self._claims = claims
+        self._manager = manager
+        self._settings = settings
+        self._nudged = asyncio.Event()
+        self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+
+    def nudge(self) -> None:
+        """Look at the thread's state now."""
+        self._nudged.set()
+
+    def adopt(self, job: Job) -> None:
+        """Go on under a newer delivery of the same job: its lease was lost, the run was not."""
+        self._job = job
+
+    def hand_back(self) -> None:
+        """Stop the handler and give the job back, because this worker goes."""
+        self._request(Stop.HANDED_BACK)
+
+    def _request(self, stop: Stop) -> None:
+        if not self._stop.done():
+            self._stop.set_result(stop)
+
+    async def run(self) -> None:
+        """Execute the run, or drop the job when there is nothing to execute.
+
+        Raises:
+            BridgeError: The run could not be claimed or ended; the job comes again by itself.
+            RunsError: Likewise.
+        """
+        renewing = asyncio.create_task(self._renew_lease())
+        try:
+            record = await self._claims.claim(self._run)
+            if record is None:
+                await self._job.ack()
+            else:
+                await self._execute(record)
+        except StreamFencedError:
+            _LOG.warning("run.fenced", extra={"run_id": self._run.run_id})
+        finally:
+            renewing.cancel()
+
+    async def _execute(self, record: RunRecord) -> None:
+        outbox = Outbox(self._bridge, record.run_id, self._settings)
+        context = RunContext(record, record.attempt, outbox)
+        given = record.kwargs.get("input")
+        handling = asyncio.create_task(self._executor.execute(context, given))
+        watching = asyncio.create_task(self._watch_state(record))
+        try:
+            await asyncio.wait((handling, self._stop), return_when=asyncio.FIRST_COMPLETED)
+            if not handling.done():
+                context.mark_cancelled()
+                await self._halt(handling)
+            watching.cancel()
+            await self._conclude(handling, context, outbox)
+        finally:
+            watching.cancel()
+            if not self._stop.done():
+                handling.cancel()
+            await outbox.abandon()
+
+    async def _halt(self, handling: asyncio.Task[None]) -> None:
+        # Cancelled once: a second cancel would break the handler's own cleaning up.
+        handling.cancel()
+        await asyncio.wait((handling,), timeout=self._settings.cancel_grace_s)
+        if not handling.done():
+            _LOG.warning("run.ignores_cancel", extra={"run_id": self._run.run_id})
+            _keep_until_done(handling)
+
+    async def _conclude(
+        self, handling: asyncio.Task[None], context: RunContext, outbox: Outbox
+    ) -> None:
+        stop = self._stop.result() if self._stop.done() else None
+        if stop is Stop.CANCELLED:
+            await self._finish(INTERRUPTED)
+        elif stop is Stop.TAKEN_OVER:
+            _LOG.warning("run.taken_over", extra={"run_id": self._run.run_id})
+        elif stop is Stop.HANDED_BACK and not _has_ended_by_itself(handling):
+            with suppress(BridgeError):  # what could not be stored was never acknowledged
+                await outbox.flush()
+            await self._job.nak()
+        else:
+            await self._finish_by_itself(handling, context, outbox)
+
+    async def _finish_by_itself(
+        self, handling: asyncio.Task[None], context: RunContext, outbox: Outbox
+    ) -> None:
+        try:
+            outcome = await _outcome_of(handling, context, outbox)
+        except StreamTerminatedError:
+            await self._manager.settle(self._run)
+            await self._job.ack()
+            return
+        await self._finish(outcome)
+
+    async def _finish(self, outcome: Outcome) -> None:
+        await self._manager.reconciler.seal(self._run, outcome)
+        await self._manager.settle(self._run)
+        await self._job.ack()
+
+    async def _renew_lease(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.lease_s / 3)
+            await self._job.in_progress()
+
+    async def _watch_state(self, record: RunRecord) -> None:
+        while not self._stop.done():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.state_poll_s):
+                    await self._nudged.wait()
+            self._nudged.clear()
+            # During an outage the handler goes on; there is nothing to learn.
+            with suppress(UnavailableError):
+                await self._look_at_state(record)
+
+    async def _look_at_state(self, record: RunRecord) -> None:
+        found = await self._manager.records.find_thread(record.thread_id)
+        active = None if found is None else found.record.find_active(record.run_id)
+        if found is None or active is None or active.attempt != record.attempt:
+            self._request(Stop.TAKEN_OVER)
+        elif record.run_id in found.record.cancels:
+            self._request(Stop.CANCELLED)
+
+
+async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox: Outbox) -> Outcome:
+    try:
+        if handling.cancelled():
+            fault = RunFault(error="CancelledError", message="the handler cancelled itself")
+            return Outcome(RunStatus.ERROR, error=fault)
+        handling.result()
+        if not context.has_result:
+            await outbox.flush()
+            return Outcome(RunStatus.SUCCESS)
+        values = new_event("values", context.values, category="outputs")
+        return Outcome(RunStatus.SUCCESS, outputs=await outbox.store(values))
+    except (StreamFencedError, StreamTerminatedError):
+        raise
+    except Exception as exc:  # the border to user code, which may raise anything
+        if isinstance(outbox.failure, StreamFencedError | StreamTerminatedError):
+            raise outbox.failure from exc
+        return Outcome(RunStatus.ERROR, error=RunFault(error=type(exc).__name__, message=str(exc)))
+
+
+def _has_ended_by_itself(handling: asyncio.Task[None]) -> bool:
+    return handling.done() and not handling.cancelled()
+
+
+_strays: set[asyncio.Task[Any]] = set()
+
+
+def _keep_until_done(task: asyncio.Task[Any]) -> None:
+    # The loop holds tasks weakly, and an outcome that nobody asks for is logged as an error.
+    def forget(done: asyncio.Task[Any]) -> None:
+        _strays.discard(done)
+        if not done.cancelled():
+            done.exception()
+
+    _strays.add(task)
+    task.add_done_callback(forget)

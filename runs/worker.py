@@ -1,0 +1,210 @@
+"""The process that executes runs: ``python -m runs.worker``.
+
+It reads its settings from ``JETRUN_*`` variables alone, imports user code, and may be started any
+number of times. Killing it loses nothing that was acknowledged.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+
+import uvloop
+from pydantic import ValidationError
+
+from bridge import (
+    BridgeError,
+    JetStreamBridge,
+    Job,
+    JobConsumer,
+    RunRef,
+    UnknownSettingError,
+    check_environment,
+)
+from runs.catalog import AssistantCatalog
+from runs.claims import Claims
+from runs.errors import RunsError
+from runs.execution import Execution
+from runs.executor import Executor
+from runs.manager import RunManager
+from runs.models import Frozen
+from runs.settings import WorkerProcessSettings, WorkerSettings
+
+_LOG = logging.getLogger("jetrun.worker")
+
+
+class JobPayload(Frozen):
+    """What stands beside a job."""
+
+    thread_id: str
+
+
+class Worker:
+    """Pulls jobs for all assistants of a catalog and executes them, a bounded number at a time.
+
+    Args:
+        bridge: A started bridge of this worker alone.
+        catalog: The assistants to serve; their functions are imported here.
+        settings: Concurrency, lease, drain.
+    """
+
+    def __init__(
+        self, bridge: JetStreamBridge, catalog: AssistantCatalog, settings: WorkerSettings
+    ) -> None:
+        self._bridge = bridge
+        self._settings = settings
+        self._manager = RunManager(bridge, catalog)
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._claims = Claims(bridge, self._manager, catalog, self.name)
+        self._executors = {each.name: Executor(each.function) for each in catalog}
+        self._executions: dict[str, Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._is_draining = False
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Execute runs until ``stop`` is set; then drain.
+
+        Raises:
+            BridgeError: The job queues could not be opened.
+        """
+        self._report_load_failures()
+        consumers = {
+            name: await self._bridge.jobs.consumer(name, lease_s=self._settings.lease_s)
+            for name in self._executors
+        }
+        async with self._bridge.controls.listen(self._on_nudge):
+            loops = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
+            loops.append(asyncio.create_task(self._sweep()))
+            _LOG.info("worker.ready", extra={"worker": self.name})
+            try:
+                await stop.wait()
+                await self._drain()
+            finally:
+                for each in loops:
+                    each.cancel()
+                await asyncio.wait(loops)
+                for consumer in consumers.values():
+                    await consumer.close()
+
+    def _report_load_failures(self) -> None:
+        for name, executor in self._executors.items():
+            if executor.failure is not None:
+                facts = {"assistant": name, "error": str(executor.failure)}
+                _LOG.error("assistant.not_loaded", extra=facts)
+
+    def _on_nudge(self, run_id: str) -> None:
+        execution = self._executions.get(run_id)
+        if execution is not None:
+            execution.nudge()
+
+    async def _sweep(self) -> None:
+        try:
+            await self._manager.reconciler.sweep()
+        except (BridgeError, RunsError) as exc:
+            _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
+
+    async def _pull(self, consumer: JobConsumer) -> None:
+        # One job a request, and parked only when no request is open: a job must never wait here
+        # unattended, because its lease would lapse and another worker would take it for lost.
+        while True:
+            jobs = await consumer.fetch(1, wait_s=self._settings.fetch_wait_s)
+            for job in jobs:
+                await self._take(job)
+            if jobs:
+                await self._room.wait()
+
+    async def _take(self, job: Job) -> None:
+        known = self._executions.get(job.run_id)
+        if known is not None:
+            known.adopt(job)
+        elif self._is_draining or len(self._executions) >= self._settings.concurrency:
+            await job.nak()
+        else:
+            self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        run = RunRef(JobPayload.decode(job.payload).thread_id, job.run_id)
+        execution = Execution(
+            job,
+            run,
+            self._executors[job.executor],
+            bridge=self._bridge,
+            claims=self._claims,
+            manager=self._manager,
+            settings=self._settings,
+        )
+        self._executions[run.run_id] = execution
+        self._update_room()
+        task = asyncio.create_task(self._attend(run.run_id, execution))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attend(self, run_id: str, execution: Execution) -> None:
+        try:
+            await execution.run()
+        except (BridgeError, RunsError) as exc:
+            facts = {"run_id": run_id, "error": f"{type(exc).__name__}: {exc}"}
+            _LOG.warning("run.left", extra=facts)
+        except Exception:  # noqa: BLE001 - one run's trouble must not end the process; its job comes again
+            _LOG.exception("run.failed", extra={"run_id": run_id})
+        finally:
+            del self._executions[run_id]
+            self._update_room()
+
+    def _update_room(self) -> None:
+        if not self._is_draining and len(self._executions) < self._settings.concurrency:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    async def _drain(self) -> None:
+        self._is_draining = True
+        self._update_room()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._settings.drain_s)
+        for execution in self._executions.values():
+            execution.hand_back()
+        if self._tasks:
+            # Beyond the handlers' grace only a server that is away can hold a run.
+            await asyncio.wait(self._tasks, timeout=self._settings.cancel_grace_s + 1)
+        for task in self._tasks:
+            task.cancel()
+
+
+async def run_worker(settings: WorkerProcessSettings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        BridgeError: No server, or one that cannot be used.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with JetStreamBridge(settings.bridge, name="jetrun-worker") as bridge:
+        worker = Worker(bridge, AssistantCatalog(settings.assistants), settings.worker)
+        await worker.serve(stop)
+
+
+def main() -> int:
+    """Run one worker process; returns its exit status."""
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    try:
+        check_environment(os.environ)
+        uvloop.run(run_worker(WorkerProcessSettings()))
+    except (BridgeError, UnknownSettingError, ValidationError) as exc:
+        _LOG.error("worker.failed: %s", exc)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Gateways in this process, workers as processes of their own, and ways to read the wire."""
+
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+import pytest
+
+from api.app import create_app
+from api.environment import child_environment
+from api.gateway import serve_application
+from api.http_settings import HttpSettings
+from api.listener import open_listener
+from api.settings import Settings
+from bridge import JetStreamBridge, NatsSettings
+from runs import AssistantCatalog, RunManager, RunsFacade
+
+
+class Gateway:
+    """A gateway under test, with what it is made of in reach."""
+
+    def __init__(self, app, bridge, facade):
+        self.app = app
+        self.bridge = bridge
+        self.facade = facade
+        self.url = None
+        self._serving = None
+
+    async def serve(self, settings, listener):
+        urls = asyncio.get_running_loop().create_future()
+        serving = serve_application(
+            self.app, listener, shutdown_s=settings.shutdown_s, announce=urls.set_result
+        )
+        self._serving = asyncio.create_task(serving)
+        self.url = await urls
+
+    async def stop(self):
+        """End it in order, as SIGTERM does."""
+        self._serving.cancel()
+        await asyncio.wait([self._serving])
+
+
+@asynccontextmanager
+async def running_gateway(settings):
+    async with JetStreamBridge(settings.bridge) as bridge:
+        facade = RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
+        gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
+        listener = open_listener(settings.http)
+        await gateway.serve(settings.http, listener)
+        try:
+            yield gateway
+        finally:
+            await gateway.stop()
+            listener.close()
+
+
+@pytest.fixture
+def settings(server, tmp_path):
+    """Settings of all processes of one test."""
+    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+    http = HttpSettings(port=0, settle_after_s=0.05, shutdown_s=4)
+    return Settings(nats=nats, http=http, data=tmp_path / "data")
+
+
+@pytest.fixture
+async def start_gateway(settings):
+    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**http):
+            changed = settings.http.model_copy(update=http)
+            with_changes = settings.model_copy(update={"http": changed})
+            return await stack.enter_async_context(running_gateway(with_changes))
+
+        yield start
+
+
+@pytest.fixture
+async def gateway(start_gateway):
+    return await start_gateway()
+
+
+@pytest.fixture
+async def worker(settings):
+    """A worker process that executes the built-in assistants."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "runs.worker", env=child_environment(settings)
+    )
+    yield process
+    if process.returncode is None:
+        process.terminate()
+    async with asyncio.timeout(20):
+        await process.wait()
+
+
+@pytest.fixture
+async def new_session():
+    """Make client sessions whose paths are below a URL; they close with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def new(url):
+            return await stack.enter_async_context(aiohttp.ClientSession(url))
+
+        yield new
+
+
+@pytest.fixture
+async def http(gateway, new_session):
+    """A client session whose paths are below the gateway's root."""
+    return await new_session(gateway.url)
+
+
+class OpenRun:
+    """A run whose events the test itself publishes, in the place of a worker."""
+
+    def __init__(self, gateway, thread_id, run_id):
+        self._bridge = gateway.bridge
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.path = f"/threads/{thread_id}/runs/{run_id}"
+
+    async def publish(self, event, data, **options):
+        return await self._bridge.publish(self.run_id, event, data, **options)
+
+    async def end(self, kind="end", data=None):
+        return await self._bridge.publish_terminal(self.run_id, kind, data)
+
+
+@pytest.fixture
+async def open_run(gateway, http):
+    """A run that was created over HTTP and that no worker takes."""
+    return await create_run(gateway, http)
+
+
+async def create_run(gateway, http, **body):
+    async with http.post("/threads", json={}) as answer:
+        thread_id = (await answer.json())["thread_id"]
+    path = f"/threads/{thread_id}/runs"
+    async with http.post(path, json={"assistant_id": "echo", **body}) as answer:
+        assert answer.status == 200, await answer.text()
+        return OpenRun(gateway, thread_id, (await answer.json())["run_id"])
+
+
+class Frames:
+    """Reads the blocks and comments of one stream as they are on the wire."""
+
+    def __init__(self, response):
+        self.response = response
+        self.raw = b""
+        self._unread = b""
+
+    async def next(self):
+        """Return the next block with its blank line, or the next comment with its newline."""
+        async with asyncio.timeout(10):
+            while True:
+                if self._unread.startswith(b":") and b"\n" in self._unread:
+                    return self._take(self._unread.index(b"\n") + 1)
+                if not self._unread.startswith(b":") and b"\n\n" in self._unread:
+                    return self._take(self._unread.index(b"\n\n") + 2)
+                chunk = await self.response.content.readany()
+                assert chunk, f"the stream ended; unread: {self._unread!r}"
+                self.raw += chunk
+                self._unread += chunk
+
+    def _take(self, size):
+        taken, self._unread = self._unread[:size], self._unread[size:]
+        return taken
+
+    async def next_event(self):
+        """Return the next block as a dict of its fields, comments left out."""
+        block = await self.next()
+        while block.startswith(b":"):
+            block = await self.next()
+        return fields(block)
+
+    async def rest(self):
+        """Return all bytes up to a clean end of the stream."""
+        async with asyncio.timeout(10):
+            self._unread += await self.response.content.read()
+        return self._take(len(self._unread))
+
+
+def fields(block):
+    lines = block.decode().removesuffix("\n\n").split("\n")
+    found = dict(line.split(": ", 1) for line in lines)
+    return {**found, "data": json.loads(found["data"])}
+
+
+def events_of(raw):
+    """Return the fields of all blocks in ``raw``, comments left out."""
+    lines = [line for line in raw.split(b"\n") if not line.startswith(b":")]
+    return [fields(block + b"\n\n") for block in b"\n".join(lines).split(b"\n\n") if block]
+
+
+@asynccontextmanager
+async def read_stream(http, path, **options):
+    async with http.get(path, **options) as response:
+        assert response.status == 200, await response.text()
+        yield Frames(response)
+
+
+@pytest.fixture
+def wire():
+    """Helpers to read streams; see the functions of the same names."""
+
+    class Wire:
+        read = staticmethod(read_stream)
+        events = staticmethod(events_of)
+        fields = staticmethod(fields)
+        create_run = staticmethod(create_run)
+        Frames = Frames
+
+    return Wire
