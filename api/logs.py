@@ -1,4 +1,4 @@
-"""Logging of a process: standard library, one line for each event, to standard error.
+"""Logging of a process: standard library, one line for each event.
 
 An event is a constant dotted name with its facts in ``extra``; content that users sent is never one
 of them.
@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -66,9 +67,14 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-def set_up_logging(settings: LoggingSettings) -> None:
-    """Send the records of this process to standard error; replaces what was set up before."""
-    handler = logging.StreamHandler(sys.stderr)
+def set_up_logging(settings: LoggingSettings, path: Path | None = None) -> None:
+    """Say where the records of this process go; replaces what was set up before.
+
+    Args:
+        settings: Level and form.
+        path: The file that they are appended to; None means standard error.
+    """
+    handler = logging.StreamHandler(sys.stderr) if path is None else logging.FileHandler(path)
     text = settings.resolved().format == "text"
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)

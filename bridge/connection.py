@@ -226,13 +226,10 @@ class Connection:
             SilenceError: No answer; ``sent`` tells whether the server may have acted on it.
         """
         token = str(next(self._tokens))
-        future = self._replies.expect(token)
+        future = self._replies.expect(token, timeout_s or self._settings.log.request_timeout_s)
         try:
             await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
-            async with asyncio.timeout(timeout_s or self._settings.log.request_timeout_s):
-                message = await future
-        except TimeoutError as error:
-            raise SilenceError(sent=True) from error
+            message = await future
         finally:
             self._replies.forget(token)
         if message.headers and message.headers.get("Status") == _NO_RESPONDERS:

@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
-from typing import Any, Final, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -21,6 +22,8 @@ from bridge.ids import EventId
 
 MAX_NAME_LENGTH: Final = 128
 
+#: The category of an event that only those who follow the run care about.
+STREAM: Final = "stream"
 BIRTH: Final = "metadata"
 GAP: Final = "gap"
 DELETED: Final = "deleted"
@@ -62,6 +65,7 @@ TERMINAL_EVENTS: Final = frozenset(Terminal)
 RESERVED_EVENTS: Final = frozenset({*TERMINAL_EVENTS, BIRTH, GAP, DELETED})
 
 
+@lru_cache(maxsize=1024)
 def check_event_name(name: str) -> str:
     """Return ``name`` when an ordinary event may carry it.
 
@@ -168,8 +172,7 @@ def timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event that was checked and encoded, and is not stored yet.
 
     Build it with :func:`new_event`; the constructor checks nothing.
@@ -177,17 +180,17 @@ class NewEvent:
 
     event: str
     payload: bytes
-    category: str = "stream"
+    category: str = STREAM
     metadata: bytes | None = None
     event_id: str | None = None
-    created_at: str = field(default_factory=timestamp)
+    created_at: str = ""
 
 
 def new_event(
     event: str,
     data: Any,
     *,
-    category: str = "stream",
+    category: str = STREAM,
     metadata: Mapping[str, Any] | None = None,
     event_id: str | None = None,
 ) -> NewEvent:
@@ -207,7 +210,8 @@ def new_event(
         InvalidContentError: ``data`` or ``metadata`` is not JSON.
     """
     check_event_name(event)
-    check_token("category", category)
+    if category != STREAM:
+        check_token("category", category)
     if event_id is not None:
         check_token("event_id", event_id)
     return NewEvent(

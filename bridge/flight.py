@@ -5,8 +5,7 @@ server stores it at most once, whatever got lost on the way.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from bridge import wire
@@ -18,8 +17,7 @@ MAX_BATCH_EVENTS: Final = 500
 MAX_ATOMIC_EVENTS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The newest event of a run, as far as a writer knows: what the next one is put behind."""
 
     stream_seq: int
@@ -37,54 +35,52 @@ class Head:
         """Whether nothing may follow."""
         return self.event in TERMINAL_EVENTS or self.event == DELETED
 
-    def after(self, flight: "Flight", first_seq: int) -> "Head":
-        """Return the head once ``flight`` is stored with its first event at ``first_seq``."""
-        count = len(flight.events)
-        size = sum(len(event.payload) for event in flight.events)
-        return Head(
-            first_seq + count - 1,
-            self.run_seq + count,
-            self.total_bytes + size,
-            flight.events[-1].event,
-        )
-
 
 #: Where a run's first event goes.
 NOTHING: Final = Head(0, 0, 0, "")
 
 
-@dataclass(frozen=True, slots=True)
 class Flight:
-    """Events, the place they go to, and the mark of who sent them."""
+    """Events, the place they go to, and the mark of who sent them.
 
-    subject: str
-    run_id: str
-    events: Sequence[NewEvent]
-    predecessor: Head
-    writer: str
-    _headers: list[dict[str, str]] = field(default_factory=list)
+    Args:
+        subject: The run's subject.
+        run_id: The run.
+        events: What is stored, all or none.
+        predecessor: The event that must be the newest.
+        writer: The mark of who sent it.
+    """
+
+    __slots__ = ("_headers", "_subject", "end", "events", "predecessor", "writer")
+
+    def __init__(
+        self, subject: str, run_id: str, events: Sequence[NewEvent], predecessor: Head, writer: str
+    ) -> None:
+        self._subject = subject
+        self.events = events
+        self.predecessor = predecessor
+        self.writer = writer
+        self._headers: list[dict[str, str]] = []
+        run_seq, total = predecessor.run_seq, predecessor.total_bytes
+        for event in events:
+            run_seq += 1
+            total += len(event.payload)
+            self._headers.append(wire.encode_headers(event, run_seq, total, writer))
+        self.end = run_seq, total
+        first = self._headers[0]
+        first[wire.EXPECTED_SUBJECT_SEQUENCE] = str(predecessor.stream_seq)
+        if events[0].event_id is not None:
+            first[wire.MESSAGE_ID] = wire.message_id(run_id, events[0].event_id)
 
     @property
     def first_run_seq(self) -> int:
         """The run_seq of the first event."""
         return self.predecessor.run_seq + 1
 
-    def headers(self) -> list[dict[str, str]]:
-        """Return each event's headers; built once."""
-        if not self._headers:
-            total = self.predecessor.total_bytes
-            for run_seq, event in enumerate(self.events, self.first_run_seq):
-                total += len(event.payload)
-                self._headers.append(
-                    wire.encode_headers(
-                        event, run_seq=run_seq, total_bytes=total, writer=self.writer
-                    )
-                )
-            first = self._headers[0]
-            first[wire.EXPECTED_SUBJECT_SEQUENCE] = str(self.predecessor.stream_seq)
-            if self.events[0].event_id is not None:
-                first[wire.MESSAGE_ID] = wire.message_id(self.run_id, self.events[0].event_id)
-        return self._headers
+    def head(self, first_seq: int) -> Head:
+        """Return the run's head once this is stored with its first event at ``first_seq``."""
+        last = len(self.events) - 1
+        return Head(first_seq + last, *self.end, self.events[last].event)
 
     async def send(self, connection: Connection) -> Ack:
         """Send once.
@@ -96,21 +92,21 @@ class Flight:
             SilenceError: No answer.
             ApiError: Refused; nothing of it is stored.
         """
-        headers = self.headers()
         if len(self.events) == 1:
-            return await publish_once(connection, self.subject, self.events[0].payload, headers[0])
+            payload = self.events[0].payload
+            return await publish_once(connection, self._subject, payload, self._headers[0])
         batch_id = uuid4().hex
         last = len(self.events) - 1
-        for index, (event, described) in enumerate(zip(self.events, headers, strict=True)):
+        for index, (event, described) in enumerate(zip(self.events, self._headers, strict=True)):
             batched = {
                 **described,
                 wire.BATCH_ID: batch_id,
                 wire.BATCH_SEQUENCE: str(index + 1),
             }
             if index < last:
-                await connection.publish(self.subject, event.payload, headers=batched)
+                await connection.publish(self._subject, event.payload, headers=batched)
         batched[wire.BATCH_COMMIT] = "1"
-        ack = await publish_once(connection, self.subject, self.events[last].payload, batched)
+        ack = await publish_once(connection, self._subject, self.events[last].payload, batched)
         return Ack(ack.seq - last, ack.duplicate)
 
     def find_first(self, successor: StreamEvent) -> int | None:

@@ -350,7 +350,9 @@ class JetStreamBridge(StreamBridge):
         return RunRef(thread_id, run_id)
 
     async def _writer(self, run_id: str) -> RunWriter:
-        return self._writers.of(await self._known(run_id))
+        thread_id = self._threads.get(run_id)  # the usual case, without a detour
+        run = await self._known(run_id) if thread_id is None else RunRef(thread_id, run_id)
+        return self._writers.of(run)
 
     def _remember(self, run: RunRef) -> None:
         self._threads[run.run_id] = run.thread_id

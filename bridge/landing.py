@@ -8,7 +8,6 @@ compare-and-set lets at most one copy in.
 from bridge.connection import Connection
 from bridge.errors import ApiError, BridgeError, Stored, StreamCapacityExceededError
 from bridge.flight import Flight
-from bridge.outage import Outage
 from bridge.publication import BATCH_NOT_STORED, DECIDE_BY_READING, FULL, WRONG_LAST_SEQUENCE, Ack
 from bridge.replies import SilenceError
 from bridge.run_log import RunLog
@@ -49,11 +48,11 @@ class Landing:
             StreamCapacityExceededError: The log is full.
             StreamNotFoundError: The run is gone.
         """
+        refusal = await self._send()
+        if isinstance(refusal, Ack):
+            return refusal
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
         while True:
-            refusal = await self._send(outage)
-            if isinstance(refusal, Ack):
-                return refusal
             if refusal in BATCH_NOT_STORED and self._divisible and self._stored is Stored.NO:
                 self.must_split = True
                 return None
@@ -61,17 +60,18 @@ class Landing:
                 decided, first_seq = await self._decide(refusal)
                 if decided:
                     return None if first_seq is None else Ack(first_seq, duplicate=False)
-            if refusal:
-                await outage.wait(self._stored)
+            await outage.wait(self._stored)
+            refusal = await self._send()
+            if isinstance(refusal, Ack):
+                return refusal
 
-    async def _send(self, outage: Outage) -> Ack | int:
+    async def _send(self) -> Ack | int:
         """Send once; return the ack, the code of a refusal to decide on, or 0 after silence."""
         try:
             return await self._flight.send(self._connection)
         except SilenceError as silence:
             if silence.sent:
                 self._stored = Stored.UNKNOWN
-            await outage.wait(self._stored)
             return 0
         except ApiError as error:
             if error.err_code in BATCH_NOT_STORED or error.err_code in DECIDE_BY_READING:

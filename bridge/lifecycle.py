@@ -5,7 +5,7 @@ Their names are reserved, so an ordinary publish can never make one.
 
 from typing import Any, Final
 
-from bridge.events import BIRTH, NewEvent, Terminal, encode_json
+from bridge.events import BIRTH, NewEvent, Terminal, encode_json, timestamp
 from bridge.subjects import RunRef
 
 LIFECYCLE: Final = "lifecycle"
@@ -22,7 +22,7 @@ def attempt_event(run: RunRef, attempt: int = FIRST_ATTEMPT) -> NewEvent:
         msg = f"attempts are counted from {FIRST_ATTEMPT}, got {attempt}"
         raise ValueError(msg)
     facts = {"run_id": run.run_id, "thread_id": run.thread_id, "attempt": attempt}
-    return NewEvent(BIRTH, encode_json(facts), LIFECYCLE)
+    return NewEvent(BIRTH, encode_json(facts), LIFECYCLE, created_at=timestamp())
 
 
 def terminal_event(kind: Terminal | str, data: Any) -> NewEvent:
@@ -32,4 +32,5 @@ def terminal_event(kind: Terminal | str, data: Any) -> NewEvent:
         ValueError: ``kind`` is no terminal.
         InvalidContentError: ``data`` is not JSON.
     """
-    return NewEvent(Terminal(kind).value, encode_json(data), LIFECYCLE)
+    name = Terminal(kind).value
+    return NewEvent(name, encode_json(data), LIFECYCLE, created_at=timestamp())

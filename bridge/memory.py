@@ -71,8 +71,8 @@ class MemoryStreamBridge(StreamBridge):
         """Append the attempt's ``metadata``; see :meth:`StreamBridge.begin_attempt`."""
         self._check_open()
         log = self._known(run_id)
-        log.refuse_ended()
         event = attempt_event(log.run, attempt)
+        log.refuse_ended()
         is_repeat = attempt == log.attempts.get(self._writer) or attempt == FIRST_ATTEMPT
         if attempt < log.attempt or (attempt == log.attempt and not is_repeat):
             raise StreamFencedError(run_id, attempt, log.attempt)

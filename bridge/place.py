@@ -67,7 +67,7 @@ class Place:
 
     def advance(self, flight: Flight, first_seq: int) -> None:
         """Move behind a flight that was stored."""
-        self.head = flight.predecessor.after(flight, first_seq)
+        self.head = flight.head(first_seq)
         self._checked_seq = self.head.stream_seq
         self._losses = 0
 

@@ -68,13 +68,15 @@ class Replies:
     """Who waits for which answer."""
 
     def __init__(self) -> None:
-        self._single: dict[str, asyncio.Future[Msg]] = {}
+        self._single: dict[str, tuple[asyncio.Future[Msg], asyncio.TimerHandle]] = {}
         self._many: dict[str, ReplyStream] = {}
 
-    def expect(self, token: str) -> asyncio.Future[Msg]:
-        """Wait for one answer."""
-        future = asyncio.get_running_loop().create_future()
-        self._single[token] = future
+    def expect(self, token: str, timeout_s: float) -> asyncio.Future[Msg]:
+        """Wait for one answer; the future fails with SilenceError after ``timeout_s`` seconds."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        timer = loop.call_later(timeout_s, _fail, future)
+        self._single[token] = future, timer
         return future
 
     def expect_many(self, token: str) -> ReplyStream:
@@ -84,24 +86,30 @@ class Replies:
 
     def forget(self, token: str) -> None:
         """Stop waiting."""
-        self._single.pop(token, None)
-        self._many.pop(token, None)
+        single = self._single.pop(token, None)
+        if single is None:
+            self._many.pop(token, None)
+        else:
+            single[1].cancel()
 
     def deliver(self, token: str, message: Msg) -> None:
         """Hand an answer to whoever waits for it; late ones are dropped."""
-        future = self._single.get(token)
-        if future is not None:
-            if not future.done():
-                future.set_result(message)
+        single = self._single.get(token)
+        if single is not None:
+            if not single[0].done():
+                single[0].set_result(message)
         elif (stream := self._many.get(token)) is not None:
             stream.push(message)
 
     def fail_all(self) -> None:
         """Tell everybody that the connection broke; the server may have acted all the same."""
-        for future in self._single.values():
-            if not future.done():
-                future.set_exception(SilenceError(sent=True))
-                # The requester may have timed out meanwhile; the error is then nobody's.
-                future.exception()
+        for future, _ in self._single.values():
+            _fail(future)
         for stream in self._many.values():
             stream.fail()
+
+
+def _fail(future: asyncio.Future[Msg]) -> None:
+    if not future.done():
+        future.set_exception(SilenceError(sent=True))
+        future.exception()  # whoever waited may have gone; the error is then nobody's

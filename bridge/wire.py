@@ -31,9 +31,7 @@ BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
 BATCH_COMMIT: Final = "Nats-Batch-Commit"
 
 
-def encode_headers(
-    event: NewEvent, *, run_seq: int, total_bytes: int, writer: str
-) -> dict[str, str]:
+def encode_headers(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -> dict[str, str]:
     """Make the headers that describe ``event`` at its place in the run."""
     headers = {
         EVENT: event.event,

@@ -7,7 +7,6 @@ Callers that give up leave the others undisturbed.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from bridge import wire
@@ -35,30 +34,29 @@ SINGLES_BELOW: Final = 20
 MAX_BATCH_BYTES: Final = 8 << 20
 
 
-@dataclass(slots=True)
 class Entry:
-    """What one caller wants stored, all or none."""
+    """What one caller wants stored, all or none.
 
-    events: Sequence[NewEvent]
-    future: "asyncio.Future[list[EventId]]"
-    size_bytes: int = field(init=False)
+    Attributes:
+        events: The events.
+        future: Gets their ids.
+        size_bytes: Payload bytes of all of them.
+        is_terminal: Whether it ends the run.
+        flies_alone: Whether it must not share a flight.
+    """
 
-    def __post_init__(self) -> None:
-        self.size_bytes = sum(len(event.payload) for event in self.events)
+    __slots__ = ("events", "flies_alone", "future", "is_terminal", "size_bytes")
 
-    @property
-    def is_terminal(self) -> bool:
-        """Whether it ends the run."""
-        return self.events[0].event in TERMINAL_EVENTS
-
-    @property
-    def flies_alone(self) -> bool:
-        """Whether it must not share a flight."""
-        first = self.events[0]
-        return (
-            len(self.events) > 1
+    def __init__(self, events: Sequence[NewEvent], future: "asyncio.Future[list[EventId]]") -> None:
+        first = events[0]
+        self.events = events
+        self.future = future
+        self.size_bytes = sum([len(event.payload) for event in events])
+        self.is_terminal = first.event in TERMINAL_EVENTS
+        self.flies_alone = (
+            len(events) > 1
             or first.event_id is not None
-            or first.event in TERMINAL_EVENTS
+            or self.is_terminal
             or first.event == BIRTH
         )
 
@@ -177,9 +175,11 @@ class RunWriter:
         try:
             while self._queue:
                 await self._advance()
+        except BaseException:
+            self._fail_queue(UnavailableError("the writer stopped"))
+            raise
         finally:
             self._task = None
-            self._fail_queue(UnavailableError("the writer stopped"))
 
     async def _advance(self) -> None:
         """Bring the next flight into the log, or answer the callers who cannot fly."""
@@ -207,8 +207,9 @@ class RunWriter:
 
     def _pop(self, count: int) -> list[Entry]:
         entries = [self._queue.popleft() for _ in range(count)]
-        self._queued_events -= sum(len(entry.events) for entry in entries)
-        self._queued_bytes -= sum(entry.size_bytes for entry in entries)
+        for entry in entries:
+            self._queued_events -= len(entry.events)
+            self._queued_bytes -= entry.size_bytes
         self._room.set()
         return entries
 

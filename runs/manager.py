@@ -44,7 +44,7 @@ from runs.records import Records, Versioned
 from runs.settings import RunSettings
 from runs.steps import Taken, ThreadSteps
 from runs.thread import ThreadRecord
-from runs.transitions import Admit, Finish, RequestCancel, Start, transition
+from runs.transitions import Admit, Finish, Nudge, RequestCancel, Start, transition
 
 
 class RunManager:
@@ -222,8 +222,8 @@ class RunManager:
         except RunNotFoundError:
             return await self._cancelled_before(run)
         await self.reconciler.apply(taken)
-        is_pending = taken.thread.find_active(run.run_id)
-        return CancelOutcome.STOPPING if is_pending else CancelOutcome.STOPPED
+        was_told = Nudge(run.run_id) in taken.effects
+        return CancelOutcome.STOPPING if was_told else CancelOutcome.STOPPED
 
     async def _cancelled_before(self, run: RunRef) -> CancelOutcome:
         record = await self.reconciler.settle(run)

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
-from bridge import encode_json
+from bridge import InvalidContentError, encode_json
 from runs.errors import IllegalTransitionError
 
 
@@ -82,7 +83,8 @@ def now() -> datetime:
 class Frozen(BaseModel):
     """Base of all facts that are stored: immutable, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Left as they are, NaN and Infinity are found and refused by the encoder.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     def encode(self) -> bytes:
         """Serialise to JSON.
@@ -90,7 +92,11 @@ class Frozen(BaseModel):
         Raises:
             InvalidContentError: A value inside has no JSON form, or is NaN or Infinity.
         """
-        return encode_json(self.model_dump(mode="json"))
+        try:
+            content = self.model_dump(mode="json")
+        except PydanticSerializationError as exc:
+            raise InvalidContentError(str(exc)) from exc
+        return encode_json(content)
 
     @classmethod
     def decode(cls, value: bytes) -> Self:

@@ -10,14 +10,13 @@ from api.cli.console import OUT, product
 from api.demo import Document, run_demo
 from api.demo.screen import Screen
 from api.listener import LOOPBACK
+from api.logs import set_up_logging
 from api.settings import load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge.free_port import pick_free_port
 
 MAX_FILE_BYTES = 1 << 20
-
-DEFAULT_QUESTION = "What happens to a run when a process is killed?"
 
 
 class UnreadableDocumentError(StartupError):
@@ -31,7 +30,7 @@ class UnreadableDocumentError(StartupError):
 def demo(
     file: Annotated[Path, typer.Argument(help="A text for the agent to read.")] = Path("README.md"),
     *,
-    question: Annotated[str, typer.Option(help="What to ask about it.")] = DEFAULT_QUESTION,
+    question: Annotated[str | None, typer.Option(help="What to ask about it.")] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Directory for all files. [a temporary one]")
     ] = None,
@@ -41,11 +40,14 @@ def demo(
     directory = data or Path(tempfile.mkdtemp(prefix="jetrun-demo-"))
     port = pick_free_port(LOOPBACK)
     settings = load_settings({"data": directory, "http": {"host": LOOPBACK, "port": port}})
+    logs = directory / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    set_up_logging(settings.logging, logs / "demo.log")
     OUT.print(f"{product()} demo", style="bold")
     outcome: list[bool] = []
 
     async def show() -> None:
-        outcome.append(await run_demo(document, settings, Screen(OUT)))
+        outcome.append(await run_demo(document, settings, logs, Screen(OUT)))
 
     run_until_signalled(show())
     if outcome != [True]:
@@ -60,6 +62,9 @@ def _read(path: Path) -> str:
     if len(content) > MAX_FILE_BYTES:
         raise UnreadableDocumentError(path, f"is larger than {MAX_FILE_BYTES} bytes")
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise UnreadableDocumentError(path, "is not UTF-8") from exc
+    if not text.strip():
+        raise UnreadableDocumentError(path, "is empty")
+    return text

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 
 @dataclass(frozen=True)
@@ -13,11 +12,13 @@ class Incident:
         at: Share of the expected events after which it happens, 0 to 1.
         name: What happens, for people.
         happen: Makes it happen.
+        is_kill: Whether a process dies of it.
     """
 
     at: float
     name: str
     happen: Callable[[], Awaitable[None]]
+    is_kill: bool = False
 
 
 class Incidents:
@@ -29,7 +30,7 @@ class Incidents:
 
     def __init__(self, planned: Sequence[Incident]) -> None:
         self._waiting = list(planned)
-        self.past: list[tuple[str, datetime]] = []
+        self.past: list[Incident] = []
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -48,6 +49,6 @@ class Incidents:
         if not self._waiting or share < self._waiting[0].at:
             return None
         incident = self._waiting.pop(0)
-        self.past.append((incident.name, datetime.now(UTC)))
+        self.past.append(incident)
         await incident.happen()
         return incident.name

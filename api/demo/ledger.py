@@ -5,17 +5,14 @@ code that wrote them.
 """
 
 import json
-from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from itertools import takewhile
 from typing import Any
 
 from api.run_stream import END_EVENT
 from api.sse_client import SseMessage
 
 #: What a run's terminal event is called in log and archive; on the wire all are shown as ``end``.
-_TERMINALS = frozenset({"end", "cancel", "error", "dead_letter"})
+TERMINALS = frozenset({"end", "cancel", "error", "dead_letter"})
 
 
 class ReceivedEvents:
@@ -45,7 +42,33 @@ class ReceivedEvents:
             self.problems.append(f"event {message.id} arrived where number {expected} was due")
         self._messages.append(message)
 
-    def differences(self, lines: list[dict[str, Any]]) -> list[str]:
+    @property
+    def last_id(self) -> str:
+        """The id of the newest event; empty before the first."""
+        return self._messages[-1].id if self._messages else ""
+
+    def differences_to_run(self, other: "ReceivedEvents") -> list[str]:
+        """Compare with a run that was given the same input, event by event.
+
+        Returns:
+            What differs beside the facts that each run has for itself; nothing when the two are
+            the same.
+        """
+        ours, theirs = self.said(), other.said()
+        if ours == theirs:
+            return []
+        pairs = zip(ours, theirs, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        counts = f"{len(ours)} events arrived, {len(theirs)} came undisturbed"
+        return [f"{counts}, and only the first {same} are the same"]
+
+    def said(self) -> list[tuple[str, str]]:
+        """Return names and data without what each run has for itself, the ids in its birth."""
+        return [
+            (each.event, "" if each.event == "metadata" else each.data) for each in self._messages
+        ]
+
+    def differences_to_file(self, lines: list[dict[str, Any]]) -> list[str]:
         """Compare with the lines of the run's file, one by one.
 
         Returns:
@@ -66,42 +89,5 @@ def _is_same(message: SseMessage, line: dict[str, Any]) -> bool:
     if message.id != f"{line['seq']}-{line['run_seq']}":
         return False
     if message.event == END_EVENT:
-        return bool(line["event_type"] in _TERMINALS)
+        return bool(line["event_type"] in TERMINALS)
     return (message.event, json.loads(message.data)) == (line["event_type"], line["content"])
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a run's file; none when there is no file yet."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    # Whole lines only: the sink may be writing.
-    return [json.loads(line) for line in content.split(b"\n")[:-1]]
-
-
-def is_complete(lines: list[dict[str, Any]]) -> bool:
-    """Return whether the run's last event is in the file."""
-    return bool(lines) and lines[-1]["event_type"] in _TERMINALS
-
-
-@dataclass(frozen=True)
-class FileCounts:
-    """What a run's file says about the run.
-
-    Attributes:
-        events: Number of lines by event type, in the order of first appearance.
-        duration_s: From the first event to the last, by the publisher's clock.
-        size_bytes: Of the file.
-    """
-
-    events: Counter[str]
-    duration_s: float
-    size_bytes: int
-
-
-def count_file(path: Path, lines: list[dict[str, Any]]) -> FileCounts:
-    """Count the lines of a run's file."""
-    first, last = (datetime.fromisoformat(lines[place]["created_at"]) for place in (0, -1))
-    events = Counter(line["event_type"] for line in lines)
-    return FileCounts(events, (last - first).total_seconds(), path.stat().st_size)

@@ -1,4 +1,4 @@
-"""What the demonstration shows: a progress bar and lines on a terminal, plain lines elsewhere."""
+"""What the demonstration shows: a progress bar below lines on a terminal, plain lines elsewhere."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -11,14 +11,18 @@ from rich.text import Text
 from api.sse_client import SseMessage
 
 #: Characters of an event's data shown in one line.
-MAX_SHOWN_DATA: Final = 90
+MAX_SHOWN_DATA: Final = 100
+
+#: Events that come by the hundred: they move the bar, the others get a line each.
+_BRIEF: Final = frozenset({"messages", "custom"})
+_STEP: Final = 0.1
 
 
 class Screen:
     """Shows a run as it arrives.
 
     Args:
-        console: Where; without a terminal behind it nothing is drawn twice.
+        console: Where. Without a terminal behind it, a line for each tenth replaces the bar.
     """
 
     def __init__(self, console: Console) -> None:
@@ -26,14 +30,15 @@ class Screen:
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(),
-            TextColumn("{task.completed} events"),
+            TextColumn("{task.completed}/{task.total} events"),
             TimeElapsedColumn(),
             TextColumn("{task.description}", style="dim"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=None, start=False)
+        self._task = self._progress.add_task("", total=None)
+        self._next_step = _STEP
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -49,29 +54,22 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """Print one line that stays."""
-        self._progress.console.print(Text(text, style))
+        self._console.print(Text(text, style))
 
-    def begin(self, total: int) -> None:
-        """Set how many events are expected; an estimate is enough."""
-        self._progress.start_task(self._task)
-        self._progress.update(self._task, total=total)
-
-    def show(self, message: SseMessage, *, is_brief: bool) -> None:
-        """Show that an event has arrived.
-
-        Args:
-            message: The event.
-            is_brief: Whether it is one of very many, which only move the bar.
-        """
-        self._progress.update(self._task, advance=1, description=f"{message.id} {message.event}")
-        if not is_brief:
+    def show(self, message: SseMessage, number: int, total: int) -> None:
+        """Show that an event has arrived, ``number`` of ``total``."""
+        latest = f"{message.id} {message.event}"
+        self._progress.update(self._task, completed=number, total=total, description=latest)
+        if message.event not in _BRIEF:
             data = message.data
             if len(data) > MAX_SHOWN_DATA:
                 data = f"{data[:MAX_SHOWN_DATA]}..."
-            line = Text.assemble(
-                (f"{message.id:>10} ", "dim"), (f"{message.event:<12} ", "cyan"), data
-            )
-            self._progress.console.print(line)
+            name = (f"{message.event:<12} ", "cyan")
+            self._console.print(Text.assemble((f"{message.id:>10} ", "dim"), name, data))
+        elif not self._console.is_terminal and number >= self._next_step * total:
+            self.say(f"{message.id:>10} {message.event:<12} {number} of {total} events", "dim")
+        while number >= self._next_step * total:
+            self._next_step += _STEP
 
     def table(self, title: str, rows: list[tuple[str, str]]) -> None:
         """Print facts, one a row."""

@@ -35,17 +35,17 @@ class Stage:
     Args:
         settings: Of all processes; the gateway's port must be given, because it stays the same
             through its restarts.
+        logs: Directory for what the processes tell.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, logs: Path) -> None:
         self._settings = settings.model_copy(update={"roles": (Role.GATEWAY,)})
-        self._logs = settings.data / "logs"
+        self._logs = logs
         self._server = EmbeddedServer(settings.data / DIRECTORY)
         self._exit = AsyncExitStack()
         self._gateway: Child | None = None
         self._children: tuple[Child, ...] = ()
         self.url = f"http://{settings.http.host}:{settings.http.port}"
-        self.kills = 0
 
     async def __aenter__(self) -> Self:
         """Start everything and wait until the gateway is ready.
@@ -82,7 +82,6 @@ class Stage:
         """SIGKILL the gateway; its supervisor starts it again on the same port."""
         if self._gateway is not None:
             self._gateway.kill()
-            self.kills += 1
 
     async def kill_server(self) -> None:
         """SIGKILL the NATS server and start it again on the same port and store.
@@ -91,11 +90,9 @@ class Stage:
             BridgeError: It does not start again.
         """
         await self._server.kill()
-        self.kills += 1
         await self._server.restart()
 
     async def _start_children(self, supervisor: Supervisor) -> None:
-        await asyncio.to_thread(self._logs.mkdir, parents=True, exist_ok=True)
         settings = with_server(self._settings, self._server)
         environment = child_environment(settings)
         gateway = ChildSpec("gateway", python_module("api.gateway"), environment)

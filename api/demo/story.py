@@ -1,7 +1,7 @@
-"""The demonstration itself: send a file to the built-in agent and lose connection after connection.
+"""The demonstration itself: ask the built-in agent about a file, and lose what can be lost.
 
-What must hold at the end is checked, not assumed: every event arrived once and in order, and the
-archive holds the same events.
+The same question is asked twice: once undisturbed, as a measure, and once while connections are cut
+and processes are killed. What must hold at the end is checked, not assumed.
 """
 
 import asyncio
@@ -14,20 +14,23 @@ import aiohttp
 
 from api.demo.client import post
 from api.demo.incidents import Incident, Incidents
-from api.demo.ledger import ReceivedEvents, count_file, is_complete, read_lines
+from api.demo.ledger import ReceivedEvents
+from api.demo.report import Report
+from api.demo.run_file import await_complete
 from api.demo.screen import Screen
 from api.demo.stage import Stage
 from api.run_stream import RunStream
 from api.settings import Settings
 from api.startup_errors import StartupError
-from bridge.subjects import RunRef
+from bridge import RunRef
 from store.layout import ArchiveLayout
 
 DEADLINE_S: Final = 80.0
 ASSISTANT: Final = "passages"
 
-_ARCHIVE_POLL_S = 0.05
-_ARCHIVE_PATIENCE_S = 15.0
+#: How long the disturbed run is stretched to, so that it is still going on when things break.
+RUN_S: Final = 12.0
+_PACES_S: Final = (0.005, 0.05)
 
 
 class DemoDeadlineError(StartupError):
@@ -37,21 +40,35 @@ class DemoDeadlineError(StartupError):
         super().__init__(f"the demo did not finish within {DEADLINE_S:g} s; see {logs}")
 
 
+class UndisturbedRunError(StartupError):
+    """Not even the run without cuts and kills went well: the agent cannot use the document."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the undisturbed run did not succeed: {problem}")
+
+
 @dataclass(frozen=True)
 class Document:
-    """What the agent is asked about."""
+    """What the agent is asked about.
+
+    Attributes:
+        name: For people.
+        text: The content.
+        question: None asks the agent's own one.
+    """
 
     name: str
     text: str
-    question: str
+    question: str | None = None
 
 
-async def run_demo(document: Document, settings: Settings, screen: Screen) -> bool:
+async def run_demo(document: Document, settings: Settings, logs: Path, screen: Screen) -> bool:
     """Run the demonstration and show it.
 
     Args:
         document: What the agent works on.
         settings: Of all processes, with a port for the gateway and a directory for the data.
+        logs: Directory for what the processes tell.
         screen: Where it is shown.
 
     Returns:
@@ -63,12 +80,15 @@ async def run_demo(document: Document, settings: Settings, screen: Screen) -> bo
         BridgeError: The NATS server did not start.
     """
     try:
-        async with asyncio.timeout(DEADLINE_S), Stage(settings) as stage:
+        async with asyncio.timeout(DEADLINE_S), Stage(settings, logs) as stage:
             screen.say(f"started {_process_list(stage)}", "dim")
             async with aiohttp.ClientSession() as session:
-                return await _Story(document, stage, session, screen).tell(settings.data)
+                story = _Story(document, stage, session, screen)
+                report = await story.tell(ArchiveLayout(settings.data))
+                report.show(screen)
+                return report.is_clean
     except TimeoutError as exc:
-        raise DemoDeadlineError(settings.data / "logs") from exc
+        raise DemoDeadlineError(logs) from exc
 
 
 def _process_list(stage: Stage) -> str:
@@ -76,7 +96,7 @@ def _process_list(stage: Stage) -> str:
 
 
 class _Story:
-    """One run of the demonstration on processes that are ready."""
+    """The two runs, on processes that are ready."""
 
     def __init__(
         self, document: Document, stage: Stage, session: aiohttp.ClientSession, screen: Screen
@@ -85,38 +105,40 @@ class _Story:
         self._stage = stage
         self._session = session
         self._screen = screen
-        self._received = ReceivedEvents()
 
-    async def tell(self, data: Path) -> bool:
-        """Start the run, follow it through everything, compare and report."""
-        run = await self._start_run()
-        url = f"{self._stage.url}/threads/{run.thread_id}/runs/{run.run_id}/stream"
-        stream = RunStream(self._session, url)
+    async def tell(self, archive: ArchiveLayout) -> Report:
+        """Run twice, and return what there is to say about the second time."""
+        size = len(self._document.text.encode())
+        self._screen.say(f"sending {self._document.name} ({size} bytes) to the agent {ASSISTANT!r}")
+        calm = ReceivedEvents()
+        _, stream = await self._start_run(pace_s=0.0)
+        await self._follow(stream, calm)
+        if calm.problems:
+            raise UndisturbedRunError(calm.problems[0])
+        self._screen.say(f"undisturbed: {len(calm)} events; now with cuts and kills", "bold")
+        disturbed = ReceivedEvents()
+        run, stream = await self._start_run(pace_s=_pace_s(len(calm)))
         incidents = self._plan(stream)
         with self._screen:
-            await self._follow(stream, incidents)
-        path = ArchiveLayout(data).run(run)
-        lines = await self._archived(path)
+            await self._follow(stream, disturbed, incidents, expected=len(calm))
+        lines = await await_complete(archive.run(run))
         problems = [
-            *self._received.problems,
-            *self._received.differences(lines),
-            *(f"the run ended before this could happen: {name}" for name in incidents.waiting),
+            *disturbed.problems,
+            *disturbed.differences_to_run(calm),
+            *disturbed.differences_to_file(lines),
+            *(f"the run ended before: {name}" for name in incidents.waiting),
         ]
-        self._report(stream, path, lines, problems)
-        return not problems
+        return Report(disturbed, archive.run(run), lines, problems, incidents.past, stream.resumes)
 
-    async def _start_run(self) -> RunRef:
+    async def _start_run(self, *, pace_s: float) -> tuple[RunRef, RunStream]:
         thread = await post(self._session, f"{self._stage.url}/threads", {})
-        thread_id = thread["thread_id"]
-        body = {
-            "assistant_id": ASSISTANT,
-            "input": {"text": self._document.text, "question": self._document.question},
-        }
-        run = await post(self._session, f"{self._stage.url}/threads/{thread_id}/runs", body)
-        size = len(self._document.text.encode())
-        self._screen.say(f"sent {self._document.name} ({size} bytes) to {ASSISTANT!r}", "bold")
-        self._screen.say(f"asked: {self._document.question}", "bold")
-        return RunRef(thread_id, run["run_id"])
+        runs_url = f"{self._stage.url}/threads/{thread['thread_id']}/runs"
+        given: dict[str, Any] = {"text": self._document.text, "pace_s": pace_s}
+        if self._document.question is not None:
+            given["question"] = self._document.question
+        created = await post(self._session, runs_url, {"assistant_id": ASSISTANT, "input": given})
+        run = RunRef(thread["thread_id"], created["run_id"])
+        return run, RunStream(self._session, f"{runs_url}/{run.run_id}/stream")
 
     def _plan(self, stream: RunStream) -> Incidents:
         async def cut() -> None:
@@ -124,56 +146,37 @@ class _Story:
 
         return Incidents(
             (
-                Incident(0.2, "cut the SSE connection", cut),
-                Incident(0.3, "SIGKILL of the gateway", self._stage.kill_gateway),
-                Incident(0.4, "cut the SSE connection again", cut),
-                Incident(0.6, "SIGKILL of nats-server", self._stage.kill_server),
+                Incident(0.2, "cut of our SSE connection", cut),
+                Incident(0.3, "SIGKILL of nats-server", self._stage.kill_server, is_kill=True),
+                Incident(0.4, "cut of our SSE connection", cut),
+                # Last, because the gateway takes longest to come back.
+                Incident(0.6, "SIGKILL of the gateway", self._stage.kill_gateway, is_kill=True),
             )
         )
 
-    async def _follow(self, stream: RunStream, incidents: Incidents) -> None:
-        connections = 0
+    async def _follow(
+        self,
+        stream: RunStream,
+        received: ReceivedEvents,
+        incidents: Incidents | None = None,
+        *,
+        expected: int = 0,
+    ) -> None:
+        connections = 1
         async with aclosing(stream.messages()) as messages:
             async for message in messages:
-                if stream.connections != connections and connections:
-                    self._screen.say(f"resumed after {self._received.last_id}", "green")
-                connections = stream.connections
-                self._received.add(message)
-                self._screen.show(message)
-                happened = await incidents.advance(self._screen.share)
+                if stream.connections != connections:
+                    connections = stream.connections
+                    self._screen.say(f"resumed with Last-Event-ID {received.last_id}", "green")
+                received.add(message)
+                if incidents is None or received.has_ended:
+                    continue
+                self._screen.show(message, len(received), expected)
+                happened = await incidents.advance(len(received) / expected)
                 if happened is not None:
-                    self._screen.say(f"{happened}, last event {message.id}", "bold yellow")
+                    self._screen.say(f"{happened} after event {message.id}", "bold yellow")
 
-    async def _archived(self, path: Path) -> list[dict[str, Any]]:
-        # The sink follows the log by itself, a moment later.
-        async with asyncio.timeout(_ARCHIVE_PATIENCE_S):
-            while True:
-                lines = await asyncio.to_thread(read_lines, path)
-                if is_complete(lines):
-                    return lines
-                await asyncio.sleep(_ARCHIVE_POLL_S)
 
-    def _report(
-        self, stream: RunStream, path: Path, lines: list[dict[str, Any]], problems: list[str]
-    ) -> None:
-        for problem in problems:
-            self._screen.say(f"problem: {problem}", "bold red")
-        if not problems:
-            count = len(self._received)
-            self._screen.say(
-                f"all {count} events arrived once and in order, and the archive holds the same",
-                "bold green",
-            )
-        self._screen.say(f"archive: {path}")
-        counts = count_file(path, lines)
-        self._screen.table(
-            "counted from the file",
-            [
-                *((f"events {name}", str(count)) for name, count in counts.events.items()),
-                ("events in all", str(counts.events.total())),
-                ("bytes", str(counts.size_bytes)),
-                ("duration", f"{counts.duration_s:.1f} s"),
-                ("resumes", str(stream.resumes)),
-                ("kills", str(self._stage.kills)),
-            ],
-        )
+def _pace_s(events: int) -> float:
+    shortest, longest = _PACES_S
+    return min(longest, max(shortest, RUN_S / events))

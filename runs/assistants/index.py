@@ -19,12 +19,14 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9])")
 _HEADING: Final = re.compile(
     r"^#{1,6}\s+(.*?)\s*#*$|^(?P<underlined>\S.*)\n(?:=+|-+)$", re.MULTILINE
 )
-_STOP_WORDS: Final = frozenset(
-    "a about after all also an and any are as at be because been but by can did do does each for "
-    "from had has have how if in into is it its more most no not of on one only or other our out "
-    "over per so some such than that the their them then there these they this those to under up "
-    "use used was we were what when where which while who will with without would you your".split()
-)
+_NEW_ITEM: Final = re.compile(r"\n(?=[ \t]*(?:[-*+|]|[0-9]+[.)])(?:[ \t]|$))")
+_COMMON: Final = """
+a about after all also an and any are as at be because been but by can did do does each for
+from had has have how if in into is it its more most no not of on one only or other our out
+over per so some such than that the their them then there these they this those to under up
+use used was we were what when where which while who will with without would you your
+"""
+_STOP_WORDS: Final = frozenset(_COMMON.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,9 @@ def _fold(word: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """Split prose into sentences, each on one line."""
-    joined = " ".join(text.split())
-    return [sentence for sentence in _SENTENCE_END.split(joined) if sentence]
+    """Split prose into sentences, each on one line; a list item or table row is never joined."""
+    items = (" ".join(item.split()) for item in _NEW_ITEM.split(text))
+    return [sentence for item in items for sentence in _SENTENCE_END.split(item) if sentence]
 
 
 def split_passages(text: str) -> list[Passage]:
@@ -78,8 +80,8 @@ def split_passages(text: str) -> list[Passage]:
         if found:
             heading = found[1] or found["underlined"]
             continue
-        for piece in _pieces(block):
-            passages.append(Passage(len(passages) + 1, heading, line, piece))  # noqa: PERF401 - numbers itself
+        for offset, piece in _pieces(block):
+            passages.append(Passage(len(passages) + 1, heading, line + offset, piece))
     return passages
 
 
@@ -96,18 +98,18 @@ def _blocks(text: str) -> Iterable[tuple[int, str]]:
             kept.append(line)
 
 
-def _pieces(block: str) -> Iterable[str]:
+def _pieces(block: str) -> Iterable[tuple[int, str]]:
     piece: list[str] = []
     words = 0
-    for line in block.splitlines():
+    for offset, line in enumerate(block.splitlines()):
         count = len(line.split())
         if piece and words + count > MAX_PASSAGE_WORDS:
-            yield "\n".join(piece)
+            yield offset - len(piece), "\n".join(piece)
             piece, words = [], 0
         piece.append(line)
         words += count
     if piece:
-        yield "\n".join(piece)
+        yield len(block.splitlines()) - len(piece), "\n".join(piece)
 
 
 class PassageIndex:

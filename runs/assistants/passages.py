@@ -24,10 +24,10 @@ MAX_SEARCHES: Final = 8
 HITS_PER_SEARCH: Final = 3
 QUOTES_PER_SEARCH: Final = 2
 MAX_PROGRESS_EVENTS: Final = 200
-_MIN_QUOTE_WORDS: Final = 4
+_QUOTE_WORDS: Final = range(4, 80)
 _NOTHING_FOUND: Final = "The text says nothing about that."
 
-_MARKUP: Final = re.compile(r"^[\s>*+|-]+|[`|]|\*\*|\[(?P<label>[^\]]*)\]\([^)]*\)", re.MULTILINE)
+_MARKUP: Final = re.compile(r"^[\s>*+|-]+|[`|*]|\*\*|\[(?P<label>[^\]]*)\]\([^)]*\)", re.MULTILINE)
 _TOKEN: Final = re.compile(r"\S+\s*")
 
 Event = tuple[str, Any]
@@ -142,8 +142,8 @@ def _choose(query: str, found: list[Hit], chosen: list[Quote]) -> list[Quote]:
     candidates = [
         (len(wanted & set(terms(sentence))), hit.score, Quote(hit.passage, sentence))
         for hit in found
-        for sentence in sentences(_plain(hit.passage.text))
-        if sentence not in taken and len(sentence.split()) >= _MIN_QUOTE_WORDS
+        for sentence in map(_plain, sentences(hit.passage.text))
+        if sentence not in taken and len(sentence.split()) in _QUOTE_WORDS
     ]
     candidates.sort(key=lambda each: (-each[0], -each[1], each[2].passage.number))
     quotes: list[Quote] = []
@@ -154,7 +154,7 @@ def _choose(query: str, found: list[Hit], chosen: list[Quote]) -> list[Quote]:
 
 
 def _plain(text: str) -> str:
-    return _MARKUP.sub(lambda found: found["label"] or " ", text)
+    return " ".join(_MARKUP.sub(lambda found: found["label"] or "", text).split())
 
 
 def _compose(quotes: list[Quote]) -> str:

@@ -243,6 +243,20 @@ async def test_a_bridge_that_was_fenced_can_begin_a_later_attempt(bridge, run, c
     assert (await bridge.status(run)).event_count == 4
 
 
+async def test_one_that_lost_an_attempt_to_another_cannot_take_it_by_trying_again(
+    bridge, run, connect
+):
+    both = [bridge, await connect()]
+    outcomes = await asyncio.gather(
+        *(b.begin_attempt(run, 2) for b in both), return_exceptions=True
+    )
+    loser = both[isinstance(outcomes[0], str)]
+    for _ in range(2):
+        with pytest.raises(StreamFencedError):
+            await loser.begin_attempt(run, 2)
+    assert (await bridge.status(run)).event_count == 2
+
+
 async def test_of_many_that_begin_attempts_at_once_the_latest_alone_goes_on(bridge, run, connect):
     bridges = [bridge, *[await connect() for _ in range(3)]]
     outcomes = await asyncio.gather(

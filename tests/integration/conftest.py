@@ -124,6 +124,9 @@ class OpenRun:
     async def publish(self, event, data, **options):
         return await self._bridge.publish(self.run_id, event, data, **options)
 
+    async def publish_many(self, events):
+        return await self._bridge.publish_many(self.run_id, events)
+
     async def end(self, kind="end", data=None):
         return await self._bridge.publish_terminal(self.run_id, kind, data)
 
@@ -210,6 +213,7 @@ def wire():
         events = staticmethod(events_of)
         fields = staticmethod(fields)
         create_run = staticmethod(create_run)
-        Frames = Frames
 
+    Wire.Frames = Frames
+    Wire.OpenRun = OpenRun
     return Wire

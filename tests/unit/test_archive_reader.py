@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from archived_run import RUN, lines_of, make_event, make_events
+
 from bridge import RunRef
 from store import (
     ArchiveLayout,

@@ -1,6 +1,7 @@
 import pytest
 
-from api.demo.ledger import ReceivedEvents, count_file, is_complete, read_lines
+from api.demo.ledger import ReceivedEvents
+from api.demo.run_file import count_file, is_complete, read_lines
 from api.sse_client import SseMessage
 
 LINES = [
@@ -40,7 +41,7 @@ def test_events_that_arrived_once_and_are_in_the_file_show_no_difference(path):
 
     assert events.problems == []
     assert events.has_ended
-    assert events.differences(read_lines(path)) == []
+    assert events.differences_to_file(read_lines(path)) == []
 
 
 @pytest.mark.parametrize("order", [(0, 2), (0, 0, 1, 2), (1, 0, 2)])
@@ -71,7 +72,7 @@ def test_a_file_that_differs_from_what_arrived_is_a_problem(tmp_path, changed):
     path = tmp_path / "run.jsonl"
     path.write_text("".join(line(*each) for each in changed))
 
-    assert received(*(message(*each) for each in LINES)).differences(read_lines(path))
+    assert received(*(message(*each) for each in LINES)).differences_to_file(read_lines(path))
 
 
 def test_a_line_that_is_being_written_is_not_read_yet(path):

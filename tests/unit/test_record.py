@@ -2,12 +2,12 @@
 
 import json
 
+import archived_run
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import archived_run
 from bridge import encode_json
 from store import InvalidPayloadError, MalformedLineError, encode_line, parse_line
 from store.record import encode_placeholder, find_place

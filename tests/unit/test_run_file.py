@@ -6,10 +6,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from archived_run import RUN, lines_of, make_event, make_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archived_run import RUN, lines_of, make_event, make_events
 from bridge import InvalidIdError, RunRef, encode_json
 from store import (
     ArchiveLayout,

@@ -1,0 +1,475 @@
+"""Run control over a real server: admission, cancel, settling, and what a crash leaves behind."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+
+from bridge import (
+    BridgeSettings,
+    InvalidContentError,
+    InvalidIdError,
+    JetStreamBridge,
+    NatsSettings,
+    RunRef,
+    StreamCapacityExceededError,
+    Terminal,
+)
+from runs import (
+    AssistantCatalog,
+    AssistantNotFoundError,
+    CancelOutcome,
+    MultitaskStrategy,
+    QueueFullError,
+    RunConflictError,
+    RunFailedError,
+    RunInterruptedError,
+    RunManager,
+    RunNotCancellableError,
+    RunNotFoundError,
+    RunNotStartableError,
+    RunSettings,
+    RunsFacade,
+    RunSpec,
+    RunStatus,
+    ThreadExistsError,
+    ThreadNotFoundError,
+    ThreadStatus,
+    UnsupportedActionError,
+    UnsupportedOptionError,
+    UnsupportedStrategyError,
+)
+from runs.models import now
+
+
+def bridge_settings(server):
+    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+    return BridgeSettings(nats=nats)
+
+
+@pytest.fixture
+async def bridge(server):
+    async with JetStreamBridge(bridge_settings(server)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def manager(bridge):
+    return RunManager(bridge, AssistantCatalog(), RunSettings(max_queued_runs=3))
+
+
+@pytest.fixture
+def facade(manager, bridge):
+    return RunsFacade(manager, bridge)
+
+
+@pytest.fixture
+async def thread(facade):
+    return (await facade.create_thread()).thread_id
+
+
+def spec(thread, **options):
+    return RunSpec(thread_id=thread, assistant_id="echo", **options)
+
+
+def ref(run):
+    return RunRef(run.thread_id, run.run_id)
+
+
+async def jobs_of(bridge, executor="echo", wait_s=0.2):
+    consumer = await bridge.jobs.consumer(executor, lease_s=30)
+    found = []
+    while jobs := await consumer.fetch(1, wait_s=wait_s):
+        found.extend(job.run_id for job in jobs)
+    await consumer.close()
+    return found
+
+
+async def events_of(facade, run):
+    async with facade.join_stream(run.thread_id, run.run_id) as following:
+        batch = await anext(aiter(following.batches()))
+    return [event.event for event in batch if hasattr(event, "event")]
+
+
+async def stored_count(bridge):
+    return await bridge.last_sequence(), len(await bridge.states.keys("run"))
+
+
+async def test_a_created_run_can_be_followed_and_has_one_job(facade, bridge, thread):
+    run = await facade.create_background(spec(thread, input={"a": 1}, metadata={"k": "v"}))
+    assert await events_of(facade, run) == ["metadata"]
+    assert await jobs_of(bridge) == [run.run_id]
+    stored = await facade.get_run(thread, run.run_id)
+    assert stored == run
+    assert (stored.status, stored.kwargs["input"]) == (RunStatus.PENDING, {"a": 1})
+    assert (await facade.get_thread(thread)).status is ThreadStatus.BUSY
+
+
+async def test_an_assistant_is_found_by_name_and_by_id(facade, thread):
+    known = AssistantCatalog().get("echo")
+    run = await facade.create_background(RunSpec(thread_id=thread, assistant_id=known.assistant_id))
+    assert run.executor == "echo"
+
+
+async def test_reject_admits_one_of_five_concurrent_creates_over_two_managers(server, thread):
+    async with AsyncExitStack() as stack:
+        managers = [
+            RunManager(
+                await stack.enter_async_context(JetStreamBridge(bridge_settings(server))),
+                AssistantCatalog(),
+            )
+            for _ in range(2)
+        ]
+        wanted = spec(thread, multitask_strategy=MultitaskStrategy.REJECT)
+        outcomes = await asyncio.gather(
+            *(managers[i % 2].create(wanted) for i in range(5)), return_exceptions=True
+        )
+        admitted = [each for each in outcomes if not isinstance(each, Exception)]
+        refused = [each for each in outcomes if isinstance(each, Exception)]
+        assert len(admitted) == 1
+        assert all(type(each) is RunConflictError for each in refused)
+        assert {each.run_id for each in refused} == {admitted[0].run_id}
+        records = managers[0].records
+        keys = await stack.enter_async_context(JetStreamBridge(bridge_settings(server)))
+        left = await records.find_runs(await keys.states.keys("run"))
+        assert [run.run_id for run in left] == [admitted[0].run_id]
+
+
+async def test_twenty_concurrent_enqueues_over_two_managers_lose_no_run(server, thread):
+    async with AsyncExitStack() as stack:
+        bridges = [
+            await stack.enter_async_context(JetStreamBridge(bridge_settings(server)))
+            for _ in range(2)
+        ]
+        managers = [RunManager(each, AssistantCatalog()) for each in bridges]
+        created = await asyncio.gather(*(managers[i % 2].create(spec(thread)) for i in range(20)))
+        state = await managers[0].get_thread(thread)
+        inflight = [state.active.run_id, *(run.run_id for run in state.queue)]
+        assert sorted(inflight) == sorted(run.run_id for run in created)
+        assert await jobs_of(bridges[0]) == [state.active.run_id]
+
+
+async def test_queued_runs_become_active_in_order_as_each_one_ends(facade, manager, bridge, thread):
+    first, second, third = [await facade.create_background(spec(thread)) for _ in range(3)]
+    assert await jobs_of(bridge) == [first.run_id]
+    await bridge.publish_end(first.run_id)
+    await facade.settle(thread, first.run_id)
+    assert await jobs_of(bridge) == [second.run_id]
+    await bridge.publish_end(second.run_id)
+    await asyncio.gather(*(facade.settle(thread, second.run_id) for _ in range(4)))
+    assert await jobs_of(bridge) == [third.run_id]
+    assert (await manager.get_thread(thread)).queue == ()
+
+
+async def test_a_full_queue_refuses_and_stores_nothing(facade, bridge, thread):
+    for _ in range(4):
+        await facade.create_background(spec(thread))
+    before = await stored_count(bridge)
+    with pytest.raises(QueueFullError):
+        await facade.create_background(spec(thread))
+    assert await stored_count(bridge) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"thread_id": "nobody-made-it"}, ThreadNotFoundError),
+        ({"thread_id": "not an id"}, InvalidIdError),
+        ({"assistant_id": "unknown"}, AssistantNotFoundError),
+        ({"multitask_strategy": MultitaskStrategy.INTERRUPT}, UnsupportedStrategyError),
+        ({"multitask_strategy": MultitaskStrategy.ROLLBACK}, UnsupportedStrategyError),
+        ({"webhook": "http://127.0.0.1/"}, UnsupportedOptionError),
+        ({"after_seconds": 5}, UnsupportedOptionError),
+        ({"input": float("nan")}, InvalidContentError),
+        ({"input": {"half a pair": "\ud800"}}, InvalidContentError),
+        ({"metadata": {"not": object()}}, InvalidContentError),
+    ],
+)
+async def test_bad_input_is_refused_and_nothing_is_stored(facade, bridge, thread, options, error):
+    before = await stored_count(bridge)
+    with pytest.raises(error):
+        await facade.create_background(spec(thread).model_copy(update=options))
+    assert await stored_count(bridge) == before
+    assert await bridge.states.keys("thread") == [thread]
+    assert (await facade.get_thread(thread)).status is ThreadStatus.IDLE
+
+
+async def test_if_not_exists_create_makes_the_thread(facade):
+    run = await facade.create_background(spec("made-now", if_not_exists="create"))
+    assert (await facade.get_thread("made-now")).active.run_id == run.run_id
+
+
+async def test_concurrent_runs_that_create_the_same_thread_share_it(facade):
+    wanted = spec("shared", if_not_exists="create")
+    created = await asyncio.gather(*(facade.create_background(wanted) for _ in range(4)))
+    state = await facade.get_thread("shared")
+    assert {state.active.run_id, *(run.run_id for run in state.queue)} == {
+        run.run_id for run in created
+    }
+
+
+async def test_a_stateless_run_gets_a_temporary_thread_of_its_own(facade):
+    runs = [await facade.create_background(spec(None)) for _ in range(2)]
+    assert runs[0].thread_id != runs[1].thread_id
+    assert (await facade.get_thread(runs[0].thread_id)).temporary
+    assert runs[0].on_completion == "delete"
+
+
+async def test_a_taken_thread_id_is_refused_or_returned_as_asked(facade):
+    made = await facade.create_thread(thread_id="t-1", metadata={"a": 1})
+    with pytest.raises(ThreadExistsError):
+        await facade.create_thread(thread_id="t-1")
+    again = await facade.create_thread(thread_id="t-1", if_exists="do_nothing")
+    assert again == made
+
+
+async def test_another_users_thread_and_run_are_as_if_they_did_not_exist(facade):
+    await facade.create_thread(thread_id="hers", user_id="her")
+    run = await facade.create_background(spec("hers", user_id="her"))
+    for refused in (
+        facade.get_thread("hers", user_id="him"),
+        facade.thread_state("hers", user_id="him"),
+        facade.list_runs("hers", user_id="him"),
+        facade.create_background(spec("hers", user_id="him")),
+    ):
+        with pytest.raises(ThreadNotFoundError):
+            await refused
+    for refused in (
+        facade.get_run("hers", run.run_id, user_id="him"),
+        facade.cancel("hers", run.run_id, user_id="him"),
+        facade.join_wait("hers", run.run_id, user_id="him"),
+    ):
+        with pytest.raises(RunNotFoundError):
+            await refused
+    with pytest.raises(RunNotFoundError):
+        async with facade.join_stream("hers", run.run_id, user_id="him"):
+            pass
+    with pytest.raises(ThreadExistsError):
+        await facade.create_thread(thread_id="hers", if_exists="do_nothing", user_id="him")
+    assert (await facade.get_run("hers", run.run_id, user_id="her")).run_id == run.run_id
+
+
+async def test_an_unknown_run_is_not_found_and_nothing_is_created(facade, bridge, thread):
+    before = await stored_count(bridge)
+    for asking in (
+        facade.get_run(thread, "nobody"),
+        facade.cancel(thread, "nobody"),
+        facade.join_wait(thread, "nobody"),
+        facade.settle(thread, "nobody"),
+    ):
+        with pytest.raises(RunNotFoundError):
+            await asking
+    with pytest.raises(RunNotFoundError):
+        async with facade.join_stream(thread, "nobody"):
+            pass
+    assert await facade.find_run("nobody") is None
+    assert await stored_count(bridge) == before
+
+
+async def test_a_run_of_another_thread_is_not_found(facade, thread):
+    run = await facade.create_background(spec(thread))
+    other = (await facade.create_thread()).thread_id
+    for asking in (
+        facade.get_run(other, run.run_id),
+        facade.cancel(other, run.run_id),
+        facade.settle(other, run.run_id),
+    ):
+        with pytest.raises(RunNotFoundError):
+            await asking
+    with pytest.raises(RunNotFoundError):
+        async with facade.join_stream(other, run.run_id):
+            pass
+
+
+async def test_cancel_before_the_first_step_ends_the_run_and_frees_the_thread(
+    facade, manager, thread
+):
+    run = await facade.create_background(spec(thread))
+    assert await facade.cancel(thread, run.run_id) is CancelOutcome.STOPPED
+    assert (await facade.get_run(thread, run.run_id)).status is RunStatus.INTERRUPTED
+    assert await events_of(facade, run) == ["metadata", "cancel"]
+    assert (await facade.get_thread(thread)).status is ThreadStatus.INTERRUPTED
+    with pytest.raises(RunNotStartableError):
+        await manager.start(ref(run), "w", 1)
+
+
+async def test_a_cancelled_queued_run_leaves_the_queue_and_the_others_their_order(
+    facade, bridge, thread
+):
+    first, second, third = [await facade.create_background(spec(thread)) for _ in range(3)]
+    assert await facade.cancel(thread, second.run_id) is CancelOutcome.STOPPED
+    state = await facade.get_thread(thread)
+    assert [run.run_id for run in state.queue] == [third.run_id]
+    assert state.active.run_id == first.run_id
+    assert state.cancels == {}
+    assert await jobs_of(bridge) == [first.run_id]
+
+
+async def test_a_second_cancel_is_accepted_from_any_gateway(server, facade, thread):
+    run = await facade.create_background(spec(thread))
+    await facade.cancel(thread, run.run_id)
+    async with JetStreamBridge(bridge_settings(server)) as other:
+        elsewhere = RunsFacade(RunManager(other, AssistantCatalog()), other)
+        assert await elsewhere.cancel(thread, run.run_id) is CancelOutcome.STOPPED
+    assert await facade.cancel(thread, run.run_id) is CancelOutcome.STOPPED
+
+
+async def test_a_run_that_finished_by_itself_is_not_cancellable(facade, bridge, thread):
+    run = await facade.create_background(spec(thread))
+    await bridge.publish_end(run.run_id)
+    await facade.settle(thread, run.run_id)
+    with pytest.raises(RunNotCancellableError):
+        await facade.cancel(thread, run.run_id)
+    assert (await facade.get_run(thread, run.run_id)).status is RunStatus.SUCCESS
+
+
+async def test_the_cancel_action_rollback_is_refused_and_changes_nothing(facade, thread):
+    run = await facade.create_background(spec(thread))
+    before = await facade.get_thread(thread)
+    with pytest.raises(UnsupportedActionError):
+        await facade.cancel(thread, run.run_id, action="rollback")
+    assert await facade.get_thread(thread) == before
+
+
+async def test_a_late_success_does_not_overwrite_interrupted(facade, manager, bridge, thread):
+    run = await facade.create_background(spec(thread))
+    await manager.start(ref(run), "w", 1)
+    assert await facade.cancel(thread, run.run_id) is CancelOutcome.STOPPING
+    await bridge.cancel(run.run_id)
+    await bridge.publish_end(run.run_id)
+    settled = await facade.settle(thread, run.run_id)
+    assert settled.status is RunStatus.INTERRUPTED
+    with pytest.raises(RunInterruptedError):
+        await facade.join_wait(thread, run.run_id)
+
+
+async def test_waiting_returns_the_final_values_and_they_become_the_threads(facade, bridge, thread):
+    run = await facade.create_background(spec(thread))
+    waiting = asyncio.create_task(facade.join_wait(thread, run.run_id))
+    values = {"answer": [1, 2, "\u2028"]}
+    outputs = await bridge.publish(run.run_id, "values", values, category="outputs")
+    data = {"status": "success", "outputs": outputs, "error": None}
+    await bridge.publish_terminal(run.run_id, Terminal.ENDED, data)
+    assert await waiting == values
+    assert await facade.join_wait(thread, run.run_id) == values
+    state = await facade.thread_state(thread)
+    assert (state.values, state.event_id) == (values, outputs)
+    assert state.thread.status is ThreadStatus.IDLE
+
+
+async def test_waiting_for_a_failed_run_raises_its_error(facade, bridge, thread):
+    run = await facade.create_background(spec(thread))
+    data = {"status": "error", "outputs": None, "error": {"error": "KeyError", "message": "'a'"}}
+    await bridge.publish(run.run_id, "values", {"half": "done"}, category="outputs")
+    await bridge.publish_terminal(run.run_id, Terminal.ERRORED, data)
+    with pytest.raises(RunFailedError) as caught:
+        await facade.join_wait(thread, run.run_id)
+    assert (caught.value.error, caught.value.message) == ("KeyError", "'a'")
+    assert (await facade.thread_state(thread)).values is None
+    assert (await facade.get_thread(thread)).status is ThreadStatus.ERROR
+
+
+async def test_a_new_thread_has_no_values(facade, thread):
+    assert (await facade.thread_state(thread)).values is None
+
+
+async def test_runs_are_listed_newest_first_and_by_status(facade, thread):
+    runs = [await facade.create_background(spec(thread)) for _ in range(4)]
+    await facade.cancel(thread, runs[1].run_id)
+    ids = [run.run_id for run in reversed(runs)]
+    assert [run.run_id for run in await facade.list_runs(thread)] == ids
+    page = await facade.list_runs(thread, limit=2, offset=1)
+    assert [run.run_id for run in page] == ids[1:3]
+    assert await facade.list_runs(thread, limit=0) == []
+    cancelled = await facade.list_runs(thread, status=RunStatus.INTERRUPTED)
+    assert [run.run_id for run in cancelled] == [runs[1].run_id]
+
+
+async def test_a_log_without_room_leaves_the_thread_free(facade, manager, bridge, thread):
+    async def no_room(*_, **__):
+        raise StreamCapacityExceededError("bytes")
+
+    create, bridge.create = bridge.create, no_room
+    with pytest.raises(StreamCapacityExceededError):
+        await facade.create_background(spec(thread))
+    bridge.create = create
+    assert (await manager.get_thread(thread)).active is None
+    assert await manager.records.find_runs(await bridge.states.keys("run")) == []
+    await facade.create_background(spec(thread, multitask_strategy=MultitaskStrategy.REJECT))
+
+
+class GatewayDiedError(BaseException):
+    """What a SIGKILL looks like from inside a test."""
+
+
+async def create_and_die(manager, bridge, thread, *, before):
+    async def die(*_, **__):
+        raise GatewayDiedError
+
+    target, name = {"birth": (bridge, "create"), "job": (bridge.jobs, "put")}[before]
+    original = getattr(target, name)
+    setattr(target, name, die)
+    with pytest.raises(GatewayDiedError):
+        await manager.create(spec(thread))
+    setattr(target, name, original)
+    return (await manager.get_thread(thread)).active
+
+
+@pytest.mark.parametrize("before", ["birth", "job"])
+async def test_a_creator_that_dies_half_way_is_made_good_by_the_sweep(
+    manager, bridge, thread, before
+):
+    active = await create_and_die(manager, bridge, thread, before=before)
+    await manager.reconciler.sweep()
+    assert await jobs_of(bridge) == [active.run_id]
+    assert (await bridge.status(active.run_id)).event_count == 1
+
+
+async def test_following_a_run_whose_birth_is_missing_finishes_the_birth(
+    facade, manager, bridge, thread
+):
+    active = await create_and_die(manager, bridge, thread, before="birth")
+    run = await facade.get_run(thread, active.run_id)
+    assert await events_of(facade, run) == ["metadata"]
+
+
+async def test_the_next_create_brings_a_stale_run_up(manager, bridge, thread):
+    active = await create_and_die(manager, bridge, thread, before="job")
+    impatient = RunManager(bridge, AssistantCatalog(), RunSettings(stale_s=0.001))
+    await impatient.create(spec(thread))
+    assert await jobs_of(bridge) == [active.run_id]
+
+
+async def test_a_cancelled_run_whose_birth_is_missing_still_ends(facade, manager, bridge, thread):
+    active = await create_and_die(manager, bridge, thread, before="birth")
+    assert await facade.cancel(thread, active.run_id) is CancelOutcome.STOPPED
+    run = await facade.get_run(thread, active.run_id)
+    assert run.status is RunStatus.INTERRUPTED
+
+
+async def test_an_old_record_that_no_thread_refers_to_is_removed(manager, thread):
+    await manager.create(spec(thread))
+    run = await manager.create(spec(thread))
+    old = run.model_copy(update={"run_id": "orphan", "created_at": now() - timedelta(hours=1)})
+    young = run.model_copy(update={"run_id": "young"})
+    for each in (old, young):
+        await manager.records.create_run(each)
+    with pytest.raises(RunNotFoundError):
+        await manager.settle(RunRef(thread, "orphan"))
+    assert await manager.records.find_run("orphan") is None
+    assert (await manager.settle(RunRef(thread, "young"))).status is RunStatus.PENDING
+
+
+async def test_settling_twice_from_two_processes_releases_the_next_run_once(
+    server, facade, bridge, thread
+):
+    first, second = [await facade.create_background(spec(thread)) for _ in range(2)]
+    await bridge.publish_end(first.run_id)
+    async with JetStreamBridge(bridge_settings(server)) as other:
+        elsewhere = RunManager(other, AssistantCatalog())
+        settled = await asyncio.gather(
+            facade.settle(thread, first.run_id), elsewhere.settle(ref(first))
+        )
+    assert {run.status for run in settled} == {RunStatus.SUCCESS}
+    assert await jobs_of(bridge) == [first.run_id, second.run_id]

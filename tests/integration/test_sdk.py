@@ -1,0 +1,178 @@
+"""The unmodified SDK of the platform against our gateway and a real worker."""
+
+import asyncio
+
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+async def client(gateway):
+    async with get_client(url=gateway.url, api_key=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def thread_id(client):
+    return (await client.threads.create(metadata={"topic": "tests"}))["thread_id"]
+
+
+async def collect(stream):
+    async with asyncio.timeout(20):
+        return [part async for part in stream]
+
+
+async def test_a_thread_is_created_and_read(client, thread_id):
+    thread = await client.threads.get(thread_id)
+    assert thread["metadata"] == {"topic": "tests"}
+    assert (thread["status"], thread["values"]) == ("idle", None)
+    state = await client.threads.get_state(thread_id)
+    assert (state["values"], state["checkpoint"], state["next"]) == ({}, None, [])
+    assert await client.threads.get_history(thread_id) == []
+    own = await client.threads.create(thread_id="my_thread", if_exists="do_nothing")
+    again = await client.threads.create(thread_id="my_thread", if_exists="do_nothing")
+    assert own == again
+
+
+async def test_a_run_streams_from_metadata_to_end_and_tells_its_ids(client, thread_id):
+    created = []
+    parts = await collect(
+        client.runs.stream(
+            thread_id,
+            "echo",
+            input={"events": 3, "values": {"answer": 42}},
+            stream_mode=["values", "custom"],
+            on_run_created=created.append,
+        )
+    )
+    assert [part.event for part in parts] == [
+        "metadata",
+        *["echo"] * 3,
+        "values",
+        "end",
+    ]
+    assert parts[0].data["run_id"] == created[0]["run_id"]
+    assert created[0]["thread_id"] == thread_id
+    assert parts[-2].data == {"answer": 42}
+    assert (await client.runs.get(thread_id, created[0]["run_id"]))["status"] == "success"
+    state = await client.threads.get_state(thread_id)
+    assert state["values"] == {"answer": 42}
+    history = await client.threads.get_history(thread_id)
+    assert [each["values"] for each in history] == [{"answer": 42}]
+
+
+async def test_joining_from_minus_one_replays_a_finished_run(client, thread_id):
+    run = await client.runs.create(thread_id, "echo", input={"events": 5})
+    live = await collect(client.runs.join_stream(thread_id, run["run_id"], last_event_id="-1"))
+    again = await collect(client.runs.join_stream(thread_id, run["run_id"], last_event_id="-1"))
+    assert [part.event for part in live] == ["metadata", *["echo"] * 5, "values", "end"]
+    assert again == live
+    rest = await collect(
+        client.runs.join_stream(
+            thread_id, run["run_id"], last_event_id=live[3].id, stream_mode="values"
+        )
+    )
+    assert rest == live[-2:]
+
+
+async def test_waiting_returns_the_final_values(client, thread_id):
+    assert await client.runs.wait(thread_id, "echo", input={"a": 1}) == {"a": 1}
+    assert await client.runs.wait(None, "echo", input=[1, 2]) == [1, 2]
+    run = await client.runs.create(thread_id, "echo", input={"b": 2, "sleep_s": 0.1})
+    assert await client.runs.join(thread_id, run["run_id"]) == {"b": 2, "sleep_s": 0.1}
+
+
+async def test_a_failed_run_is_told_to_those_who_stream_and_those_who_wait(client, thread_id):
+    with pytest.raises(Exception, match="EchoError: broken"):
+        await client.runs.wait(thread_id, "echo", input={"fail": "broken"})
+    parts = await collect(client.runs.stream(thread_id, "echo", input={"fail": "broken"}))
+    assert [part.event for part in parts] == ["metadata", "error", "end"]
+    assert parts[1].data == {"error": "EchoError", "message": "broken"}
+
+
+async def test_a_stateless_run_streams_and_can_be_joined(client):
+    created = []
+    parts = await collect(
+        client.runs.stream(None, "echo", input="hello", on_run_created=created.append)
+    )
+    assert [part.event for part in parts] == ["metadata", "values", "end"]
+    assert created[0]["thread_id"] is not None
+
+
+async def test_a_run_is_cancelled_and_a_second_cancel_is_accepted(client, thread_id):
+    run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60})
+    stream = client.runs.join_stream(thread_id, run["run_id"])
+    async for part in stream:
+        if part.event == "echo":
+            break
+    await client.runs.cancel(thread_id, run["run_id"], wait=True)
+    assert (await client.runs.get(thread_id, run["run_id"]))["status"] == "interrupted"
+    await client.runs.cancel(thread_id, run["run_id"])
+    assert (await client.threads.get(thread_id))["status"] == "interrupted"
+
+
+async def test_a_creator_that_leaves_cancels_its_run_if_it_asked_for_that(
+    client, thread_id, eventually
+):
+    options = {"input": {"sleep_s": 60}, "on_disconnect": "cancel", "stream_mode": "custom"}
+    stream = client.runs.stream(thread_id, "echo", **options)
+    async for part in stream:
+        if part.event == "metadata":
+            run_id = part.data["run_id"]
+        if part.event == "echo":
+            break
+    await stream.aclose()
+
+    async def is_interrupted():
+        return (await client.runs.get(thread_id, run_id))["status"] == "interrupted"
+
+    await eventually(is_interrupted, within_s=3)
+
+
+async def test_runs_are_listed_newest_first(client, thread_id):
+    ids = [
+        (await client.runs.create(thread_id, "echo", input=number))["run_id"] for number in range(3)
+    ]
+    await client.runs.join(thread_id, ids[-1])
+    listed = await client.runs.list(thread_id)
+    assert [run["run_id"] for run in listed] == ids[::-1]
+    assert {run["status"] for run in listed} == {"success"}
+    page = await client.runs.list(thread_id, limit=1, offset=1, status="success")
+    assert [run["run_id"] for run in page] == [ids[1]]
+    assert await client.runs.list(thread_id, status="pending") == []
+
+
+async def test_assistants_are_found_by_name_and_id(client):
+    found = await client.assistants.search()
+    assert {"echo", "passages"} <= {assistant["name"] for assistant in found}
+    (echo,) = await client.assistants.search(graph_id="echo")
+    assert await client.assistants.get("echo") == echo
+    assert await client.assistants.get(echo["assistant_id"]) == echo
+    assert await client.assistants.count(graph_id="echo") == 1
+    page = await client.assistants.search(limit=1, response_format="object")
+    assert (len(page["assistants"]), page["next"]) == (1, "1")
+
+
+async def test_errors_have_the_types_that_the_sdk_knows(client, thread_id):
+    with pytest.raises(NotFoundError, match="does not exist"):
+        await client.threads.get(UNKNOWN)
+    with pytest.raises(NotFoundError, match="does not exist"):
+        await collect(client.runs.stream(UNKNOWN, "echo", input=1))
+    with pytest.raises(NotFoundError, match="not declared"):
+        await client.runs.create(thread_id, "no_such_assistant")
+    with pytest.raises(NotFoundError, match="does not exist"):
+        await collect(client.runs.join_stream(thread_id, UNKNOWN))
+    with pytest.raises(ConflictError, match="exists already"):
+        await client.threads.create(thread_id=thread_id)
+    with pytest.raises(UnprocessableEntityError, match="webhook"):
+        await client.runs.create(thread_id, "echo", webhook="http://127.0.0.1:1/")
+    run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60})
+    with pytest.raises(ConflictError, match="busy") as busy:
+        await client.runs.create(thread_id, "echo", multitask_strategy="reject")
+    assert busy.value.code == "run-conflict"
+    await client.runs.cancel(thread_id, run["run_id"])
