@@ -61,7 +61,7 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
         AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
         ThreadRoutes(facade).routes(),
         watching.routes(),
-        RunRoutes(bridge, facade, watching, http).routes(),
+        RunRoutes(bridge, facade, watching, unattended, http).routes(),
     )
     return app
 

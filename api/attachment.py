@@ -5,8 +5,9 @@ cancelled when the creator's connection closes; any other reader that leaves dis
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from aiohttp import web
 
@@ -35,12 +36,13 @@ class Attachments:
         Raises:
             RunsError, BridgeError: As run control says; then nothing was created.
         """
-        work = self._unattended.start(self._facade.create_background(spec), "create run")
+        creation = self._unattended.begin(self._facade.create_background(spec), "create run")
         try:
-            return await asyncio.shield(work)
+            return await asyncio.shield(creation)
         except asyncio.CancelledError:
+            self._unattended.detach(creation)
             if spec.on_disconnect is DisconnectMode.CANCEL and _has_left(request):
-                self._unattended.start(self._cancel_created(work), "cancel run")
+                self._cancel_unattended(self._cancel_created(creation))
             raise
 
     @asynccontextmanager
@@ -52,8 +54,11 @@ class Attachments:
             yield
         except (asyncio.CancelledError, ConnectionError):
             if cancels and _has_left(request):
-                self._unattended.start(self._cancel(run), "cancel run")
+                self._cancel_unattended(self._cancel(run))
             raise
+
+    def _cancel_unattended(self, cancel: Coroutine[Any, Any, None]) -> None:
+        self._unattended.detach(self._unattended.begin(cancel, "cancel run"))
 
     async def _cancel_created(self, creation: Awaitable[RunRecord]) -> None:
         record = await creation

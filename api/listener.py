@@ -7,7 +7,7 @@ from typing import Final
 
 from api.http_settings import HttpSettings
 from api.startup_errors import ExposedHostError, ListenError
-from bridge.server_errors import PortInUseError
+from bridge import PortInUseError
 
 LOOPBACK: Final = "127.0.0.1"
 

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from api.settings import Settings
-from bridge.embedded import EmbeddedServer
-from bridge.errors import BridgeError
+from bridge import BridgeError, EmbeddedServer
 
 _LOG = logging.getLogger(__name__)
 

@@ -26,6 +26,7 @@ _MAX_PAUSE_S = 2.0
 _OK = 200
 _RETRIED_STATUSES = frozenset({408, 429})
 _SERVER_ERRORS = range(500, 600)
+_HOPELESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 _TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
 
 
@@ -37,7 +38,8 @@ class RunStream:
         url: The run's stream.
         after: The id of the last event handled; None starts at the beginning.
         outage_budget_s: Seconds without a sign of life for which connecting is tried again.
-        on_outage: Called with the reason whenever a connection ended before the run did.
+        on_outage: Called with the reason when a connection ended before the run did, once until
+            the stream goes on.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class RunStream:
         """Yield the run's messages, each once, up to and including ``end``.
 
         Raises:
-            GatewayRequestError: The gateway refused the request, or could not be reached for the
-                length of the outage budget.
+            GatewayRequestError: The gateway refused the request, was not there at all, or was away
+                for the length of the outage budget.
         """
         outage = _Outage(self._outage_budget_s)
         while True:
@@ -82,9 +84,13 @@ class RunStream:
                         yield message
                         if message.event == END_EVENT:
                             return
+            except _HOPELESS as exc:
+                raise GatewayRequestError(self._url, "is no http:// or https:// URL") from exc
             except (aiohttp.ClientError, OSError, SseOverflowError) as exc:
                 reason = str(exc) or type(exc).__name__
-            if self._on_outage is not None:
+                if not self.connections and isinstance(exc, aiohttp.ClientConnectorError):
+                    raise GatewayRequestError(self._url, f"{reason}; start a gateway") from exc
+            if self._on_outage is not None and not outage.is_known:
                 self._on_outage(reason)
             await outage.pause(self._url, reason)
 
@@ -135,6 +141,11 @@ class _Outage:
         self._budget_s = budget_s
         self._pause_s = _FIRST_PAUSE_S
         self._began: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an attempt has failed since the last sign of life."""
+        return self._began is not None
 
     def is_over(self) -> None:
         """Start anew: the gateway gave a sign of life, an event or a heartbeat."""

@@ -12,8 +12,9 @@ from api.run_watching import RunWatching, run_of
 from api.schemas import EventPublish, RunCancel, RunCreate, RunList
 from api.shapes import run_shape
 from api.threads import thread_of
+from api.unattended import UnattendedWork
 from bridge import StreamBridge
-from runs import RunInterruptedError, RunRecord, RunsFacade
+from runs import RunInterruptedError, RunsFacade, RunSpec
 
 
 class RunRoutes:
@@ -24,11 +25,13 @@ class RunRoutes:
         bridge: StreamBridge,
         facade: RunsFacade,
         watching: RunWatching,
+        unattended: UnattendedWork,
         settings: HttpSettings,
     ) -> None:
         self._bridge = bridge
         self._facade = facade
         self._watching = watching
+        self._unattended = unattended
         self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
@@ -47,12 +50,12 @@ class RunRoutes:
         """``POST /threads/{thread_id}/runs``: start a run and answer at once."""
         thread_id = thread_of(request)
         body = await read_body(request, RunCreate)
-        return _created(await self._facade.create_background(body.spec(thread_id, self._settings)))
+        return await self._created(body.spec(thread_id, self._settings))
 
     async def create_stateless(self, request: web.Request) -> web.Response:
         """``POST /runs``: start a run in a thread of its own and answer at once."""
         body = await read_body(request, RunCreate)
-        return _created(await self._facade.create_background(body.spec(None, self._settings)))
+        return await self._created(body.spec(None, self._settings))
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}/runs``, newest first."""
@@ -71,7 +74,8 @@ class RunRoutes:
         """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended."""
         run = run_of(request)
         query = read_query(request, RunCancel)
-        await self._facade.cancel(run.thread_id, run.run_id, action=query.action)
+        wish = self._facade.cancel(run.thread_id, run.run_id, action=query.action)
+        await self._unattended.finish(wish, "cancel run")
         if not query.wait:
             return accepted()
 
@@ -97,6 +101,7 @@ class RunRoutes:
         )
         return json_answer({"id": event_id}, status=201)
 
-
-def _created(record: RunRecord) -> web.Response:
-    return json_answer(run_shape(record), headers=run_headers(record.thread_id, record.run_id))
+    async def _created(self, spec: RunSpec) -> web.Response:
+        creation = self._facade.create_background(spec)
+        record = await self._unattended.finish(creation, "create run")
+        return json_answer(run_shape(record), headers=run_headers(record.thread_id, record.run_id))

@@ -24,16 +24,16 @@ from api.http_settings import HttpSettings
 from api.logs import LoggingSettings
 from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
-from bridge.errors import UnknownSettingError
-from bridge.settings import (
-    ENVIRONMENT_PREFIX,
+from bridge import (
     BridgeSettings,
     LogSettings,
     NatsSettings,
+    UnknownSettingError,
     check_environment,
 )
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
-from store.settings import ArchiveSettings
+from bridge.settings import ENVIRONMENT_PREFIX
+from runs import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from store import ArchiveSettings
 
 DELIMITER: Final = "__"
 

@@ -5,6 +5,7 @@ gateway's event loop.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
@@ -13,6 +14,7 @@ from api.gateway import gateway_application, serve_application
 from api.listener import open_listener
 from api.nats_server import embedded_server, is_embedded_wanted
 from api.settings import Role, Settings
+from api.startup_errors import DataDirectoryError
 from api.supervisor import ChildSpec, Supervisor, python_module
 
 #: Beyond a child's own time to finish, before it is killed.
@@ -30,16 +32,19 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
         announce: Called with the gateway's URL once it answers; never without a gateway.
 
     Raises:
-        StartupError: The address cannot be listened on, or must not be.
+        StartupError: The address cannot be listened on, or must not be, or the data directory
+            cannot be used.
         BridgeError: The port is taken, or NATS cannot be started or used.
     """
     async with AsyncExitStack() as stack:
         if Role.GATEWAY not in settings.roles:
+            _prepare_data(settings)
             await _start_children(stack, settings)
             await asyncio.Event().wait()
             return
         listener = open_listener(settings.http)
         stack.callback(listener.close)
+        _prepare_data(settings)
         if is_embedded_wanted(settings):
             settings = await stack.enter_async_context(embedded_server(settings))
         app = await stack.enter_async_context(gateway_application(settings))
@@ -58,6 +63,16 @@ def worker_spec(settings: Settings, environment: Mapping[str, str]) -> ChildSpec
 def sink_spec(environment: Mapping[str, str]) -> ChildSpec:
     """Describe a sink."""
     return ChildSpec("sink", python_module("store.sink"), environment)
+
+
+def _prepare_data(settings: Settings) -> None:
+    path = settings.data
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise DataDirectoryError(path, exc.strerror or str(exc)) from exc
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DataDirectoryError(path, "it is not writable")
 
 
 async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:

@@ -51,6 +51,14 @@ class ListenError(StartupError):
         self.port = port
 
 
+class DataDirectoryError(StartupError):
+    """The data directory cannot be used; nothing was written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: cannot be used as data directory ({reason}); choose another one")
+        self.path = path
+
+
 class ChildStartError(StartupError):
     """A process that a command depends on ended, or was not ready in time."""
 

@@ -19,8 +19,8 @@ class UnattendedWork:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, _Result], name: str) -> asyncio.Task[_Result]:
-        """Run ``work`` to its end; an error that nobody awaits is logged.
+    def begin(self, work: Coroutine[Any, Any, _Result], name: str) -> asyncio.Task[_Result]:
+        """Run ``work`` to its end; the caller awaits the task shielded, or detaches it.
 
         Args:
             work: What to do; it is bounded by itself.
@@ -28,8 +28,21 @@ class UnattendedWork:
         """
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._tasks.discard)
         return task
+
+    def detach(self, task: asyncio.Task[Any]) -> None:
+        """Let the log know if the task fails, because nobody awaits it any more."""
+        task.add_done_callback(_log_failure)
+
+    async def finish(self, work: Coroutine[Any, Any, _Result], name: str) -> _Result:
+        """Await ``work``; when the caller is cancelled, the work goes on without it."""
+        task = self.begin(work, name)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.detach(task)
+            raise
 
     async def close(self, within_s: float) -> None:
         """Wait for what is under way, and cancel what has not ended after ``within_s`` seconds."""
@@ -39,8 +52,8 @@ class UnattendedWork:
         for task in late:
             task.cancel()
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            facts = {"work": task.get_name(), "error": str(task.exception())}
-            _LOG.warning("unattended.failed", extra=facts)
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        facts = {"work": task.get_name(), "error": str(task.exception())}
+        _LOG.warning("unattended.failed", extra=facts)

@@ -118,8 +118,9 @@ class Connection:
         await self._abandon()
 
     async def _abandon(self) -> None:
-        # nats-py 2.16 can raise a TypeError from close() while it is reconnecting.
-        with suppress(nats.errors.Error, OSError, TypeError):
+        # nats-py 2.16 can raise a TypeError from close() while it is reconnecting; uvloop a
+        # RuntimeError when what is pending is written to the dead connection.
+        with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
             await self._client.close()
 
     def _options(self) -> dict[str, Any]:

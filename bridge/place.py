@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 from uuid import uuid4
 
-from bridge.errors import StreamFencedError
+from bridge.errors import StreamFencedError, StreamTerminatedError
 from bridge.events import StreamEvent
 from bridge.flight import Flight, Head
 from bridge.ids import EventId
@@ -94,9 +94,12 @@ class Place:
             The id of the attempt's ``metadata`` when the log has it, else ``None``: append it.
 
         Raises:
+            StreamTerminatedError: The run has ended.
             StreamFencedError: This attempt or a later one has begun elsewhere.
         """
         newest, begun, begun_attempt = await self._log.newest_attempt()
+        if newest.is_terminal:
+            raise StreamTerminatedError(self._log.run.run_id, newest.event)
         is_repeat = attempt in (FIRST_ATTEMPT, self._attempt)
         if begun_attempt > attempt or (begun_attempt == attempt and not is_repeat):
             raise StreamFencedError(self._log.run.run_id, attempt, begun_attempt)

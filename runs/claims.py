@@ -74,10 +74,9 @@ class Claims:
             if await self._end_if_hopeless(run, thread.record, active, found):
                 return None
             assert found is not None  # noqa: S101 - a missing record is hopeless
+            # Else it was cancelled, or begun elsewhere, in between: look again.
             with suppress(RunNotStartableError):
-                attempt = active.attempt + 1
-                await self._manager.start(run, self.worker, attempt, known=thread)
-                return await self._begin(run, found, attempt)
+                return await self._begin(run, thread, found, active.attempt + 1)
         raise ContentionError(f"thread {run.thread_id}", _MAX_TRIES)
 
     async def _end_if_hopeless(
@@ -104,16 +103,34 @@ class Claims:
         return self._catalog.get(executor).on_worker_lost == "restart"
 
     async def _begin(
-        self, run: RunRef, found: Versioned[RunRecord], attempt: int
+        self,
+        run: RunRef,
+        thread: Versioned[ThreadRecord],
+        found: Versioned[RunRecord],
+        attempt: int,
     ) -> RunRecord | None:
+        starting = self._start(run, thread, found, attempt)
         try:
-            _, record = await asyncio.gather(
-                self._begin_attempt(run, attempt), self._mark_running(found, attempt)
-            )
+            if attempt == 1:
+                # The first attempt appends nothing to the log, so it need not wait for the commit.
+                record, _ = await asyncio.gather(starting, self._begin_attempt(run, attempt))
+            else:
+                record = await starting
+                await self._begin_attempt(run, attempt)
         except (StreamTerminatedError, IllegalTransitionError):
             await self._manager.settle(run)
             return None
         return record
+
+    async def _start(
+        self,
+        run: RunRef,
+        thread: Versioned[ThreadRecord],
+        found: Versioned[RunRecord],
+        attempt: int,
+    ) -> RunRecord:
+        await self._manager.start(run, self.worker, attempt, known=thread)
+        return await self._mark_running(found, attempt)
 
     async def _begin_attempt(self, run: RunRef, attempt: int) -> None:
         try:

@@ -70,6 +70,7 @@ class Execution:
         self._claims = claims
         self._manager = manager
         self._settings = settings
+        self._is_handed_back = False
         self._nudged = asyncio.Event()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
 
@@ -77,9 +78,16 @@ class Execution:
         """Look at the thread's state now."""
         self._nudged.set()
 
-    def adopt(self, job: Job) -> None:
-        """Go on under a newer delivery of the same job: its lease was lost, the run was not."""
+    def adopt(self, job: Job) -> bool:
+        """Go on under a newer delivery of the same job: its lease was lost, the run was not.
+
+        Returns:
+            Whether it was taken; a run that was handed back is not this worker's any more.
+        """
+        if self._is_handed_back:
+            return False
         self._job = job
+        return True
 
     def hand_back(self) -> None:
         """Stop the handler and give the job back, because this worker goes."""
@@ -146,6 +154,7 @@ class Execution:
         elif stop is Stop.HANDED_BACK and not _has_ended_by_itself(handling):
             with suppress(BridgeError):  # what could not be stored was never acknowledged
                 await outbox.flush()
+            self._is_handed_back = True
             await self._job.nak()
         else:
             await self._finish_by_itself(handling, context, outbox)
@@ -162,8 +171,8 @@ class Execution:
         await self._finish(outcome)
 
     async def _finish(self, outcome: Outcome) -> None:
-        await self._manager.reconciler.seal(self._run, outcome)
-        await self._manager.settle(self._run)
+        terminal_id = await self._manager.reconciler.seal(self._run, outcome)
+        await self._manager.reconciler.settle(self._run, terminal_id)
         await self._job.ack()
 
     async def _renew_lease(self) -> None:

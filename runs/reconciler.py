@@ -68,8 +68,7 @@ class Reconciler:
             case Nudge():
                 await self._bridge.controls.nudge(run.run_id)
             case Seal():
-                await self.seal(run, INTERRUPTED)
-                return (await self._close(run)).effects
+                return (await self._close(run, await self.seal(run, INTERRUPTED))).effects
             case _:
                 assert_never(effect)
         return ()
@@ -80,34 +79,44 @@ class Reconciler:
         with suppress(AlreadyQueuedError):
             await self._bridge.jobs.put(executor, run.run_id, payload)
 
-    async def seal(self, run: RunRef, outcome: Outcome) -> None:
+    async def seal(self, run: RunRef, outcome: Outcome) -> str:
         """End the run's log with ``outcome``; if it has ended, the first terminal stays.
+
+        Returns:
+            The id of the terminal event that stands.
 
         Raises:
             UnavailableError: The server fell silent; call again.
         """
         kind, data = terminal_of(outcome)
-        await self._seal(run, kind, data)
+        return await self._seal(run, kind, data)
 
-    async def dead_letter(self, run: RunRef, reason: str) -> None:
+    async def dead_letter(self, run: RunRef, reason: str) -> str:
         """End the log of a run that nobody can go on with; if it has ended, that stays.
+
+        Returns:
+            The id of the terminal event that stands.
 
         Raises:
             UnavailableError: The server fell silent; call again.
         """
         data = {"reason": reason, "timestamp": now().isoformat().replace("+00:00", "Z")}
-        await self._seal(run, Terminal.DEAD_LETTER, data)
+        return await self._seal(run, Terminal.DEAD_LETTER, data)
 
-    async def _seal(self, run: RunRef, kind: Terminal, data: dict[str, Any]) -> None:
+    async def _seal(self, run: RunRef, kind: Terminal, data: dict[str, Any]) -> str:
         try:
-            await self._bridge.publish_terminal(run.run_id, kind, data)
+            return await self._bridge.publish_terminal(run.run_id, kind, data)
         except StreamNotFoundError:
             # A crash came between the commit and the birth.
             await self._bridge.create(run.run_id, thread_id=run.thread_id)
-            await self._bridge.publish_terminal(run.run_id, kind, data)
+            return await self._bridge.publish_terminal(run.run_id, kind, data)
 
-    async def settle(self, run: RunRef) -> RunRecord:
+    async def settle(self, run: RunRef, terminal_id: str | None = None) -> RunRecord:
         """Make record and thread agree with the run's log, once that is sealed.
+
+        Args:
+            run: The run.
+            terminal_id: The id of its terminal event, where it is known; spares a search.
 
         Returns:
             The record: final when the log is sealed, else as it is.
@@ -116,17 +125,17 @@ class Reconciler:
             RunNotFoundError: There is no such run in the thread.
             UnavailableError: The server fell silent; call again.
         """
-        closed = await self._close(run)
+        closed = await self._close(run, terminal_id)
         await self._apply(run.thread_id, closed.effects)
         if closed.record is None:
             raise RunNotFoundError(run.run_id)
         return closed.record
 
-    async def _close(self, run: RunRef) -> _Closed:
+    async def _close(self, run: RunRef, terminal_id: str | None = None) -> _Closed:
         found, thread, terminal = await asyncio.gather(
             self._records.find_run(run.run_id),
             self._records.find_thread(run.thread_id),
-            self._find_terminal(run),
+            self._find_terminal(run, terminal_id),
         )
         if found is not None and found.record.thread_id != run.thread_id:
             return _Closed(None, ())
@@ -143,8 +152,10 @@ class Reconciler:
         taken = await self._steps.take(run.thread_id, command, known=thread)
         return _Closed(record, taken.effects)
 
-    async def _find_terminal(self, run: RunRef) -> StreamEvent | None:
+    async def _find_terminal(self, run: RunRef, terminal_id: str | None) -> StreamEvent | None:
         try:
+            if terminal_id is not None:
+                return await self._bridge.find_event(run.run_id, terminal_id)
             return (await self._bridge.status(run.run_id)).terminal
         except StreamNotFoundError:
             return None

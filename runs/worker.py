@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import sys
+from contextlib import suppress
 
 import uvloop
 from pydantic import ValidationError
@@ -89,6 +90,7 @@ class Worker:
                 await asyncio.wait(loops)
                 for consumer in consumers.values():
                     await consumer.close()
+                    await _give_back(consumer)
 
     def _report_load_failures(self) -> None:
         for name, executor in self._executors.items():
@@ -108,23 +110,30 @@ class Worker:
             _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
 
     async def _pull(self, consumer: JobConsumer) -> None:
-        # One job a request, and parked only when no request is open: a job must never wait here
+        # One job a request, and none requested without room: a job must never wait here
         # unattended, because its lease would lapse and another worker would take it for lost.
         while True:
             jobs = await consumer.fetch(1, wait_s=self._settings.fetch_wait_s)
             for job in jobs:
                 await self._take(job)
-            if jobs:
-                await self._room.wait()
+            while jobs and not self._room.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.lease_s / 3):
+                        await self._room.wait()
+                await _give_back(consumer)
 
     async def _take(self, job: Job) -> None:
         known = self._executions.get(job.run_id)
-        if known is not None:
-            known.adopt(job)
-        elif self._is_draining or len(self._executions) >= self._settings.concurrency:
-            await job.nak()
-        else:
+        if known is not None and known.adopt(job):
+            return
+        if known is None and self._has_room:
             self._begin(job)
+        else:
+            await job.nak()
+
+    @property
+    def _has_room(self) -> bool:
+        return not self._is_draining and len(self._executions) < self._settings.concurrency
 
     def _begin(self, job: Job) -> None:
         run = RunRef(JobPayload.decode(job.payload).thread_id, job.run_id)
@@ -156,7 +165,7 @@ class Worker:
             self._update_room()
 
     def _update_room(self) -> None:
-        if not self._is_draining and len(self._executions) < self._settings.concurrency:
+        if self._has_room:
             self._room.set()
         else:
             self._room.clear()
@@ -173,6 +182,12 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=self._settings.cancel_grace_s + 1)
         for task in self._tasks:
             task.cancel()
+
+
+async def _give_back(consumer: JobConsumer) -> None:
+    # Without waiting: what was handed out here although nobody asked for it any more.
+    for job in await consumer.fetch(1, wait_s=0):
+        await job.nak()
 
 
 async def run_worker(settings: WorkerProcessSettings) -> None:

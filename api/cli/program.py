@@ -11,7 +11,7 @@ from api.cli.roles import sink, worker
 from api.cli.serve import serve
 from api.cli.tail import tail
 from api.startup_errors import StartupError
-from bridge.errors import BridgeError
+from bridge import BridgeError
 
 _HELP = "Durable, resumable runs on NATS JetStream."
 

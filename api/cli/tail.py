@@ -12,8 +12,7 @@ from api.cli.console import ERR, OUT
 from api.run_stream import RunStream
 from api.signals import run_until_signalled
 from api.sse_client import SseMessage
-from api.startup_errors import GatewayRequestError
-from bridge.ids import check_id
+from bridge import check_id
 
 _COLOURS = {"metadata": "cyan", "end": "green", "error": "bold red", "gap": "bold yellow"}
 
@@ -32,16 +31,13 @@ def tail(
 
 async def _tail(url: str, after: str | None, *, as_json: bool) -> None:
     async with aiohttp.ClientSession() as session:
-        try:
-            stream = RunStream(session, url, after=after, on_outage=_print_outage)
-            async with aclosing(stream.messages()) as messages:
-                async for message in messages:
-                    if as_json:
-                        typer.echo(as_line(message))
-                    else:
-                        OUT.print(as_text(message))
-        except aiohttp.InvalidURL as exc:
-            raise GatewayRequestError(url, "is not a URL") from exc
+        stream = RunStream(session, url, after=after, on_outage=_print_outage)
+        async with aclosing(stream.messages()) as messages:
+            async for message in messages:
+                if as_json:
+                    typer.echo(as_line(message))
+                else:
+                    OUT.print(as_text(message))
 
 
 def as_line(message: SseMessage) -> str:

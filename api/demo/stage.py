@@ -20,7 +20,7 @@ from api.settings import Role, Settings
 from api.stack import sink_spec, worker_spec
 from api.startup_errors import ChildStartError
 from api.supervisor import Child, ChildSpec, Supervisor, python_module
-from bridge.embedded import EmbeddedServer
+from bridge import EmbeddedServer
 
 START_TIMEOUT_S: Final = 30.0
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from reading import PATIENCE_S
 
 from bridge import (
@@ -36,11 +36,26 @@ from bridge import (
 )
 
 RUNS = st.sampled_from(["run-a", "run-b", "run-c"])
+# The durable log knows an attempt by its event only, so a run has attempts or is trimmed.
+RUNS_WITH_ATTEMPTS = st.just("run-a")
+RUNS_THAT_ARE_TRIMMED = st.sampled_from(["run-b", "run-c"])
 WHO = st.sampled_from([0, 1])
 DATA = st.recursive(
     st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=4,
+)
+NOT_SHIFTED = st.just((0, 0))
+# Where a cursor comes from: the same run or another one, which of its ids, how it is forged, or
+# what is sent instead of an id.
+CURSORS = st.lists(
+    st.tuples(
+        st.just(None) | st.just(None) | RUNS,
+        st.integers(0, 2000),
+        NOT_SHIFTED | NOT_SHIFTED | st.tuples(st.integers(-3, 3), st.integers(-3, 3)),
+        st.sampled_from([None, None, None, None, "", "-1", "0-0", "x", "1-", "1-1\n"]),
+    ),
+    max_size=3,
 )
 MAX_READERS = 4
 
@@ -102,6 +117,7 @@ class TwoLogs(RuleBasedStateMachine):
         self.run(self._open_bridges())
         for run_id in ("run-a", "run-b"):
             self.create(0, run_id, "thread-1")
+            self.publish_many(0, run_id, 20, [])
 
     async def _open_bridges(self):
         server = await self.stack.enter_async_context(EmbeddedServer(Path(self.directory.name)))
@@ -163,11 +179,17 @@ class TwoLogs(RuleBasedStateMachine):
         )
         self.remember(run_id, published)
 
-    @rule(who=WHO, run_id=RUNS, count=st.sampled_from([1, 2, 5, 19, 20, 40, 1000, 1001]))
-    def publish_many(self, who, run_id, count):
+    @rule(
+        who=WHO,
+        run_id=RUNS,
+        count=st.sampled_from([1, 2, 5, 19, 20, 40, 1000, 1001]),
+        cursors=CURSORS,
+    )
+    def publish_many(self, who, run_id, count, cursors):
         events = [new_event("note", n) for n in range(count)]
         published = self.both(who, lambda b: b.publish_many(run_id, events))
         self.remember(run_id, *published or [])
+        self.join(1 - who, run_id, cursors)
 
     @rule(
         who=WHO,
@@ -178,26 +200,24 @@ class TwoLogs(RuleBasedStateMachine):
     def publish_what_cannot_be_stored(self, who, run_id, event, data):
         assert self.both(who, lambda b: b.publish(run_id, event, data)) is None
 
-    @rule(who=WHO, run_id=RUNS, attempt=st.integers(0, 4))
+    @rule(who=WHO, run_id=RUNS_WITH_ATTEMPTS, attempt=st.integers(0, 4))
     def begin_attempt(self, who, run_id, attempt):
-        # The first attempt's id is the birth's: known everywhere only until it is trimmed.
-        async def begin(bridge):
-            begun = await bridge.begin_attempt(run_id, attempt)
-            return begun if attempt > 1 else None
+        begun = self.both(who, lambda b: b.begin_attempt(run_id, attempt))
+        self.remember(run_id, begun)
 
-        self.remember(run_id, self.both(who, begin))
-
-    @rule(who=WHO, run_id=RUNS, kind=st.sampled_from([*Terminal, "end", "ended"]), data=DATA)
-    def end(self, who, run_id, kind, data):
-        terminal = self.both(who, lambda b: b.publish_terminal(run_id, kind, data))
+    @rule(who=WHO, run_id=RUNS, kind=st.sampled_from([*Terminal, "end", "ended"]), cursors=CURSORS)
+    def end(self, who, run_id, kind, cursors):
+        terminal = self.both(who, lambda b: b.publish_terminal(run_id, kind, {}))
         self.remember(run_id, terminal)
+        self.join(1 - who, run_id, cursors)
 
-    @rule(who=WHO, run_id=RUNS, keep=st.integers(0, 12))
-    def trim(self, who, run_id, keep):
+    @rule(who=WHO, run_id=RUNS_THAT_ARE_TRIMMED, keep=st.integers(0, 12), cursors=CURSORS)
+    def trim(self, who, run_id, keep, cursors):
         # What a reader has buffered already it need not read again: only those who have read
         # everything must agree on what they miss.
         self.catch_up()
         self.both(who, lambda b: b.trim(run_id, keep=keep))
+        self.join(1 - who, run_id, cursors)
 
     @rule(who=WHO, run_id=RUNS)
     def status(self, who, run_id):
@@ -208,32 +228,28 @@ class TwoLogs(RuleBasedStateMachine):
 
         self.both(who, status)
 
-    @precondition(lambda self: len(self.readers) < MAX_READERS)
-    @rule(
-        who=WHO,
-        run_id=RUNS,
-        owner=RUNS,
-        at=st.integers(0, 2000),
-        shifts=st.just((0, 0)) | st.tuples(st.integers(-3, 3), st.integers(-3, 3)),
-        other=st.sampled_from([None, None, None, "", "-1", "0-0", "x", "1-", "1-1\n"]),
-    )
-    def join(self, who, run_id, owner, at, shifts, other):
-        """Join with a remembered, foreign, forged, malformed, or no cursor."""
-        known = self.ids.get(owner)
-        cursor = other
-        if known and other is None:
-            place = zip(known[at % len(known)].split("-"), shifts, strict=True)
-            cursor = "-".join(str(int(number) + shift) for number, shift in place)
-        readers = tuple(Reader(bridge, run_id, cursor) for bridge in self.pairs[who])
-        opening = iter(readers)
-        if self.both(who, lambda _: next(opening).open()) is not None:
-            self.readers.append(readers)
-            self.compare(readers)
+    @rule(who=WHO, run_id=RUNS, cursors=CURSORS)
+    def join(self, who, run_id, cursors):
+        """Join with remembered, foreign, forged, malformed, or no cursors."""
+        for owner, at, shifts, other in cursors:
+            known = self.ids.get(owner or run_id)
+            cursor = other
+            if known and other is None:
+                place = zip(known[at % len(known)].split("-"), shifts, strict=True)
+                cursor = "-".join(str(int(number) + shift) for number, shift in place)
+            readers = tuple(Reader(bridge, run_id, cursor) for bridge in self.pairs[who])
+            opening = iter(readers)
+            resume = self.both(who, lambda _, opening=opening: next(opening).open())
+            if resume is not None:
+                event(f"resume: {resume.status.value}")
+                self.readers.append(readers)
+                self.compare(readers)
+        while len(self.readers) > MAX_READERS:
+            self.leave(0)
 
-    @precondition(lambda self: self.readers)
     @rule(at=st.integers(0, MAX_READERS - 1))
     def leave(self, at):
-        for reader in self.readers.pop(at % len(self.readers)):
+        for reader in self.readers.pop(at) if at < len(self.readers) else ():
             self.run(reader.leave())
 
     @rule()

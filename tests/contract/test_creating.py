@@ -274,10 +274,11 @@ async def test_of_many_that_begin_attempts_at_once_the_latest_alone_goes_on(brid
             assert isinstance(result, str) == (at >= 2)
 
 
-async def test_no_attempt_begins_after_the_end(bridge, run):
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_no_attempt_begins_after_the_end(bridge, run, attempt):
     await bridge.publish_end(run)
     with pytest.raises(StreamTerminatedError):
-        await bridge.begin_attempt(run, 2)
+        await bridge.begin_attempt(run, attempt)
     assert (await bridge.status(run)).event_count == 2
 
 

@@ -69,10 +69,10 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(**http):
-            changed = settings.http.model_copy(update=http)
-            with_changes = settings.model_copy(update={"http": changed})
-            return await stack.enter_async_context(running_gateway(with_changes))
+        async def start(log=settings.log, **http):
+            changes = {"http": settings.http.model_copy(update=http), "log": log}
+            changed = settings.model_copy(update=changes)
+            return await stack.enter_async_context(running_gateway(changed))
 
         yield start
 

@@ -93,7 +93,7 @@ class Served:
 async def serve(tmp_path):
     started = []
 
-    async def serve(*arguments, **settings):
+    async def serve(*arguments, cwd=None, **settings):
         log_path = tmp_path / f"serve-{len(started)}.log"
         with log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
@@ -102,6 +102,7 @@ async def serve(tmp_path):
                 "--data",
                 tmp_path / "data",
                 *map(str, arguments),
+                cwd=cwd,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=clean_environment(**settings),
@@ -156,6 +157,29 @@ async def test_a_run_is_executed_streamed_and_archived_by_what_serve_started(
 
     rest = await jetrun("tail", run["run_id"], "--after", events[1]["id"], "--url", served.url)
     assert len(rest[1].splitlines()) == len(events) - 2
+
+
+async def test_assistants_of_a_project_run_beside_packages_named_like_ours(serve, tmp_path):
+    project = tmp_path / "project"
+    for package in ("api", "store"):
+        (project / package).mkdir(parents=True)
+        (project / package / "__init__.py").write_text("NAME = 'of the project'")
+    (project / "agent.py").write_text(
+        "from api import NAME\n"
+        "async def agent(context, given):\n"
+        "    yield 'custom', {'name': NAME}\n"
+    )
+    config = project / "langgraph.json"
+    config.write_text('{"dependencies": ["."], "graphs": {"mine": "./agent.py:agent"}}')
+    served = await serve("--port", 0, "--config", config, cwd=project)
+
+    thread = await served.post("/threads", {})
+    run = await served.post(f"/threads/{thread['thread_id']}/runs", {"assistant_id": "mine"})
+    _, out, _ = await jetrun("tail", run["run_id"], "--json", "--url", served.url)
+
+    events = [json.loads(line) for line in out.splitlines()]
+    assert {"name": "of the project"} in [event["data"] for event in events]
+    assert events[-1]["event"] == "end"
 
 
 @pytest.mark.parametrize("role", ["runs.worker", "store.sink", "nats-server"])
@@ -277,6 +301,16 @@ async def test_a_data_directory_in_use_ends_the_command_with_one_line(serve, tmp
 
     assert status == 1
     assert "is in use by process" in one_line(err)
+
+
+async def test_a_data_directory_that_is_a_file_ends_the_command_with_one_line(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+
+    status, _, err = await jetrun("serve", "--port", 0, "--data", path)
+
+    assert status == 1
+    assert f"{path}: cannot be used as data directory" in one_line(err)
 
 
 async def test_tail_of_an_unknown_run_says_so(serve):
