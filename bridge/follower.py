@@ -7,6 +7,7 @@ log no longer holds is counted and told in-band.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Final
 
 from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
 from bridge.errors import StreamNotFoundError
@@ -26,7 +27,11 @@ from bridge.events import (
 )
 from bridge.ids import Cursor, EventId, parse_cursor
 from bridge.run_log import RunLog
+from bridge.stream_reader import MAX_PAGE_MESSAGES
 from bridge.tail import Reader, Tail
+
+#: The first page is small, so that its first event comes soon; later ones grow.
+FIRST_PAGE_EVENTS: Final = 32
 
 
 class Follower:
@@ -57,6 +62,7 @@ class Follower:
         self._waiting: list[StreamItem] = []
         self._over = False
         self._caught_up = False
+        self._page_events = FIRST_PAGE_EVENTS
         self._resume = ResumeResult(ResumeStatus.FRESH, BEFORE_ALL)
 
     @property
@@ -73,12 +79,12 @@ class Follower:
         """
         cursor = parse_cursor(last_event_id)
         if isinstance(cursor, EventId):
-            events, self._caught_up = await self._log.read(cursor.stream_seq)
+            events, self._caught_up = await self._log.read(cursor.stream_seq, FIRST_PAGE_EVENTS)
             if events and events[0].event_id == cursor:
                 self._resume_at(events[0])
                 self._accept(events[1:])
                 return
-        events, self._caught_up = await self._log.read(1)
+        events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
         if not events or events[-1].event == DELETED:
             raise StreamNotFoundError(self._log.run.run_id)
         await self._judge(cursor, last_event_id, events[0].event_id)
@@ -166,7 +172,8 @@ class Follower:
     async def _read(self) -> AsyncIterator[Batch]:
         """Read the next page of history; heartbeats while that takes long."""
         self._inbox.is_stale = False
-        page = asyncio.create_task(self._log.read(self._position.stream_seq + 1))
+        self._page_events = min(self._page_events * 4, MAX_PAGE_MESSAGES)
+        page = asyncio.create_task(self._log.read(self._position.stream_seq + 1, self._page_events))
         try:
             while not (await asyncio.wait([page], timeout=self._heartbeat_s))[0]:
                 yield [HEARTBEAT]

@@ -19,6 +19,7 @@ from runs.errors import AssistantLoadError
 Handler: TypeAlias = Callable[..., Any]
 
 OUR_PACKAGES: Final = ("bridge", "runs")
+_BUILT_IN: Final = "runs.assistants."
 _HOME: Final = Path(__file__).resolve().parent.parent
 
 
@@ -36,10 +37,14 @@ def load_handler(function: str, root: Path | None = None) -> Handler:
     """
     target, _, name = function.rpartition(":")
     root = (root or Path.cwd()).resolve()
-    if target.endswith(".py"):
+    if target.startswith(_BUILT_IN):
+        module = _import_module(function, target)
+    elif target.endswith(".py"):
+        _prefer(function, root)
         module = _import_file(function, root / target)
     else:
-        module = _import_module(function, target, root)
+        _prefer(function, root)
+        module = _import_module(function, target)
     handler = getattr(module, name, None)
     if handler is None:
         raise AssistantLoadError(function, f"{module.__file__} has no {name!r}")
@@ -53,8 +58,7 @@ def load_handler(function: str, root: Path | None = None) -> Handler:
 
 def _import_file(function: str, path: Path) -> ModuleType:
     path = path.resolve()
-    if path.stem in OUR_PACKAGES:
-        raise AssistantLoadError(function, f"{path} has the name of a package of jetrun; rename it")
+    _prefer(function, path.parent)
     if not path.is_file():
         raise AssistantLoadError(function, f"{path} is no file")
     name = f"assistant_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
@@ -63,8 +67,6 @@ def _import_file(function: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise AssistantLoadError(function, f"{path} cannot be imported")
-    _prefer(path.parent)
-    _refuse_shadows(function, path.parent)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -75,27 +77,23 @@ def _import_file(function: str, path: Path) -> ModuleType:
     return module
 
 
-def _import_module(function: str, name: str, root: Path) -> ModuleType:
-    if name.split(".", 1)[0] not in OUR_PACKAGES:
-        _prefer(root)
-    else:
-        _refuse_shadows(function, root)
+def _import_module(function: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as exc:  # user code may raise anything while it is imported
         raise AssistantLoadError(function, f"{type(exc).__name__}: {exc}") from exc
 
 
-def _prefer(directory: Path) -> None:
+def _prefer(function: str, directory: Path) -> None:
     # First, so that the user's modules win over installed ones; ours are imported already.
+    if directory != _HOME:
+        _refuse_clash(function, directory)
     entry = str(directory)
     if entry not in sys.path:
         sys.path.insert(0, entry)
 
 
-def _refuse_shadows(function: str, directory: Path) -> None:
-    if directory == _HOME:
-        return
+def _refuse_clash(function: str, directory: Path) -> None:
     for name in OUR_PACKAGES:
         for candidate in (directory / f"{name}.py", directory / name / "__init__.py"):
             if candidate.is_file():

@@ -86,6 +86,7 @@ class Served:
             aiohttp.ClientSession() as session,
             session.post(self.url + path, json=body) as response,
         ):
+            assert response.status == 200, await response.text()
             return await response.json()
 
 

@@ -269,13 +269,16 @@ async def test_the_sink_goes_on_by_itself_after_the_server_was_killed(
     assert archived(root, run) == expected(await stored_events(bridge, run))
 
 
-async def test_a_full_disk_is_waited_out(bridge, root, layout, caplog, eventually):
+async def test_a_disk_that_refuses_is_waited_out_and_nothing_is_acknowledged_before(
+    bridge, root, layout, server, caplog, eventually
+):
     run = RunRef("thread-1", "run-1")
     layout.root.mkdir()
     layout.threads.write_text("in the way of the directory")
     async with sinking(bridge, root):
         await publish_run(bridge, run, 3)
         await eventually(lambda: caplog.messages.count("sink.write.failed") > 2)
+        assert await unacknowledged(server) == 5
         layout.threads.unlink()
         await eventually(is_archived(root, run, 5))
 
