@@ -1,14 +1,20 @@
 """Durable consumers of run events: a named position in the log that the server remembers."""
 
+import logging
 from typing import Final
 
 from bridge import wire
 from bridge.connection import Connection
+from bridge.errors import ForeignMessageError
 from bridge.events import StreamEvent
 from bridge.ids import check_id
 from bridge.pull_consumer import ACK, NAK, PullConsumer, PulledMessage
 from bridge.subjects import Subjects
 
+_LOG = logging.getLogger(__name__)
+
+#: How long a message of another version stays away before it is looked at again.
+FOREIGN_PAUSE_S: Final = 60.0
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -33,8 +39,11 @@ class Delivery:
 
     async def nak(self, delay_s: float = 0) -> None:
         """Give the event back, to be handed out again after ``delay_s`` seconds."""
-        delay = b' {"delay": %d}' % int(delay_s * _NANOSECONDS) if delay_s else b""
-        await self._pulled.acknowledge(NAK + delay)
+        await self._pulled.acknowledge(_nak(delay_s))
+
+
+def _nak(delay_s: float) -> bytes:
+    return NAK + b' {"delay": %d}' % int(delay_s * _NANOSECONDS) if delay_s else NAK
 
 
 class EventConsumer:
@@ -45,15 +54,21 @@ class EventConsumer:
         self._subjects = subjects
 
     async def fetch(self, max_events: int, *, wait_s: float) -> list[Delivery]:
-        """Return waiting events, at least one, or none after ``wait_s`` seconds.
+        """Return waiting events, or none after ``wait_s`` seconds.
 
-        Outages of the server count as waiting.
-
-        Raises:
-            ForeignMessageError: A message is no event of this version; it stays unacknowledged.
+        Outages of the server count as waiting. A message that is no event of this version is
+        logged and given back for 60 s, again and again: it holds nobody up, and a later version
+        may read it.
         """
         pulled = await self._consumer.fetch(max_events, wait_s=wait_s)
-        return [Delivery(one, self._event(one)) for one in pulled]
+        deliveries: list[Delivery] = []
+        for one in pulled:
+            try:
+                deliveries.append(Delivery(one, self._event(one)))
+            except ForeignMessageError as error:
+                _LOG.error("consumer.message.foreign", extra={"error": str(error)})
+                await one.acknowledge(_nak(FOREIGN_PAUSE_S))
+        return deliveries
 
     def _event(self, pulled: PulledMessage) -> StreamEvent:
         message = pulled.message

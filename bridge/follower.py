@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
-from bridge.errors import StreamNotFoundError
+from bridge.errors import BridgeClosedError, StreamNotFoundError
 from bridge.event_log import EventLog
 from bridge.events import (
     CANCELLED,
@@ -122,21 +122,27 @@ class Follower:
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield what is waiting, in order; see :class:`bridge.Following`."""
-        while True:
-            self._take_live()
-            if self._waiting:
-                batch, self._waiting = self._waiting, []
-                yield batch
-            if self._over:
-                return
-            if self._must_read():
-                async for heartbeat in self._read():
-                    yield heartbeat
-            elif self._inbox.is_closed:
-                yield [CANCELLED]
-                return
-            elif not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind():
-                yield [HEARTBEAT]
+        try:
+            while True:
+                self._take_live()
+                if self._waiting:
+                    batch, self._waiting = self._waiting, []
+                    yield batch
+                if self._over:
+                    return
+                if self._must_read():
+                    async for heartbeat in self._read():
+                        yield heartbeat
+                elif self._inbox.is_closed:
+                    yield [CANCELLED]
+                    return
+                elif (
+                    not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind()
+                ):
+                    yield [HEARTBEAT]
+        except BridgeClosedError:
+            # It closed under a read; what was read before has been handed out.
+            yield [CANCELLED]
 
     def _must_read(self) -> bool:
         return (self._inbox.is_stale or not self._caught_up) and not self._inbox.is_closed

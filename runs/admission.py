@@ -8,6 +8,7 @@ from runs.errors import UnsupportedOptionError
 from runs.models import RunRecord, RunSpec, now
 
 _NOT_AVAILABLE: Final = (
+    "command",
     "webhook",
     "after_seconds",
     "interrupt_before",

@@ -103,6 +103,7 @@ class RunContext:
         run_id: The run.
         thread_id: The thread that owns it.
         config: The run's configuration, as its creator gave it.
+        context: The run's static context, likewise.
         metadata: The run's metadata, likewise.
         attempt: 1 for the first execution; higher after a worker was lost.
     """
@@ -111,6 +112,7 @@ class RunContext:
         self.run_id = record.run_id
         self.thread_id = record.thread_id
         self.config: dict[str, Any] = record.kwargs.get("config") or {}
+        self.context: dict[str, Any] = record.kwargs.get("context") or {}
         self.metadata = record.metadata
         self.attempt = attempt
         self.values: Any = None

@@ -3,9 +3,8 @@
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bridge import BridgeSettings, LogSettings, NatsSettings, Section
+from bridge import Section
 
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 AssistantName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
@@ -48,21 +47,3 @@ class AssistantSettings(Section):
     on_worker_lost: Literal["dead_letter", "restart"] = Field(
         "dead_letter", description="what becomes of a run whose worker died"
     )
-
-
-class WorkerProcessSettings(BaseSettings):
-    """What a worker process reads, from ``JETRUN_*`` variables only."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="JETRUN_", env_nested_delimiter="__", frozen=True, extra="ignore"
-    )
-
-    nats: NatsSettings = NatsSettings()
-    log: LogSettings = LogSettings()
-    worker: WorkerSettings = WorkerSettings()
-    assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
-
-    @property
-    def bridge(self) -> BridgeSettings:
-        """What the bridge of this process needs."""
-        return BridgeSettings(nats=self.nats, log=self.log)

@@ -1,29 +1,18 @@
-"""The process that executes runs: ``python -m runs.worker``.
+"""Pulls jobs and executes runs: ``python -m runs.worker``.
 
-It reads its settings from ``JETRUN_*`` variables alone, imports user code, and may be started any
-number of times. Killing it loses nothing that was acknowledged.
+User code is imported here and nowhere else. Any number of workers share the jobs; killing one loses
+nothing that was acknowledged.
 """
 
 import asyncio
 import logging
 import os
 import secrets
-import signal
-import sys
 from contextlib import suppress
 
-import uvloop
 from pydantic import ValidationError
 
-from bridge import (
-    BridgeError,
-    JetStreamBridge,
-    Job,
-    JobConsumer,
-    RunRef,
-    UnknownSettingError,
-    check_environment,
-)
+from bridge import BridgeError, JetStreamBridge, Job, JobConsumer, RunRef
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
 from runs.errors import RunsError
@@ -31,7 +20,7 @@ from runs.execution import Execution
 from runs.executor import Executor
 from runs.manager import RunManager
 from runs.models import Frozen
-from runs.settings import WorkerProcessSettings, WorkerSettings
+from runs.settings import WorkerSettings
 
 _LOG = logging.getLogger("jetrun.worker")
 
@@ -70,7 +59,7 @@ class Worker:
         """Execute runs until ``stop`` is set; then drain.
 
         Raises:
-            BridgeError: The job queues could not be opened.
+            BridgeError: The job queues could not be opened, or cannot be read any more.
         """
         self._report_load_failures()
         consumers = {
@@ -78,19 +67,23 @@ class Worker:
             for name in self._executors
         }
         async with self._bridge.controls.listen(self._on_nudge):
-            loops = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
-            loops.append(asyncio.create_task(self._sweep()))
+            pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
+            aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
-                await stop.wait()
+                # Pulling ends by failing only; the process then drains and ends, too.
+                await asyncio.wait((*pulling, aside[-1]), return_when=asyncio.FIRST_COMPLETED)
                 await self._drain()
             finally:
-                for each in loops:
+                for each in (*pulling, *aside):
                     each.cancel()
-                await asyncio.wait(loops)
+                await asyncio.wait((*pulling, *aside))
                 for consumer in consumers.values():
                     await consumer.close()
                     await _give_back(consumer)
+        for each in pulling:
+            if not each.cancelled():
+                each.result()
 
     def _report_load_failures(self) -> None:
         for name, executor in self._executors.items():
@@ -126,17 +119,23 @@ class Worker:
         known = self._executions.get(job.run_id)
         if known is not None and known.adopt(job):
             return
-        if known is None and self._has_room:
-            self._begin(job)
-        else:
+        if known is not None or not self._has_room:
             await job.nak()
+            return
+        try:
+            run = RunRef(JobPayload.decode(job.payload).thread_id, job.run_id)
+        except ValidationError:
+            # Not ours. A run that is waiting for its job gets another from a repair.
+            _LOG.error("job.malformed", extra={"run_id": job.run_id})
+            await job.ack()
+        else:
+            self._begin(job, run)
 
     @property
     def _has_room(self) -> bool:
         return not self._is_draining and len(self._executions) < self._settings.concurrency
 
-    def _begin(self, job: Job) -> None:
-        run = RunRef(JobPayload.decode(job.payload).thread_id, job.run_id)
+    def _begin(self, job: Job, run: RunRef) -> None:
         execution = Execution(
             job,
             run,
@@ -182,6 +181,8 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=self._settings.cancel_grace_s + 1)
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
 
 
 async def _give_back(consumer: JobConsumer) -> None:
@@ -190,36 +191,8 @@ async def _give_back(consumer: JobConsumer) -> None:
         await job.nak()
 
 
-async def run_worker(settings: WorkerProcessSettings) -> None:
-    """Serve until SIGTERM or SIGINT.
-
-    Raises:
-        BridgeError: No server, or one that cannot be used.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with JetStreamBridge(settings.bridge, name="jetrun-worker") as bridge:
-        worker = Worker(bridge, AssistantCatalog(settings.assistants), settings.worker)
-        await worker.serve(stop)
-
-
-def main() -> int:
-    """Run one worker process; returns its exit status."""
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    try:
-        check_environment(os.environ)
-        uvloop.run(run_worker(WorkerProcessSettings()))
-    except (BridgeError, UnknownSettingError, ValidationError) as exc:
-        _LOG.error("worker.failed: %s", exc)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    # The process around the worker needs the worker, so it is imported here alone.
+    from runs.process import main
+
+    main()

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import ParamSpec, Protocol, TypeVar
 
-from bridge import RunRef, StreamEvent
+from bridge import ForeignMessageError, InvalidIdError, RunRef, StreamEvent
 from store.layout import ArchiveLayout
 from store.mark import ArchiveMark
 from store.run_file import Tail
@@ -71,7 +71,7 @@ class Archiver:
             OSError: The disk refused; call again with the same events.
             BridgeError: A hole could not be read; call again with the same events.
         """
-        groups = _by_run(events)
+        groups = await self._without_invalid_ids(_by_run(events))
         names = iter(groups)
         while part := list(islice(names, self._files.max_runs)):
             await self._write_part({run: groups[run] for run in part})
@@ -79,6 +79,18 @@ class Archiver:
         if time.monotonic() - self._marked_at >= self._mark_interval_s:
             await self._in_thread(self._mark.write, self._reached_seq)
             self._marked_at = time.monotonic()
+
+    async def _without_invalid_ids(
+        self, groups: Mapping[RunRef, Sequence[StreamEvent]]
+    ) -> dict[RunRef, Sequence[StreamEvent]]:
+        valid: dict[RunRef, Sequence[StreamEvent]] = {}
+        for run, events in groups.items():
+            try:
+                valid[RunRef.checked(*run)] = events
+            except InvalidIdError as error:
+                # Somebody published to a subject that the bridge does not make.
+                await self._in_thread(self._files.refuse, events, error.code, str(error))
+        return valid
 
     async def _write_part(self, groups: Mapping[RunRef, Sequence[StreamEvent]]) -> None:
         tails = await self._in_thread(self._files.tails, groups)
@@ -91,14 +103,21 @@ class Archiver:
         """Write a run from the log, piece by piece, until the last of ``events`` is in the file."""
         last_run_seq = events[-1].run_seq
         while tail.run_seq < last_run_seq:
-            stored = await self._history.read_after(
-                run, tail.run_seq, stream_seq=tail.seq, limit=self._max_hole_events
-            )
             # Once the log has dropped the run, what was delivered is all there is.
-            known = stored or events
+            known = await self._read_after(run, tail) or events
             await self._note_gaps(run, known, tail.run_seq)
             await self._in_thread(self._files.append, {run: known}, is_gap_known=True)
             tail = Tail(*known[-1].event_id)
+
+    async def _read_after(self, run: RunRef, tail: Tail) -> Sequence[StreamEvent]:
+        try:
+            return await self._history.read_after(
+                run, tail.run_seq, stream_seq=tail.seq, limit=self._max_hole_events
+            )
+        except ForeignMessageError as error:
+            # One run that cannot be read must not keep all others from the archive.
+            _LOG.error("sink.run.unreadable", extra={"run_id": run.run_id, "error": str(error)})
+            return ()
 
     async def _note_gaps(self, run: RunRef, events: Sequence[StreamEvent], after: int) -> None:
         for event in events:

@@ -34,15 +34,15 @@ class DeadLetters:
 
         Args:
             event: The event as the log holds it.
-            cause: One of the causes of this module.
+            cause: A stable code: one of the causes of this module, or an error's code.
             reason: What is wrong, for a person to read.
         """
         entry = {
             "cause": cause,
             "reason": reason,
             "noted_at": now(),
-            "thread_id": event.thread_id,
-            "run_id": event.run_id,
+            "thread_id": _readable(event.thread_id),
+            "run_id": _readable(event.run_id),
             "seq": event.event_id.stream_seq,
             "run_seq": event.event_id.run_seq,
             "created_at": _readable(event.created_at),

@@ -73,6 +73,12 @@ class RunFiles:
             raise
         return appended
 
+    def refuse(self, events: Iterable[StreamEvent], cause: str, reason: str) -> None:
+        """Keep events durably that have no file; see :meth:`DeadLetters.add_event`."""
+        for event in events:
+            self._dead_letters.add_event(event, cause, reason)
+        self._dead_letters.sync()
+
     def add_gap(self, run: RunRef, *, after: int, before: int) -> None:
         """Note durably that the log lost events; see :meth:`DeadLetters.add_gap`."""
         self._dead_letters.add_gap(run, after=after, before=before)

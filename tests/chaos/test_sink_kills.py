@@ -156,13 +156,16 @@ async def watching(layout, load):
     """Read files that grow, over and over: at every moment they are whole records without holes."""
     seen = {}
 
+    def look(runs):
+        for run in runs:
+            numbers = [run_seq for _, run_seq in archived(layout, run)]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) >= seen.get(run, 0)
+            seen[run] = len(numbers)
+
     async def watch():
         while True:
-            for run in list(load.acknowledged)[-2 * PUBLISHERS :]:
-                numbers = [run_seq for _, run_seq in await asyncio.to_thread(archived, layout, run)]
-                assert numbers == list(range(1, len(numbers) + 1))
-                assert len(numbers) >= seen.get(run, 0)
-                seen[run] = len(numbers)
+            await asyncio.to_thread(look, list(load.acknowledged)[-2 * PUBLISHERS :])
 
     watcher = asyncio.create_task(watch())
     try:

@@ -183,21 +183,42 @@ async def test_a_heartbeat_comes_alone(bridge, run):
         assert list(await anext(batches)) == [HEARTBEAT]
 
 
-async def test_closing_gives_readers_what_was_there_and_then_cancelled(bridge, run, connect):
+async def test_closing_tells_readers_who_then_resume_elsewhere(bridge, run, connect):
     closing = await connect()
-    reading = asyncio.create_task(read_all(closing, run))
-    await bridge.publish_many(run, [new_event("note", n) for n in range(50)])
-    async with closing.subscribe(run) as behind, closing.subscribe(run) as waiting:
-        await take(waiting, 51)
-        await take(behind, 1)
+    for start in range(0, 5000, 1000):
+        await bridge.publish_many(run, [new_event("note", start + n) for n in range(1000)])
+    async with closing.subscribe(run) as waiting, closing.subscribe(run) as behind:
+        await take(waiting, 5001)
+        got = await take(behind, 1)
         await closing.close()
         assert await take(waiting, 1) == [CANCELLED]
-        rest = await take(behind, 51)
-    assert (notes_of(rest), rest[-1]) == (list(range(50)), CANCELLED)
-    items = await reading
-    assert items[-1] is CANCELLED
-    assert run_seqs(items) == list(range(1, 52))
-    assert (await bridge.status(run)).event_count == 51
+        async with asyncio.timeout(PATIENCE_S):
+            got += [item async for item in behind]
+    await bridge.publish_end(run)
+    assert got[-1] is CANCELLED
+    rest = await read_all(bridge, run, got[-2].id)
+    assert run_seqs(got + rest) == list(range(1, 5003))
+
+
+async def test_closing_does_not_fail_a_reader_that_is_just_reading(
+    bridge, run, connect, eventually
+):
+    closing = await connect()
+    for start in range(0, 5000, 1000):
+        await bridge.publish_many(run, [new_event("note", start + n) for n in range(1000)])
+    entered = []
+
+    async def reader():
+        async with asyncio.timeout(PATIENCE_S), closing.subscribe(run) as stream:
+            entered.append(stream)
+            return [item async for item in stream]
+
+    reading = [asyncio.create_task(reader()) for _ in range(3)]
+    await eventually(lambda: len(entered) == 3)
+    await closing.close()
+    for outcome in await asyncio.gather(*reading):
+        assert outcome[-1] is CANCELLED
+        assert run_seqs(outcome) == list(range(1, len(outcome)))
 
 
 async def test_closing_one_bridge_leaves_the_readers_of_others(bridge, run, connect):

@@ -179,6 +179,7 @@ async def test_a_full_queue_refuses_and_stores_nothing(facade, bridge, thread):
         ({"assistant_id": "unknown"}, AssistantNotFoundError),
         ({"multitask_strategy": MultitaskStrategy.INTERRUPT}, UnsupportedStrategyError),
         ({"multitask_strategy": MultitaskStrategy.ROLLBACK}, UnsupportedStrategyError),
+        ({"command": {"resume": 1}}, UnsupportedOptionError),
         ({"webhook": "http://127.0.0.1/"}, UnsupportedOptionError),
         ({"after_seconds": 5}, UnsupportedOptionError),
         ({"input": float("nan")}, InvalidContentError),

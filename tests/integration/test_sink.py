@@ -7,15 +7,25 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import nats
 import orjson
 import pytest
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
+from bridge import ApiError, BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
 from bridge.subjects import Subjects
-from store import ArchiveLayout, ArchiveReader, ArchiveSettings, LogReplacedError, parse_line
+from store import (
+    ArchiveLayout,
+    ArchiveLockedError,
+    ArchiveReader,
+    ArchiveSettings,
+    LogReplacedError,
+    parse_line,
+)
+from store.lock import ArchiveLock
 from store.sink import Sink
 
 SETTINGS = ArchiveSettings(
@@ -211,6 +221,18 @@ async def test_events_that_the_log_lost_leave_a_visible_gap_and_block_nothing(
     assert (letter["run_id"], letter["after_run_seq"], letter["before_run_seq"]) == ("run-1", 0, 20)
 
 
+def headers_of(run_seq):
+    return {
+        "Run-Event": "messages",
+        "Run-Seq": str(run_seq),
+        "Run-Bytes": "1",
+        "Run-Category": "stream",
+        "Run-Time": "2030-01-02T03:04:05Z",
+        "Run-Writer": "go-service",
+        "Run-Version": "1",
+    }
+
+
 async def test_a_foreign_publishers_json_is_archived_and_what_is_no_json_is_kept_beside_it(
     bridge, root, layout, server, eventually
 ):
@@ -218,23 +240,34 @@ async def test_a_foreign_publishers_json_is_archived_and_what_is_no_json_is_kept
     await bridge.create(run.run_id, thread_id=run.thread_id)
     payloads = [json.dumps({"a": [1, 2]}, indent=2).encode(), b'{"a": NaN}', b"[3]"]
     async with plain_connection(server) as connection:
+        publish = connection.jetstream().publish
         for run_seq, payload in enumerate(payloads, start=2):
-            headers = {
-                "Run-Event": "messages",
-                "Run-Seq": str(run_seq),
-                "Run-Bytes": "1",
-                "Run-Category": "stream",
-                "Run-Time": "2030-01-02T03:04:05Z",
-                "Run-Writer": "go-service",
-                "Run-Version": "1",
-            }
-            subject = Subjects().event(run)
-            await connection.jetstream().publish(subject, payload, headers=headers)
+            await publish(Subjects().event(run), payload, headers=headers_of(run_seq))
     async with sinking(bridge, root):
         await eventually(is_archived(root, run, 4))
     assert [content for *_, content in archived(root, run)][1:] == [{"a": [1, 2]}, None, [3]]
     (letter,) = dead_letters(layout)
     assert (letter["cause"], letter["run_seq"]) == ("invalid-payload", 3)
+
+
+async def test_messages_that_are_no_events_hold_nobody_up(
+    bridge, root, layout, server, caplog, eventually
+):
+    spoilt, sound = RunRef("thread-1", "run-1"), RunRef("thread-1", "run-2")
+    await bridge.create(spoilt.run_id, thread_id=spoilt.thread_id)
+    async with plain_connection(server) as connection:
+        publish = connection.jetstream().publish
+        await publish(Subjects().event(spoilt), b"hello")
+        await publish(Subjects().event(spoilt), b"{}", headers=headers_of(3))
+        await publish("jetrun.events.00.thread.a=b", b"{}", headers=headers_of(1))
+    events = await publish_run(bridge, sound, 3)
+    async with sinking(bridge, root):
+        await eventually(is_archived(root, sound, 5))
+        await eventually(is_archived(root, spoilt, 2))
+    assert archived(root, sound) == expected(events)
+    assert [run_seq for _, run_seq, *_ in archived(root, spoilt)] == [1, 3]
+    assert [letter["cause"] for letter in dead_letters(layout)] == ["invalid-id", "events-lost"]
+    assert "consumer.message.foreign" in caplog.messages
 
 
 async def test_a_log_that_was_wiped_is_refused_with_an_explanation(bridge, root, layout):
@@ -245,6 +278,51 @@ async def test_a_log_that_was_wiped_is_refused_with_an_explanation(bridge, root,
         await Sink(bridge, root, SETTINGS).run(asyncio.Event())
     assert (caught.value.archived_seq, caught.value.log_seq) == (1000, 5)
     assert not layout.threads.exists()
+
+
+async def test_a_log_that_is_wiped_under_a_running_sink_is_refused_too(
+    bridge, nats_settings, root, layout, server, eventually
+):
+    run = RunRef("thread-1", "run-1")
+    events = await publish_run(bridge, run, 3)
+    sink = asyncio.create_task(Sink(bridge, root, SETTINGS).run(asyncio.Event()))
+    await eventually(is_archived(root, run, 5))
+    async with plain_connection(server) as connection:
+        await connection.jetstream().delete_stream("JETRUN_EVENTS")
+    async with JetStreamBridge(BridgeSettings(nats=nats_settings)) as renewed, asyncio.timeout(5):
+        # It may look while there is no stream at all.
+        with pytest.raises((LogReplacedError, ApiError)):
+            await sink
+        with pytest.raises(LogReplacedError, match="new archive in another data directory"):
+            await Sink(renewed, root, SETTINGS).run(asyncio.Event())
+    assert archived(root, run) == expected(events)
+
+
+async def test_a_sink_that_is_cancelled_keeps_the_lock_until_its_write_is_done(
+    bridge, root, layout, monkeypatch
+):
+    may_sync, is_syncing, was_locked = threading.Event(), threading.Event(), []
+    sync = os.fdatasync
+
+    def slow_sync(fd):
+        if layout.threads in Path(f"/proc/self/fd/{fd}").readlink().parents:
+            is_syncing.set()
+            may_sync.wait(5)
+            with pytest.raises(ArchiveLockedError):
+                ArchiveLock(layout.lock).acquire()
+            was_locked.append(True)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", slow_sync)
+    await publish_run(bridge, RunRef("thread-1", "run-1"), 3)
+    sink = asyncio.create_task(Sink(bridge, root, SETTINGS).run(asyncio.Event()))
+    assert await asyncio.to_thread(is_syncing.wait, 5)
+    sink.cancel()
+    threading.Timer(0.1, may_sync.set).start()
+    with pytest.raises(asyncio.CancelledError):
+        await sink
+    assert was_locked
+    ArchiveLock(layout.lock).acquire()
 
 
 async def test_the_archive_notes_how_far_it_has_come(bridge, root, layout, eventually):

@@ -175,7 +175,7 @@ async def start_process(server, assistants, tmp_path):
         }
         with (tmp_path / f"worker-{len(started)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "runs.worker", env=environment, stderr=log
+                sys.executable, "-P", "-m", "runs.worker", env=environment, stderr=log
             )
         started.append(process)
         return process
@@ -408,6 +408,26 @@ async def test_a_late_job_of_a_finished_run_is_dropped(facade, bridge, thread, s
         other = await facade.create_background(spec(thread, "echo", 2))
         await facade.join_wait(thread, other.run_id)
     assert names_of(await events_of(bridge, run)) == ["metadata", "echo", "values", "end"]
+
+
+async def test_a_run_whose_record_is_lost_ends_and_frees_the_thread(
+    facade, bridge, thread, serving
+):
+    run = await facade.create_background(spec(thread, "marks"))
+    records = RunManager(bridge, AssistantCatalog()).records
+    await records.delete_run(await records.find_run(run.run_id))
+    queued = await facade.create_background(spec(thread, "echo", 2))
+    async with serving():
+        assert await facade.join_wait(thread, queued.run_id) == 2
+    assert names_of(await events_of(bridge, run)) == ["metadata", "dead_letter"]
+
+
+async def test_a_malformed_job_is_dropped_and_the_worker_goes_on(facade, bridge, thread, serving):
+    await bridge.jobs.put("echo", "not-a-run", b"[]")
+    await bridge.jobs.put("echo", "unknown-run", b'{"thread_id":"unknown"}')
+    async with serving():
+        run = await facade.create_background(spec(thread, "echo", 1))
+        assert await facade.join_wait(thread, run.run_id) == 1
 
 
 async def put_again(bridge, run):

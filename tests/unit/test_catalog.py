@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from runs.catalog import AssistantCatalog
 from runs.errors import AssistantNotFoundError
-from runs.settings import AssistantSettings, WorkerProcessSettings
+from runs.process import WorkerProcessSettings
+from runs.settings import AssistantSettings
 
 
 def test_the_built_in_assistants_are_there():

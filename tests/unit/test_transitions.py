@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
@@ -272,3 +272,4 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns = Runs.TestCase
+TestRuns.settings = settings(deadline=None)

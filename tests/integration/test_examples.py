@@ -1,0 +1,101 @@
+"""The examples run as they stand, as processes of their own, against a real server."""
+
+import asyncio
+import os
+import re
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from langgraph_sdk import get_client
+
+from api.environment import to_environment
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+JETRUN = Path(sys.executable).with_name("jetrun")
+WITHIN_S = 40
+
+
+@pytest.fixture
+def environment(settings):
+    """The environment in which every process of one test finds the server and its directory."""
+    variables = to_environment(settings)
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("JETRUN_")}
+    wanted = ("JETRUN_NATS__", "JETRUN_DATA")
+    return {**kept, **{name: variables[name] for name in variables if name.startswith(wanted)}}
+
+
+@pytest.fixture
+def run_example(environment):
+    """Run one example to its end and return what it printed, by line."""
+
+    async def run(name, *arguments):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            EXAMPLES / name,
+            *arguments,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(WITHIN_S):
+            out, err = await process.communicate()
+        assert (process.returncode, err.decode()) == (0, "")
+        return out.decode().splitlines()
+
+    return run
+
+
+@pytest.fixture
+async def served_url(environment):
+    """The URL of ``jetrun serve`` with the assistants of the examples."""
+    async with serving(environment, "--config", str(EXAMPLES / "jetrun.toml")) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(environment, *arguments):
+    process = await asyncio.create_subprocess_exec(
+        JETRUN, "serve", "--port", "0", *arguments, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            line = (await process.stdout.readline()).decode()
+        yield re.search(r"http://\S+", line)[0]
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def test_a_run_is_published_and_followed_and_plain_nats_reads_the_same(run_example):
+    lines = await run_example("follow_and_publish.py")
+    events = [line.split(" ", 1) for line in lines if line[0].isdigit()]
+    assert [line for _, line in events][1:] == [
+        *(f"progress {{'step': {step}}}" for step in range(1, 6)),
+        "end None",
+    ]
+    assert [int(event_id.split("-")[1]) for event_id, _ in events] == list(range(1, 8))
+    assert lines[3] == f"left after {events[2][0]}"
+    assert lines[-1] == "status ended"
+
+    consumed = [line.split(" ", 2) for line in await run_example("plain_nats_consumer.py")]
+    assert [line for _, _, line in consumed] == [" ".join(each) for each in events]
+    assert {thread_id for thread_id, _, _ in consumed} == {"examples"}
+
+    run_id = consumed[0][1]
+    assert await run_example("plain_nats_consumer.py") == []  # all of it was acknowledged
+    of_one_run = await run_example("plain_nats_consumer.py", run_id)
+    assert [line.split(" ", 2)[2] for line in of_one_run] == [line for _, _, line in consumed]
+
+
+async def test_the_sdk_streams_resumes_and_waits_and_the_own_assistant_counts(
+    run_example, served_url
+):
+    events, again, result = await run_example("sdk_client.py", served_url)
+    ids = re.findall(r"\('(\d+-\d+)', '(\w+)'\)", events)
+    assert [name for _, name in ids] == ["metadata", *["echo"] * 4, "values", "end"]
+    assert re.findall(r"\('(\d+-\d+)', '(\w+)'\)", again) == ids[3:]
+    assert result == "result {'hello': 'world'}"
+    async with get_client(url=served_url) as client:
+        assert await client.runs.wait(None, "count", input={"to": 4}) == {"sum": 10}
