@@ -14,11 +14,10 @@ from aiohttp import web
 
 from api.app import create_app, drain
 from api.listener import listener_url, open_listener
-from api.logs import set_up_logging
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
-from bridge import BridgeError, JetStreamBridge
+from bridge import BridgeError, JetStreamBridge, set_up_logging
 from runs import AssistantCatalog, RunManager, RunsFacade
 
 

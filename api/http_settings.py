@@ -17,7 +17,7 @@ class HttpSettings(Section):
     max_body_bytes: int = Field(
         (8 << 20) - (64 << 10), ge=1024, description="of one request; NATS takes 8 MiB in all"
     )
-    heartbeat_s: Seconds = Field(5.0, description="silence after which a stream gets a comment")
+    heartbeat_s: Seconds = Field(5.0, description="between two comments on a stream, regular")
     settle_after_s: Seconds = Field(
         1.0, description="how long a terminal waits for the run's record before we finish it"
     )

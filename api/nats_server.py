@@ -25,7 +25,7 @@ async def embedded_server(settings: Settings) -> AsyncGenerator[Settings]:
     Raises:
         BridgeError: The server cannot be started; nothing was left running.
     """
-    async with EmbeddedServer(settings.data / DIRECTORY) as server:
+    async with EmbeddedServer(settings.data / DIRECTORY, settings.embedded) as server:
         keeper = asyncio.create_task(_keep(server), name="keep nats-server")
         try:
             yield with_server(settings, server)

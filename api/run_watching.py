@@ -7,7 +7,7 @@ from api.http_settings import HttpSettings
 from api.open_streams import OpenStreams
 from api.request_bodies import read_body, read_query
 from api.schemas import RunCreate, RunJoin
-from api.stream import Reading, RunStreams, cursor_of
+from api.stream import BREAKS, Reading, RunStreams, cursor_of
 from api.stream_modes import ModeFilter, parse_modes
 from api.threads import thread_of
 from api.waiting import RunWaits
@@ -65,7 +65,10 @@ class RunWatching:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
-        run = await self._joined(request)
+        try:
+            run = await self._joined(request)
+        except BREAKS as error:
+            return await self._streams.decline(request, error)
         query = read_query(request, RunJoin)
         modes = parse_modes(request.query.getall("stream_mode", []))
         reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))

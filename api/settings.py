@@ -21,11 +21,12 @@ from pydantic_settings import (
 
 from api.config_file import read_config_file
 from api.http_settings import HttpSettings
-from api.logs import LoggingSettings
 from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
 from bridge import (
     BridgeSettings,
+    EmbeddedServerSettings,
+    LoggingSettings,
     LogSettings,
     NatsSettings,
     UnknownSettingError,
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
 
     Attributes:
         nats: How to reach the NATS server.
+        embedded: The NATS server that is started when ``nats`` names none.
         log: The event log.
         runs: How runs are admitted.
         worker: How runs are executed.
@@ -74,6 +76,7 @@ class Settings(BaseSettings):
     )
 
     nats: NatsSettings = NatsSettings()
+    embedded: EmbeddedServerSettings = EmbeddedServerSettings()
     log: LogSettings = LogSettings()
     runs: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from typing import Final
 
 from api.environment import child_environment
 from api.gateway import gateway_application, serve_application
@@ -18,7 +19,7 @@ from api.startup_errors import DataDirectoryError
 from api.supervisor import ChildSpec, Supervisor, python_module
 
 #: Beyond a child's own time to finish, before it is killed.
-_STOP_MARGIN_S = 5.0
+_STOP_MARGIN_S: Final = 3.0
 
 
 async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -56,7 +57,7 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
 
 def worker_spec(settings: Settings, environment: Mapping[str, str]) -> ChildSpec:
     """Describe a worker with ``settings``; it imports none of the gateway's code."""
-    grace_s = settings.worker.drain_s + _STOP_MARGIN_S
+    grace_s = settings.worker.drain_s + settings.worker.cancel_grace_s + _STOP_MARGIN_S
     return ChildSpec("worker", python_module("runs.worker"), environment, stop_grace_s=grace_s)
 
 

@@ -4,7 +4,7 @@ Frames are forwarded as bytes that all readers share; nothing is parsed on the w
 between two events, whatever ends it, so that its client goes on elsewhere with the last id it has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,7 @@ from runs import RunsFacade
 MAX_CURSOR_LENGTH: Final = 64
 
 #: What ends one connection but not the run: the client comes again, here or elsewhere.
-_BREAKS: Final = (GatewayClosingError, TooManyStreamsError, UnavailableError, BridgeClosedError)
+BREAKS: Final = (GatewayClosingError, TooManyStreamsError, UnavailableError, BridgeClosedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,18 @@ class RunStreams:
             ):
                 await response.prepare(request)
                 await self._forward_with_heartbeats(request, response, reading, following)
-        except _BREAKS as error:
+        except BREAKS as error:
             if not response.prepared:
-                await response.prepare(request)
-                await response.write(sse.comment_block(str(error)))
+                return await self.decline(request, error, headers)
+        return response
+
+    async def decline(
+        self, request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Answer with a stream that only says why it ends at once; the client comes again."""
+        response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
+        await response.prepare(request)
+        await response.write(sse.comment_block(str(error)))
         return response
 
     async def _forward_with_heartbeats(

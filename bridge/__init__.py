@@ -56,6 +56,8 @@ from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.memory import MemorySettings, MemoryStreamBridge
+from bridge.process import ProcessSettings, run_process
+from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.server_config import EmbeddedServerSettings
 from bridge.server_errors import (
     DirectoryInUseError,
@@ -112,11 +114,13 @@ __all__ = [
     "JobConsumer",
     "JobQueue",
     "LogSettings",
+    "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
     "NatsSettings",
     "NewEvent",
     "PortInUseError",
+    "ProcessSettings",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -152,6 +156,8 @@ __all__ = [
     "new_event",
     "new_id",
     "parse_cursor",
+    "run_process",
+    "set_up_logging",
     "sse_frame",
     "timestamp",
 ]

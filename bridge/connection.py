@@ -26,7 +26,8 @@ from bridge.errors import (
     UnavailableError,
 )
 from bridge.outage import Outage
-from bridge.replies import Replies, ReplyStream, SilenceError
+from bridge.outbound import Outbound, encode_message
+from bridge.replies import Inbox, Replies, ReplyStream, SilenceError
 from bridge.settings import BridgeSettings
 
 log = logging.getLogger("jetrun.connection")
@@ -34,8 +35,6 @@ log = logging.getLogger("jetrun.connection")
 #: JetStream answers with this HTTP-like code while a leader is being chosen or starts up.
 _TEMPORARY: Final = 503
 _NO_RESPONDERS: Final = "503"
-#: The inbox is bounded by the requests that are open, not by counting messages.
-_UNLIMITED: Final = -1
 
 Disturbance = Callable[[], None]
 
@@ -52,7 +51,8 @@ class Connection:
         self._settings = settings
         self._name = name
         self._client = Client()
-        self._replies = Replies()
+        self._outbound = Outbound(self._client)
+        self._replies = Replies(settings.log.request_timeout_s)
         self._up = asyncio.Event()
         self._closed = False
         self._opened = False
@@ -101,17 +101,13 @@ class Connection:
         except OSError as error:
             raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
         self._inbox = self._client.new_inbox()
-        await self._client.subscribe(
-            f"{self._inbox}.*",
-            cb=self._on_reply,
-            pending_msgs_limit=_UNLIMITED,
-            pending_bytes_limit=_UNLIMITED,
-        )
+        await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
         self._opened = True
         self._up.set()
 
     async def close(self) -> None:
         """Close at once; open requests fail."""
+        self._outbound.flush()
         self._closed = True
         self._up.set()
         self._replies.fail_all()
@@ -190,28 +186,28 @@ class Connection:
             raise BridgeClosedError
         return self._up.is_set()
 
-    async def _on_reply(self, message: Msg) -> None:
-        self._replies.deliver(message.subject.rsplit(".", 1)[1], message)
-
     async def publish(
-        self, subject: str, payload: bytes, *, reply: str = "", headers: Any = None
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Send one message without waiting for an answer.
 
         Raises:
             SilenceError: The connection is down; nothing was sent.
             EventTooLargeError: The message exceeds the server's limit.
+            InvalidEventError: A header cannot be sent.
         """
         if not self.is_open:
             raise BridgeClosedError
-        if not self._up.is_set():
+        if not self._up.is_set() or not self._client.is_connected:
             raise SilenceError(sent=False)
-        try:
-            await self._client.publish(subject, payload, reply=reply, headers=headers)
-        except nats.errors.MaxPayloadError as error:
-            raise EventTooLargeError(len(payload), self.max_payload) from error
-        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError) as error:
-            raise SilenceError(sent=False) from error
+        if len(payload) > self.max_payload:
+            raise EventTooLargeError(len(payload), self.max_payload)
+        self._outbound.put(encode_message(subject, reply, headers, payload))
 
     async def request(
         self,
@@ -219,15 +215,14 @@ class Connection:
         payload: bytes,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout_s: float | None = None,
     ) -> Msg:
-        """Send one request and wait for its answer, once.
+        """Send one request and wait for its answer, once, at most ``request_timeout_s``.
 
         Raises:
             SilenceError: No answer; ``sent`` tells whether the server may have acted on it.
         """
         token = str(next(self._tokens))
-        future = self._replies.expect(token, timeout_s or self._settings.log.request_timeout_s)
+        future = self._replies.expect(token)
         try:
             await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
             message = await future

@@ -88,7 +88,7 @@ class MemoryStreamBridge(StreamBridge):
         known = None if event.event_id is None else log.find_published(event.event_id)
         if known is not None:
             return str(known)
-        self._check_writer(log)
+        log.refuse_ended()
         return self._append(log, [event])[0]
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
@@ -99,7 +99,7 @@ class MemoryStreamBridge(StreamBridge):
         if any(event.event_id is not None for event in batch):
             raise InvalidEventError("publish_many takes no event_id; publish such events singly")
         log = await self._writable(run_id, batch)
-        self._check_writer(log)
+        log.refuse_ended()
         return self._append(log, batch)
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
@@ -107,9 +107,9 @@ class MemoryStreamBridge(StreamBridge):
         self._check_open()
         event = terminal_event(kind, data)
         log = self._known(run_id)
+        self._refuse_fenced(log)
         if log.terminal is not None:
             return log.terminal.id
-        self._refuse_fenced(log)
         return self._append(log, [event])[0]
 
     async def status(self, run_id: str) -> StreamInfo:
@@ -187,11 +187,9 @@ class MemoryStreamBridge(StreamBridge):
         # Nothing else here waits: without this turn a burst would starve the readers.
         await asyncio.sleep(0)
         self._check_open()
-        return self._known(run_id)
-
-    def _check_writer(self, log: RunLog) -> None:
-        log.refuse_ended()
+        log = self._known(run_id)
         self._refuse_fenced(log)
+        return log
 
     def _refuse_fenced(self, log: RunLog) -> None:
         attempt = log.attempts.get(self._writer)

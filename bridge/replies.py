@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from nats.aio.msg import Msg
@@ -18,6 +19,25 @@ class SilenceError(BridgeError):
     def __init__(self, *, sent: bool) -> None:
         super().__init__("no answer; the request " + ("may have been done" if sent else "was lost"))
         self.sent: Final = sent
+
+
+class Inbox(asyncio.Future[Msg]):
+    """Hands each message of a subscription over as soon as it is parsed.
+
+    nats-py 2.16 gives the messages of a subscription made with a future to its ``set_result``, one
+    and all, where a callback would get them from a task behind a queue: one switch less.
+
+    Args:
+        handle: Gets each message. It must not raise: the connection would stop reading.
+    """
+
+    def __init__(self, handle: Callable[[Msg], None]) -> None:
+        super().__init__()
+        self._handle = handle
+
+    def set_result(self, message: Msg, /) -> None:
+        """Hand a message over; the future itself is never done."""
+        self._handle(message)
 
 
 class ReplyStream:
@@ -65,19 +85,38 @@ class ReplyStream:
 
 
 class Replies:
-    """Who waits for which answer."""
+    """Who waits for which answer.
 
-    def __init__(self) -> None:
-        self._single: dict[str, tuple[asyncio.Future[Msg], asyncio.TimerHandle]] = {}
+    Args:
+        timeout_s: Seconds that each single answer is waited for.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        # In the order of their deadlines, because all wait equally long.
+        self._single: dict[str, tuple[asyncio.Future[Msg], float]] = {}
         self._many: dict[str, ReplyStream] = {}
+        self._watch: asyncio.TimerHandle | None = None
 
-    def expect(self, token: str, timeout_s: float) -> asyncio.Future[Msg]:
-        """Wait for one answer; the future fails with SilenceError after ``timeout_s`` seconds."""
+    def expect(self, token: str) -> asyncio.Future[Msg]:
+        """Wait for one answer; the future fails with SilenceError when none comes in time."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        timer = loop.call_later(timeout_s, _fail, future)
-        self._single[token] = future, timer
+        deadline = loop.time() + self._timeout_s
+        self._single[token] = future, deadline
+        if self._watch is None:
+            # One timer for all that wait: one for each would be started and stopped per request.
+            self._watch = loop.call_at(deadline, self._fail_late)
         return future
+
+    def _fail_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._watch = None
+        for future, deadline in self._single.values():
+            if deadline > loop.time():
+                self._watch = loop.call_at(deadline, self._fail_late)
+                return
+            _fail(future)
 
     def expect_many(self, token: str) -> ReplyStream:
         """Wait for many answers."""
@@ -86,14 +125,12 @@ class Replies:
 
     def forget(self, token: str) -> None:
         """Stop waiting."""
-        single = self._single.pop(token, None)
-        if single is None:
+        if self._single.pop(token, None) is None:
             self._many.pop(token, None)
-        else:
-            single[1].cancel()
 
-    def deliver(self, token: str, message: Msg) -> None:
+    def deliver(self, message: Msg) -> None:
         """Hand an answer to whoever waits for it; late ones are dropped."""
+        token = message.subject.rsplit(".", 1)[1]
         single = self._single.get(token)
         if single is not None:
             if not single[0].done():

@@ -20,6 +20,7 @@ SECTIONS: Final = frozenset(
         "assistants",
         "config",
         "data",
+        "embedded",
         "http",
         "log",
         "logging",

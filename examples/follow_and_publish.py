@@ -1,7 +1,7 @@
 """Publish a run and follow it with the bridge alone, leaving once and resuming exactly.
 
 Needs a NATS server with JetStream at JETRUN_NATS__URL (default nats://127.0.0.1:4222), for example
-``nats-server -js -a 127.0.0.1``; JETRUN_NATS__USER and JETRUN_NATS__PASSWORD where it asks for them.
+``nats-server -js -a 127.0.0.1``, and JETRUN_NATS__USER and JETRUN_NATS__PASSWORD where it asks.
 """
 
 import asyncio

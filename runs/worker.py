@@ -20,7 +20,7 @@ from runs.execution import Execution
 from runs.executor import Executor
 from runs.manager import RunManager
 from runs.models import Frozen
-from runs.settings import WorkerSettings
+from runs.settings import RunSettings, WorkerSettings
 
 _LOG = logging.getLogger("jetrun.worker")
 
@@ -38,14 +38,19 @@ class Worker:
         bridge: A started bridge of this worker alone.
         catalog: The assistants to serve; their functions are imported here.
         settings: Concurrency, lease, drain.
+        run_settings: Limits of run control; the defaults when ``None``.
     """
 
     def __init__(
-        self, bridge: JetStreamBridge, catalog: AssistantCatalog, settings: WorkerSettings
+        self,
+        bridge: JetStreamBridge,
+        catalog: AssistantCatalog,
+        settings: WorkerSettings,
+        run_settings: RunSettings | None = None,
     ) -> None:
         self._bridge = bridge
         self._settings = settings
-        self._manager = RunManager(bridge, catalog)
+        self._manager = RunManager(bridge, catalog, run_settings)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._claims = Claims(bridge, self._manager, catalog, self.name)
         self._executors = {each.name: Executor(each.function) for each in catalog}

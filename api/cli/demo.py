@@ -10,10 +10,10 @@ from api.cli.console import OUT, product
 from api.demo import Document, run_demo
 from api.demo.screen import Screen
 from api.listener import LOOPBACK
-from api.logs import set_up_logging
 from api.settings import load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
+from bridge import set_up_logging
 from bridge.free_port import pick_free_port
 
 MAX_FILE_BYTES = 1 << 20

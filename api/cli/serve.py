@@ -7,10 +7,10 @@ from rich.text import Text
 
 from api.cli.console import OUT, product
 from api.cli.options import ConfigOption, DataOption, NatsOption, given
-from api.logs import set_up_logging
 from api.settings import load_settings, shown_settings
 from api.signals import run_until_signalled
 from api.stack import run_stack
+from bridge import set_up_logging
 
 _EXAMPLE = (
     "curl -N {url}/runs/stream -H 'content-type: application/json' "

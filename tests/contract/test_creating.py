@@ -196,6 +196,22 @@ async def test_a_later_attempt_fences_off_an_earlier_one(bridge, run, connect):
     assert notes == ["first", "second"]
 
 
+async def test_a_fenced_attempt_stays_fenced_after_the_end(bridge, run, connect):
+    successor = await connect()
+    await bridge.begin_attempt(run, 1)
+    await bridge.publish(run, "note", 1, event_id="order-7")
+    await successor.begin_attempt(run, 2)
+    terminal = await successor.publish_end(run)
+    for call in (
+        lambda: bridge.publish(run, "note", 2),
+        lambda: bridge.publish(run, "note", 1, event_id="order-7"),
+        lambda: bridge.publish_end(run),
+    ):
+        with pytest.raises(StreamFencedError):
+            await call()
+    assert (await bridge.status(run)).last_id == terminal
+
+
 async def test_a_service_that_began_no_attempt_is_never_fenced(bridge, run, connect):
     worker = await connect()
     await bridge.publish(run, "note", "before")

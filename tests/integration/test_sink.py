@@ -281,7 +281,7 @@ async def test_a_log_that_was_wiped_is_refused_with_an_explanation(bridge, root,
 
 
 async def test_a_log_that_is_wiped_under_a_running_sink_is_refused_too(
-    bridge, nats_settings, root, layout, server, eventually
+    bridge, nats_settings, root, server, eventually
 ):
     run = RunRef("thread-1", "run-1")
     events = await publish_run(bridge, run, 3)
@@ -322,7 +322,9 @@ async def test_a_sink_that_is_cancelled_keeps_the_lock_until_its_write_is_done(
     with pytest.raises(asyncio.CancelledError):
         await sink
     assert was_locked
-    ArchiveLock(layout.lock).acquire()
+    lock = ArchiveLock(layout.lock)
+    lock.acquire()
+    lock.release()
 
 
 async def test_the_archive_notes_how_far_it_has_come(bridge, root, layout, eventually):
@@ -413,7 +415,7 @@ async def test_the_process_tells_when_it_is_ready_and_ends_in_order_on_sigterm(
 async def test_the_process_waits_for_a_server_that_is_away(start_process, server):
     await server.kill()
     process = start_process(JETRUN_NATS__CONNECT_TIMEOUT_S="0.2")
-    await asyncio.to_thread(read_until, process, "sink.bridge.failed")
+    await asyncio.to_thread(read_until, process, "process.waits_for_nats")
     await server.restart()
     await asyncio.to_thread(read_until, process, "sink.ready")
 
@@ -437,7 +439,7 @@ async def test_the_process_explains_why_it_cannot_go_on(start_process, layout):
     layout.root.mkdir()
     layout.mark.write_text('{"last_seq": 1000}')
     process = start_process()
-    failed = await asyncio.to_thread(read_until, process, "sink.failed")
+    failed = await asyncio.to_thread(read_until, process, "process.failed")
     assert failed["kind"] == "LogReplacedError"
     assert process.wait(10) == 1
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from api import problems
 from api.app import create_app
 from api.settings import Settings
-from bridge import EmbeddedServerSettings, GapReason, MemorySettings, ResumeStatus, wire
+from bridge import GapReason, MemorySettings, ResumeStatus, wire
 from bridge.events import RESERVED_EVENTS, Terminal
 from runs import AssistantSettings
 
@@ -65,10 +65,9 @@ def test_every_setting_is_documented_with_its_default_and_no_other_is():
     assert {name for name in documented if name.startswith("JETRUN_")} == wanted.keys()
 
 
-@pytest.mark.parametrize("model", [MemorySettings, EmbeddedServerSettings])
-def test_every_field_that_only_python_can_set_is_documented(model):
+def test_every_field_that_only_python_can_set_is_documented():
     rows = {(row[0], row[1]) for row in table_rows("docs/settings.md")}
-    for name, field in model.model_fields.items():
+    for name, field in MemorySettings.model_fields.items():
         assert (name, shown(field.default)) in rows
 
 

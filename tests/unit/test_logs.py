@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from api.logs import JsonFormatter, LoggingSettings, TextFormatter, set_up_logging
+from bridge.process_logs import JsonFormatter, LoggingSettings, TextFormatter, set_up_logging
 
 
 @pytest.fixture

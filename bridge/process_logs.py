@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from bridge import Section
+from bridge.settings import Section
 
 #: What every record has; the rest of its attributes are the facts that were given in ``extra``.
 _STANDARD: Final = frozenset(
