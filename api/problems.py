@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 import bridge.errors
 import bridge.replies
-import bridge.server_errors
+import bridge.server.errors
 import runs.errors
 import store.errors
 from api import errors
@@ -70,10 +70,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ApiError,
             bridge.errors.ForeignMessageError,
             bridge.errors.UnknownSettingError,
-            bridge.server_errors.DirectoryInUseError,
-            bridge.server_errors.PortInUseError,
-            bridge.server_errors.ServerBinaryNotFoundError,
-            bridge.server_errors.ServerStartError,
+            bridge.server.errors.DirectoryInUseError,
+            bridge.server.errors.PortInUseError,
+            bridge.server.errors.ServerBinaryNotFoundError,
+            bridge.server.errors.ServerStartError,
             runs.errors.AssistantLoadError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from bridge.parent_guard import ParentGuard
+from bridge.server.parent_guard import ParentGuard
 
 _LOG = logging.getLogger(__name__)
 

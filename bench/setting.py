@@ -1,4 +1,4 @@
-"""What the measurements run on: a NATS server of their own, a bridge, and a bare client beside it."""
+"""What the measurements run on: a NATS server each, a bridge, and a bare client beside it."""
 
 import tempfile
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 
 from bridge import BridgeSettings, JetStreamBridge, NatsSettings, new_id
-from bridge.embedded import EmbeddedServer
+from bridge.server.embedded import EmbeddedServer
 
 EVENT_BYTES: Final = 200
 EVENT: Final = "updates"
@@ -58,12 +58,11 @@ async def bare_client(server: EmbeddedServer) -> AsyncGenerator[Client]:
         await client.close()
 
 
-async def bare_stream(client: Client, max_pending: int = 4000) -> JetStreamContext:
+async def bare_stream(client: Client, *, max_pending: int = 4000) -> JetStreamContext:
     """Make the stream of the baselines; at most ``max_pending`` publishes wait for their acks."""
     jetstream = client.jetstream(publish_async_max_pending=max_pending)
-    subjects = [BARE_SUBJECT, f"{BARE_SUBJECT}.*"]
     await jetstream.add_stream(
-        StreamConfig(name=BARE_STREAM, subjects=subjects, storage=StorageType.FILE)
+        StreamConfig(name=BARE_STREAM, subjects=[BARE_SUBJECT], storage=StorageType.FILE)
     )
     return jetstream
 

@@ -2,7 +2,6 @@
 
 from bridge.consumers import Delivery, EventConsumer
 from bridge.controls import ControlChannel
-from bridge.embedded import EmbeddedServer
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -58,8 +57,9 @@ from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
-from bridge.server_config import EmbeddedServerSettings
-from bridge.server_errors import (
+from bridge.server.config import EmbeddedServerSettings
+from bridge.server.embedded import EmbeddedServer
+from bridge.server.errors import (
     DirectoryInUseError,
     PortInUseError,
     ServerBinaryNotFoundError,

@@ -8,9 +8,9 @@ import time
 import pytest
 import uvloop
 
-from bridge.embedded import EmbeddedServer
 from bridge.errors import BridgeError
-from bridge.server_binary import find_server_binary
+from bridge.server.binary import find_server_binary
+from bridge.server.embedded import EmbeddedServer
 
 
 def pytest_sessionstart():

@@ -14,7 +14,7 @@ from api.settings import load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge import set_up_logging
-from bridge.free_port import pick_free_port
+from bridge.server.free_port import pick_free_port
 
 MAX_FILE_BYTES = 1 << 20
 

@@ -16,12 +16,12 @@ import yaml
 from nats.js.errors import APIError
 from pydantic import SecretStr, ValidationError
 
-from bridge.directory_lock import DirectoryLock
-from bridge.embedded import EmbeddedServer
 from bridge.errors import ServerTooOldError
-from bridge.server_binary import find_server_binary
-from bridge.server_config import EmbeddedServerSettings, nats_conf_variables
-from bridge.server_errors import (
+from bridge.server.binary import find_server_binary
+from bridge.server.config import EmbeddedServerSettings, nats_conf_variables
+from bridge.server.directory_lock import DirectoryLock
+from bridge.server.embedded import EmbeddedServer
+from bridge.server.errors import (
     DirectoryInUseError,
     PortInUseError,
     ServerBinaryNotFoundError,
@@ -36,7 +36,7 @@ COMPOSE = (REPOSITORY / "docker-compose.yml").read_text()
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from bridge.embedded import EmbeddedServer
+from bridge.server.embedded import EmbeddedServer
 
 async def main():
     async with EmbeddedServer(Path(sys.argv[1])) as server:
@@ -379,7 +379,7 @@ async def test_a_sigkilled_parent_leaves_no_orphan_and_a_usable_directory(tmp_pa
 @pytest.mark.parametrize("guard", ["kernel", "pipe"])
 async def test_stop_kill_and_restart_work_with_either_guard(tmp_path, guard, monkeypatch):
     if guard == "pipe":
-        monkeypatch.setattr("bridge.parent_guard._has_parent_death_signal", lambda: False)
+        monkeypatch.setattr("bridge.server.parent_guard._has_parent_death_signal", lambda: False)
     async with EmbeddedServer(tmp_path) as server:
         assert command_line(server.pid)[0].endswith("nats-server")
         await server.kill()

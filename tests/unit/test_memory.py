@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from bridge import memory_log
 from bridge.errors import (
     EventTooLargeError,
     StreamCapacityExceededError,
@@ -13,6 +12,7 @@ from bridge.errors import (
 )
 from bridge.events import END, GapReason, StreamEvent, StreamGap, new_event
 from bridge.memory import MemorySettings, MemoryStreamBridge
+from bridge.memory import log as memory_log
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class EmbeddedServerSettings(BaseModel):
 def find_nats_conf() -> Path:
     """Return the configuration file: beside this module in a wheel, else at the repository root."""
     packaged = Path(__file__).with_name("nats.conf")
-    return packaged if packaged.is_file() else Path(__file__).parents[1] / "nats.conf"
+    return packaged if packaged.is_file() else Path(__file__).parents[2] / "nats.conf"
 
 
 def nats_conf_variables(

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bridge.errors import ServerTooOldError
-from bridge.server_errors import ServerBinaryNotFoundError
+from bridge.server.errors import ServerBinaryNotFoundError
 
 MINIMUM_VERSION = (2, 12)
 _VERSION_TIMEOUT_S = 10.0

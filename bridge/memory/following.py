@@ -21,7 +21,7 @@ from bridge.events import (
     StreamItem,
 )
 from bridge.ids import EventId, parse_cursor
-from bridge.memory_log import MemoryLog, RunLog
+from bridge.memory.log import MemoryLog, RunLog
 
 MAX_ITEMS: Final = 500
 

@@ -9,7 +9,7 @@ import secrets
 import socket
 from typing import Final
 
-from bridge.server_errors import PortInUseError
+from bridge.server.errors import PortInUseError
 
 _PORTS: Final = range(15000, 32000)
 _MAX_ATTEMPTS: Final = 20

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from bridge.server_errors import DirectoryInUseError
+from bridge.server.errors import DirectoryInUseError
 
 LOCK_FILE = "lock"
 _POLL_S = 0.01

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from bridge.errors import (
     BatchTooLargeError,
@@ -25,16 +25,13 @@ from bridge.events import (
     StreamStatus,
     Terminal,
 )
+from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.ids import check_id, new_id
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
-from bridge.memory_following import MemoryFollowing
-from bridge.memory_log import MemoryLog, MemorySettings, RunLog
+from bridge.memory.following import MemoryFollowing
+from bridge.memory.log import MemoryLog, MemorySettings, RunLog
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.subjects import RunRef
-
-__all__ = ["MemorySettings", "MemoryStreamBridge"]
-
-MAX_EVENTS_PER_CALL: Final = 1000
 
 
 class MemoryStreamBridge(StreamBridge):
@@ -93,9 +90,9 @@ class MemoryStreamBridge(StreamBridge):
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
-        batch = list(islice(events, MAX_EVENTS_PER_CALL + 1))
-        if len(batch) > MAX_EVENTS_PER_CALL:
-            raise BatchTooLargeError(len(batch), MAX_EVENTS_PER_CALL)
+        batch = list(islice(events, MAX_ATOMIC_EVENTS + 1))
+        if len(batch) > MAX_ATOMIC_EVENTS:
+            raise BatchTooLargeError(len(batch), MAX_ATOMIC_EVENTS)
         if any(event.event_id is not None for event in batch):
             raise InvalidEventError("publish_many takes no event_id; publish such events singly")
         log = await self._writable(run_id, batch)

@@ -18,14 +18,14 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from bridge.directory_lock import DirectoryLock
-from bridge.free_port import pick_free_port
-from bridge.parent_guard import ParentGuard
-from bridge.server_binary import find_server_binary
-from bridge.server_config import EmbeddedServerSettings, find_nats_conf, nats_conf_variables
-from bridge.server_errors import PortInUseError, ServerStartError
-from bridge.server_log import ServerLog
-from bridge.server_probe import ServerAddress, is_ready
+from bridge.server.binary import find_server_binary
+from bridge.server.config import EmbeddedServerSettings, find_nats_conf, nats_conf_variables
+from bridge.server.directory_lock import DirectoryLock
+from bridge.server.errors import PortInUseError, ServerStartError
+from bridge.server.free_port import pick_free_port
+from bridge.server.log_file import ServerLog
+from bridge.server.parent_guard import ParentGuard
+from bridge.server.probe import ServerAddress, is_ready
 
 _LOG = logging.getLogger(__name__)
 

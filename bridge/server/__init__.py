@@ -1,0 +1,1 @@
+"""The NATS server of this machine: found, started, guarded, stopped."""
