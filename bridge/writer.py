@@ -254,7 +254,7 @@ class RunWriter:
         if ack is None:
             self._push_back([entry for entry in entries if not entry.future.done()])
         elif ack.duplicate:
-            entries[0].resolve([await self._log.id_at(ack.seq)])
+            await self._answer_duplicate(entries[0], ack)
         else:
             self._place.advance(flight, ack.seq)
             _resolve(entries, ack.seq, flight.first_run_seq)
@@ -284,9 +284,16 @@ class RunWriter:
         if event_id is not None:
             ack = await self._find_duplicate(wire.message_id(run_id, event_id))
             if ack is not None:
-                entry.resolve([await self._log.id_at(ack.seq)])
+                await self._answer_duplicate(entry, ack)
                 return
         raise StreamTerminatedError(run_id, head.event)
+
+    async def _answer_duplicate(self, entry: Entry, ack: Ack) -> None:
+        try:
+            entry.resolve([await self._log.id_at(ack.seq)])
+        except UnavailableError as error:
+            what = f"finding the id of an event of run {self._log.run.run_id} that is stored"
+            raise UnavailableError(what, Stored.UNKNOWN) from error
 
     async def _find_duplicate(self, message_id: str) -> Ack | None:
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
