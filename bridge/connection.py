@@ -75,6 +75,11 @@ class Connection:
         return self.is_open and self._up.is_set()
 
     @property
+    def is_clustered(self) -> bool:
+        """Whether the connected server is one of several."""
+        return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
+
+    @property
     def max_payload(self) -> int:
         """The server's limit for one message with its headers, in bytes."""
         return self._client.max_payload

@@ -63,6 +63,8 @@ class Follower:
         self._over = False
         self._caught_up = False
         self._page_events = FIRST_PAGE_EVENTS
+        self._went_to_log_at = float("-inf")
+        self._settle_s = 0.0
         self._resume = ResumeResult(ResumeStatus.FRESH, BEFORE_ALL)
 
     @property
@@ -78,17 +80,26 @@ class Follower:
             UnavailableError: The server fell silent.
         """
         cursor = parse_cursor(last_event_id)
+        self._go_to_log()
         if isinstance(cursor, EventId):
             events, self._caught_up = await self._log.read(cursor.stream_seq, FIRST_PAGE_EVENTS)
             if events and events[0].event_id == cursor:
                 self._resume_at(events[0])
                 self._accept(events[1:])
                 return
-        events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
+            # A replica that lags may lack the cursor's event, or hold what is trimmed already.
+            first = await self._log.find_next(1)
+            events, self._caught_up = [] if first is None else [first], False
+        else:
+            events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
         if not events or events[-1].event == DELETED:
             raise StreamNotFoundError(self._log.run.run_id)
         await self._judge(cursor, last_event_id, events[0].event_id)
         self._accept(events)
+
+    def _go_to_log(self) -> None:
+        self._went_to_log_at = asyncio.get_running_loop().time()
+        self._settle_s = self._tail.settle_s
 
     def _resume_at(self, event: StreamEvent) -> None:
         self._resume = ResumeResult(ResumeStatus.RESUMED, event.event_id)
@@ -136,9 +147,7 @@ class Follower:
                 elif self._inbox.is_closed:
                     yield [CANCELLED]
                     return
-                elif (
-                    not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind()
-                ):
+                elif not await self._hear():
                     yield [HEARTBEAT]
         except BridgeClosedError:
             # It closed under a read; what was read before has been handed out.
@@ -168,8 +177,18 @@ class Follower:
         self._over = True
         self._waiting.append(END)
 
+    async def _hear(self) -> bool:
+        """Wait for something to do; ``False`` after a heartbeat interval without."""
+        silence_s = self._heartbeat_s
+        if self._settle_s:
+            settle_s, self._settle_s = min(self._settle_s, silence_s), 0.0
+            if await self._inbox.wait(settle_s) or await self._fell_behind():
+                return True
+            silence_s -= settle_s
+        return await self._inbox.wait(silence_s) or await self._fell_behind()
+
     async def _fell_behind(self) -> bool:
-        newest = await self._tail.look()
+        newest = await self._tail.look(self._went_to_log_at)
         if newest is None or newest.run_seq <= self._position.run_seq:
             return False
         self._inbox.mark_stale()
@@ -178,6 +197,7 @@ class Follower:
     async def _read(self) -> AsyncIterator[Batch]:
         """Read the next page of history; heartbeats while that takes long."""
         self._inbox.is_stale = False
+        self._go_to_log()
         self._page_events = min(self._page_events * 4, MAX_PAGE_MESSAGES)
         page = asyncio.create_task(self._log.read(self._position.stream_seq + 1, self._page_events))
         try:
