@@ -6,7 +6,7 @@ log no longer holds is counted and told in-band.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
@@ -207,9 +207,18 @@ class Follower:
         finally:
             page.cancel()
         if events and events[0].run_seq > self._position.run_seq + 1:
-            await self._report_hole(events[0].event_id)
+            events, complete = await self._cross_hole(), False
         self._accept(events)
         self._caught_up = complete
+
+    async def _cross_hole(self) -> Sequence[StreamEvent]:
+        """Return the next event that the leader holds; report what is missing before it."""
+        following = await self._log.find_next(self._position.stream_seq + 1)
+        if following is None:
+            return []
+        if following.run_seq > self._position.run_seq + 1:
+            await self._report_hole(following.event_id)
+        return [following]
 
     async def _report_hole(self, earliest: EventId) -> None:
         latest = await self._log.last()

@@ -6,7 +6,9 @@ connection what the log holds.
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+import os
+import signal
+from contextlib import AsyncExitStack, contextmanager
 
 import nats
 import pytest
@@ -26,6 +28,7 @@ from bridge.connection import Connection
 from bridge.event_log import EventLog
 from bridge.flight import Flight, Head
 from bridge.landing import Landing
+from bridge.server.cluster import EmbeddedCluster
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 
@@ -470,6 +473,69 @@ async def test_a_copy_that_lands_after_the_repeated_one_is_refused(bridge, direc
     wires[0].release()
     after = await bridge.publish(RUN.run_id, "note", "after")
     assert [event.id for event in (await stored(direct))[1:]] == [mine, after]
+
+
+@pytest.fixture
+async def cluster(tmp_path):
+    async with EmbeddedCluster(tmp_path / "cluster") as running:
+        yield running
+
+
+@pytest.fixture
+async def replicated(cluster):
+    """Open a bridge to one node of a cluster, or to all: ``await replicated(url)``."""
+    async with AsyncExitStack() as stack:
+
+        async def connect(url):
+            access = NatsSettings(url=url, user=cluster.user, password=cluster.password)
+            log = LogSettings(replicas=3, request_timeout_s=1)
+            bridge = JetStreamBridge(BridgeSettings(nats=access, log=log))
+            return await stack.enter_async_context(bridge)
+
+        yield connect
+
+
+async def test_10164_a_predecessor_that_is_still_replicated_is_waited_for(
+    cluster, replicated, eventually
+):
+    """Both followers stand still, so what the leader has taken is neither stored nor refused."""
+    direct = await replicated(cluster.url)
+    await direct.create(RUN.run_id, thread_id=RUN.thread_id)
+    leader = await find_leader(cluster)
+    async with LossyProxy(leader.port) as proxy:
+        other, bridge = await replicated(leader.url), await replicated(proxy.url)
+        await bridge.publish(RUN.run_id, "note", "first")
+        await other.publish(RUN.run_id, "note", "second")
+        codes = watch_refusals(proxy)
+        with standing_still([node for node in cluster.nodes if node is not leader]):
+            theirs = asyncio.create_task(other.publish(RUN.run_id, "note", "theirs"))
+            mine = asyncio.create_task(bridge.publish(RUN.run_id, "note", "mine"))
+            await eventually(lambda: 10164 in codes)
+        ids = [await theirs, await mine]
+    assert [event.id for event in (await stored(direct))[2:]] == sorted(ids)
+
+
+@contextmanager
+def standing_still(nodes):
+    """Stop the processes of some nodes for the length of a context."""
+    for node in nodes:
+        os.kill(node.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for node in nodes:
+            os.kill(node.pid, signal.SIGCONT)
+
+
+async def find_leader(cluster):
+    """The node that leads the event stream."""
+    client = await nats.connect(
+        cluster.nodes[0].url, user=cluster.user, password=cluster.password.get_secret_value()
+    )
+    answer = await client.request("$JS.API.STREAM.INFO.JETRUN_EVENTS", timeout=5)
+    await client.close()
+    name = json.loads(answer.data)["cluster"]["leader"]
+    return next(node for node in cluster.nodes if node.server_name == name)
 
 
 async def has_events(direct, count):
