@@ -1,7 +1,7 @@
 """The baseline of the fan-out: a bare event loop that writes each frame to all transports.
 
-A connection that sends a request becomes a reader. A number in a line of standard input makes it
-write so many frames.
+A connection that sends a request becomes a reader. A line on standard input makes it write so many
+frames, so many seconds apart.
 """
 
 import asyncio
@@ -50,11 +50,12 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     numbers = count(2)
     while line := await lines.readline():
-        for number in islice(numbers, int(line)):
+        wanted, pause_s = line.split()
+        for number in islice(numbers, int(wanted)):
             frame = encode(number)
             for reader in Reader.readers:
                 reader.write(frame)
-            await asyncio.sleep(0)
+            await asyncio.sleep(float(pause_s))
 
 
 uvloop.run(main())

@@ -1,9 +1,12 @@
-"""One run, many readers: what a delivery costs the gateway, and how many it makes a second.
+"""One run, many readers: how many deliveries the gateway makes a second, and what one costs.
 
-The events are published one after another, as a run does. The readers are raw sockets in another
-process. The baseline is a bare event loop that writes the same frames to as many transports.
+In a burst the events are published one after another without a pause, and the gateway joins what
+has come meanwhile into one write. Paced, they come apart, and each delivery is a write of its own.
+The readers are raw sockets in another process. The baseline is a bare event loop that writes the
+same frames, one by one, to as many transports.
 """
 
+import asyncio
 import json
 import tempfile
 import time
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import ClientSession
@@ -29,18 +32,19 @@ class Load(NamedTuple):
     """How many readers, and how many events each of them gets in a round."""
 
     readers: int
-    events: int
+    burst: int
+    paced: int
 
     @property
-    def deliveries(self) -> int:
-        """How many deliveries a round has."""
-        return self.readers * self.events
+    def pause_s(self) -> float:
+        """How far events must be apart, for one to be delivered before the next is published."""
+        return 0.002 + 20e-6 * self.readers
 
 
 TITLE: Final = "SSE fan-out of one run to many readers, 200-byte events"
-LOADS: Final = (Load(1, 1000), Load(100, 300), Load(1000, 100))
-SMOKE_LOADS: Final = (Load(1, 20), Load(50, 10))
-ROUNDS: Final = 9
+LOADS: Final = (Load(1, 1000, 100), Load(100, 300, 50), Load(1000, 100, 20))
+SMOKE_LOADS: Final = (Load(1, 20, 10), Load(50, 10, 5))
+ROUNDS: Final = 15
 SMOKE_ROUNDS: Final = 2
 _BASELINE: Final = "bare event loop writing the same frames"
 
@@ -71,13 +75,13 @@ class Side:
         process: The process.
         port: Where it serves.
         path: What a reader asks for.
-        send: Make it send so many events; may return before they are sent.
+        send: Make it send so many events, so many seconds apart; may return before it has.
     """
 
     process: Process
     port: int
     path: str
-    send: Callable[[int], Awaitable[None]]
+    send: Callable[[int, float], Awaitable[None]]
 
 
 async def _gateway_side(process: Process, url: str, bridge: JetStreamBridge) -> Side:
@@ -89,9 +93,11 @@ async def _gateway_side(process: Process, url: str, bridge: JetStreamBridge) -> 
         async with session.post(runs, json={"assistant_id": "echo"}) as answer:
             run_id = (await answer.json())["run_id"]
 
-    async def send(count: int) -> None:
+    async def send(count: int, pause_s: float) -> None:
         for _ in range(count):
             await bridge.publish(run_id, EVENT, DATA)
+            if pause_s:
+                await asyncio.sleep(pause_s)
 
     port = urlsplit(url).port
     assert port is not None
@@ -99,8 +105,8 @@ async def _gateway_side(process: Process, url: str, bridge: JetStreamBridge) -> 
 
 
 async def _bare_side(process: Process) -> Side:
-    async def send(count: int) -> None:
-        await _write_line(process, str(count))
+    async def send(count: int, pause_s: float) -> None:
+        await _write_line(process, f"{count} {pause_s}")
 
     return Side(process, int(await read_line(process)), "/", send)
 
@@ -108,35 +114,41 @@ async def _bare_side(process: Process) -> Side:
 async def _compare(
     ours: Side, theirs: Side, readers: Process, load: Load, rounds: int
 ) -> list[Figure]:
-    sides = {"gateway": ours, "bare": theirs}
-    cpu: dict[str, list[float]] = {name: [] for name in sides}
+    sides = {"ours": ours, "theirs": theirs}
     for side in sides.values():
-        await _ask(readers, {"open": [side.port, side.path, load.readers]})
-
-    async def deliver(name: str) -> float:
-        side = sides[name]
-        used = cpu_seconds(side.process)
-        started = time.monotonic()
-        await _write_line(readers, json.dumps({"read": [side.port, load.events]}))
-        await side.send(load.events)
-        ended = json.loads(await read_line(readers))
-        cpu[name].append((cpu_seconds(side.process) - used) / load.deliveries * 1e6)
-        return float(ended - started)
-
-    seconds = await interleaved(rounds, {name: partial(deliver, name) for name in sides})
-    rates = {name: rate(load.deliveries, each) for name, each in seconds.items()}
-    # The first round warmed up.
-    costs = {name: median(each[1:]) for name, each in cpu.items()}
+        await _write_line(readers, json.dumps({"open": [side.port, side.path, load.readers]}))
+        await read_line(readers)
+    burst = {name: partial(_burst_s, side, readers, load) for name, side in sides.items()}
+    seconds = await interleaved(rounds, burst)
+    paced = {name: partial(_paced_cpu_s, side, readers, load) for name, side in sides.items()}
+    cpu = await interleaved(rounds, paced)
+    rates = {name: rate(load.readers * load.burst, each) for name, each in seconds.items()}
+    costs = {name: median(each) * 1e6 for name, each in cpu.items()}
     label = f"{load.readers:,} reader{'s' if load.readers > 1 else ''}"
     return [
-        Figure(f"{label}: deliveries", rates["gateway"], "/s", _BASELINE, rates["bare"]),
-        Figure(f"{label}: CPU of a delivery", costs["gateway"], "us", _BASELINE, costs["bare"]),
+        Figure(f"{label}, burst", rates["ours"], "/s", _BASELINE, rates["theirs"]),
+        Figure(f"{label}, paced: CPU", costs["ours"], "us", _BASELINE, costs["theirs"]),
     ]
 
 
-async def _ask(readers: Process, command: dict[str, list[Any]]) -> None:
-    await _write_line(readers, json.dumps(command))
-    await read_line(readers)
+async def _burst_s(side: Side, readers: Process, load: Load) -> float:
+    """Return the seconds until all readers have all events of a burst."""
+    started = time.monotonic()
+    return await _deliver(side, readers, load.burst, 0) - started
+
+
+async def _paced_cpu_s(side: Side, readers: Process, load: Load) -> float:
+    """Return the processor time that one delivery took the process."""
+    used_s = cpu_seconds(side.process)
+    await _deliver(side, readers, load.paced, load.pause_s)
+    return (cpu_seconds(side.process) - used_s) / (load.readers * load.paced)
+
+
+async def _deliver(side: Side, readers: Process, events: int, pause_s: float) -> float:
+    """Send events; return when the last reader had the last one, by the monotonic clock."""
+    await _write_line(readers, json.dumps({"read": [side.port, events]}))
+    await side.send(events, pause_s)
+    return float(json.loads(await read_line(readers)))
 
 
 async def _write_line(process: Process, line: str) -> None:

@@ -121,6 +121,11 @@ class Connection:
         # RuntimeError when what is pending is written to the dead connection.
         with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
             await self._client.close()
+            # A client that never got in takes itself for closed and leaves its socket open.
+            transport: Any = self._client._transport  # noqa: SLF001 - no other way
+            if transport is not None:
+                transport.close()
+                await transport.wait_closed()
 
     def _options(self) -> dict[str, Any]:
         nats_settings = self._settings.nats
