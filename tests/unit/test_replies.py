@@ -25,7 +25,7 @@ async def test_answers_that_do_not_come_fail_in_time_and_no_earlier():
 
     await asyncio.gather(*(ask(str(n), n * TIMEOUT_S / 4) for n in range(8)))
     # uvloop's clock has a resolution of one millisecond.
-    assert all(TIMEOUT_S - 0.002 <= waited_s for waited_s in ended.values()), ended
+    assert all(waited_s >= TIMEOUT_S - 0.002 for waited_s in ended.values()), ended
 
 
 async def test_a_broken_connection_fails_all_waits_at_once():
