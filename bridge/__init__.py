@@ -75,7 +75,7 @@ from bridge.settings import (
     check_environment,
 )
 from bridge.state import StateRecord, StateRecords
-from bridge.stream_bridge import Following, StreamBridge
+from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
 
 __all__ = [
@@ -121,6 +121,7 @@ __all__ = [
     "NewEvent",
     "PortInUseError",
     "ProcessSettings",
+    "Push",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",

@@ -27,6 +27,7 @@ from bridge.events import (
 )
 from bridge.ids import Cursor, EventId, parse_cursor
 from bridge.run_log import RunLog
+from bridge.stream_bridge import Push
 from bridge.stream_reader import MAX_PAGE_MESSAGES
 from bridge.tail import Reader, Tail
 
@@ -69,6 +70,18 @@ class Follower:
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
         return self._resume
+
+    def tap(self, push: Push) -> None:
+        """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
+
+        def push_next(event: StreamEvent) -> bool:
+            behind = event.run_seq - self._position.run_seq
+            if behind == 1 and not event.is_terminal and push(event):
+                self._position = event.event_id
+                return True
+            return behind <= 0
+
+        self._inbox.push = push_next
 
     async def open(self, last_event_id: str | None) -> None:
         """Find the place to start from, and read the first page.

@@ -5,14 +5,27 @@ exactly one terminal event and it is the last. Asking never creates anything.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeAlias
 
-from bridge.events import Batch, NewEvent, ResumeResult, StreamInfo, StreamItem, Terminal, new_event
+from bridge.events import (
+    Batch,
+    NewEvent,
+    ResumeResult,
+    StreamEvent,
+    StreamInfo,
+    StreamItem,
+    Terminal,
+    new_event,
+)
 
 HEARTBEAT_S: Final = 5.0
+
+
+#: Takes one event at once, without waiting; returns whether it did.
+Push: TypeAlias = Callable[[StreamEvent], bool]
 
 
 class Following(Protocol):
@@ -22,11 +35,24 @@ class Following(Protocol):
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
 
+    def tap(self, push: Push) -> None:
+        """Let the bridge hand live events over at once, while :meth:`batches` waits.
+
+        Saves the switch to the reader's task for each event, which is most of what a delivery to
+        many readers costs. An event goes to ``push`` or into a batch, never to both, and the order
+        stays. Terminal events, gaps and whatever ``push`` does not take come in batches. A bridge
+        may leave it alone and put everything into batches.
+
+        Args:
+            push: Takes an event without waiting, or returns False; it must not raise.
+        """
+
     def batches(self) -> AsyncIterator[Batch]:
         """Yield what is waiting, in order, in lists of at least one item.
 
         A list ends with ``END`` after the terminal event, and with ``CANCELLED`` when the bridge
-        closes; the iteration is over then. ``HEARTBEAT`` comes alone, after silence.
+        closes; the iteration is over then. ``HEARTBEAT`` comes alone, when there was no batch for
+        long.
         """
 
 
