@@ -41,6 +41,7 @@ from bridge.follower import Follower
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.room import LogRoom
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
@@ -93,14 +94,19 @@ class JetStreamBridge(StreamBridge):
             JetStreamDisabledError: The account has no JetStream.
             TopologyDriftError: An asset differs from what is wanted; nothing was changed.
         """
-        limits = self._settings.log
         connection = Connection(self._settings, name=self._name)
         await connection.open()
         try:
             await ensure_streams(connection, self._settings)
+            self._assemble(connection)
+            await self._room.open()
         except BaseException:
             await connection.close()
             raise
+        self._is_open = True
+
+    def _assemble(self, connection: Connection) -> None:
+        limits = self._settings.log
         self._connection = connection
         self._reader = self._stream_reader(self._subjects.events_stream)
         self._log = EventLog(self._reader, self._subjects)
@@ -111,9 +117,9 @@ class JetStreamBridge(StreamBridge):
         )
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)
+        self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
-        self._is_open = True
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -130,6 +136,7 @@ class JetStreamBridge(StreamBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
+        await self._room.close()
         await self._connection.close()
 
     @property
@@ -141,12 +148,21 @@ class JetStreamBridge(StreamBridge):
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()
         run = RunRef.checked(thread_id, run_id)
+        if self._room.excess_runs > 0:
+            await self._refuse_new(run)
         try:
             await self.states.create(REF, run_id, thread_id.encode())
         except StateConflictError:
             await self._refuse_other_thread(run)
         self._remember(run)
-        return str(await self._writers.of(run).create(attempt_event(run)))
+        birth = await self._writers.of(run).create(attempt_event(run))
+        self._room.count_run()
+        return str(birth)
+
+    async def _refuse_new(self, run: RunRef) -> None:
+        is_known = await self.states.find(REF, run.run_id) is not None
+        if not is_known and not await self.states.is_deleted(REF, run.run_id):
+            self._room.refuse_run()
 
     async def _refuse_other_thread(self, run: RunRef) -> None:
         # Read anew: what is remembered of a run may be older than its deletion.
@@ -167,6 +183,7 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         self._check_event(event)
         writer = await self._writer(run_id)
+        self._room.admit(_size(event))
         return str((await writer.append([event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
@@ -180,7 +197,10 @@ class JetStreamBridge(StreamBridge):
             if event.event_id is not None:
                 raise InvalidEventError("publish_many takes no event_id; publish those singly")
         writer = await self._writer(run_id)
-        return [str(event_id) for event_id in await writer.append(batch)] if batch else []
+        if not batch:
+            return []
+        self._room.admit(sum(_size(event) for event in batch))
+        return [str(event_id) for event_id in await writer.append(batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -379,10 +399,12 @@ class JetStreamBridge(StreamBridge):
         self._check_size(event)
 
     def _check_size(self, event: NewEvent) -> None:
-        limit = self._connection.max_payload - HEADER_ROOM_BYTES
-        size = len(event.payload) + len(event.metadata or b"")
-        if size > limit:
-            raise EventTooLargeError(size, limit)
+        limit = min(
+            self._connection.max_payload - HEADER_ROOM_BYTES,
+            self._settings.retention.max_bytes_per_run,
+        )
+        if _size(event) > limit:
+            raise EventTooLargeError(_size(event), limit)
 
     async def _known(self, run_id: str) -> RunRef:
         thread_id = await self.find_thread(run_id)
@@ -407,3 +429,7 @@ class JetStreamBridge(StreamBridge):
         self._threads[run.run_id] = run.thread_id
         if len(self._threads) > self._settings.log.max_cached_runs:
             self._threads.popitem(last=False)
+
+
+def _size(event: NewEvent) -> int:
+    return len(event.payload) + len(event.metadata or b"")

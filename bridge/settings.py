@@ -82,6 +82,8 @@ class RetentionSettings(Section):
     max_bytes_per_run: int = Field(
         10 << 20, ge=1024, description="payload kept per run; one larger event is refused"
     )
+    max_runs: int = Field(100_000, ge=1, description="held by the log, ended ones included")
+    capacity_poll_s: Seconds = Field(1.0, description="how often a process looks how full it is")
     deleted_ttl_s: Seconds = Field(
         3600.0, ge=1, description="how long a deleted run's marker keeps late writers out"
     )
