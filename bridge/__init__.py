@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.archived_floor import ArchivedFloor
 from bridge.consumers import Delivery, EventConsumer
 from bridge.controls import ControlChannel
 from bridge.errors import (
@@ -79,6 +80,7 @@ from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",
@@ -90,6 +92,7 @@ __all__ = [
     "AccessDeniedError",
     "AlreadyQueuedError",
     "ApiError",
+    "ArchivedFloor",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -152,6 +155,7 @@ __all__ = [
     "Subjects",
     "Terminal",
     "TopologyDriftError",
+    "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
     "check_environment",

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
+from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
 from bridge.connection import Connection
 from bridge.consumers import EventConsumer, open_event_consumer
@@ -51,6 +52,7 @@ from bridge.subjects import RunRef, Subjects
 from bridge.survey import Survey
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
+from bridge.trimming import Trimmer
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
 
@@ -110,7 +112,7 @@ class JetStreamBridge(StreamBridge):
         self._connection = connection
         self._reader = self._stream_reader(self._subjects.events_stream)
         self._log = EventLog(self._reader, self._subjects)
-        self._writers = RunWriters(connection, self._log, limits)
+        self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
@@ -305,6 +307,15 @@ class JetStreamBridge(StreamBridge):
         run_log = self._log.run(run)
         await run_log.last()
         return await run_log.purge(keep=keep)
+
+    def trimmer(self, floor: ArchivedFloor) -> Trimmer:
+        """Make what cuts growing runs, for the process that writes the archive.
+
+        Args:
+            floor: What the archive holds; nothing else leaves.
+        """
+        max_runs = self._settings.log.max_cached_runs
+        return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.

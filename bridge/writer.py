@@ -7,6 +7,7 @@ Callers that give up leave the others undisturbed.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from bridge import wire
@@ -28,6 +29,7 @@ from bridge.publication import Ack, find_duplicate
 from bridge.replies import SilenceError
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.trimming import Mark, Marks
 
 #: An atomic batch costs some 2 ms whatever its size; below this, single publishes are quicker.
 SINGLES_BELOW: Final = 20
@@ -79,6 +81,7 @@ class RunWriter:
         log: The run's stored events, for decisions.
         settings: Limits of the queue.
         batch_slots: Bounds the atomic batches that this process has open on the stream.
+        marks: Where the run may be cut by its writer; None leaves that to the archive's writer.
     """
 
     def __init__(
@@ -87,11 +90,13 @@ class RunWriter:
         log: RunLog,
         settings: LogSettings,
         batch_slots: asyncio.Semaphore,
+        marks: Marks | None = None,
     ) -> None:
         self._connection = connection
         self._log = log
         self._settings = settings
         self._batch_slots = batch_slots
+        self._marks = marks
         self._place = Place(log)
         self._queue: deque[Entry] = deque()
         self._queued_events = 0
@@ -256,8 +261,18 @@ class RunWriter:
         elif ack.duplicate:
             entries[0].resolve([await self._log.id_at(ack.seq)])
         else:
-            self._place.advance(flight, ack.seq)
+            head = self._place.advance(flight, ack.seq)
             _resolve(entries, ack.seq, flight.first_run_seq)
+            if self._marks is not None:
+                await self._trim(self._marks, head)
+
+    async def _trim(self, marks: Marks, head: Head) -> None:
+        marks.add(Mark(head.stream_seq, head.run_seq, head.total_bytes))
+        cut = marks.find_cut()
+        if cut is not None:
+            with suppress(UnavailableError):  # cut after a later flight instead
+                await self._log.purge(below_seq=cut.stream_seq)
+                marks.forget(cut)
 
     def _flight(self, events: Sequence[NewEvent], head: Head) -> Flight:
         return Flight(self._log.subject, self._log.run.run_id, events, head, self._place.writer)
