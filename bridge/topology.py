@@ -108,6 +108,8 @@ async def ensure_streams(connection: Connection, settings: BridgeSettings) -> No
         UnavailableError: The server fell silent; call again.
     """
     check_server(connection.server_version)
+    if not connection.has_jetstream:
+        raise JetStreamDisabledError("the server runs without it")
     for wanted in streams(settings):
         await _ensure(connection, wanted)
 
