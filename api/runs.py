@@ -14,7 +14,7 @@ from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
 from bridge import StreamBridge
-from runs import RunInterruptedError, RunsFacade, RunSpec
+from runs import RunInterruptedError, RunNotFoundError, RunsFacade, RunSpec
 
 
 class RunRoutes:
@@ -71,7 +71,10 @@ class RunRoutes:
         return json_answer(run_shape(await self._facade.get_run(run.thread_id, run.run_id)))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended."""
+        """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended.
+
+        A run that is rolled back is gone then: the answer is ``null``.
+        """
         run = run_of(request)
         query = read_query(request, RunCancel)
         wish = self._facade.cancel(run.thread_id, run.run_id, action=query.action)
@@ -80,9 +83,12 @@ class RunRoutes:
             return accepted()
 
         async def ended() -> object:
-            with suppress(RunInterruptedError):  # what was asked for
-                await self._facade.join_wait(run.thread_id, run.run_id)
-            return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
+            try:
+                with suppress(RunInterruptedError):  # what was asked for
+                    await self._facade.join_wait(run.thread_id, run.run_id)
+                return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
+            except RunNotFoundError:
+                return None  # rolled back, so there is no run to show
 
         return await self._watching.waits.serve(request, run, ended)
 

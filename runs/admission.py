@@ -4,8 +4,8 @@ from typing import Final
 
 from bridge import new_id
 from runs.catalog import Assistant
-from runs.errors import UnsupportedOptionError
-from runs.models import RunRecord, RunSpec, now
+from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
+from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 
 _NOT_AVAILABLE: Final = (
     "command",
@@ -23,7 +23,10 @@ def refuse_unavailable(spec: RunSpec) -> None:
 
     Raises:
         UnsupportedOptionError: One is; the error names it.
+        UnsupportedStrategyError: The multitask strategy is none.
     """
+    if spec.multitask_strategy not in list(MultitaskStrategy):
+        raise UnsupportedStrategyError(spec.multitask_strategy)
     for option in _NOT_AVAILABLE:
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)

@@ -5,7 +5,7 @@ agree with its log.
 """
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from bridge import (
@@ -174,7 +174,7 @@ class RunsFacade:
         Args:
             thread_id: The thread.
             run_id: The run.
-            action: What else the cancel does; only ``interrupt`` is available.
+            action: ``interrupt``, or ``rollback`` to remove the run, too.
             wait: Whether to return only after the run has ended.
             user_id: Who asks; ``None`` may cancel every run.
 
@@ -185,7 +185,8 @@ class RunsFacade:
         run = _checked(thread_id, run_id)
         outcome = await self._manager.cancel(run, action, user_id=user_id)
         if wait and outcome is CancelOutcome.STOPPING:
-            await self._wait_for_end(run)
+            with suppress(RunNotFoundError):  # it is rolled back
+                await self._wait_for_end(run)
             return CancelOutcome.STOPPED
         return outcome
 
@@ -200,7 +201,10 @@ class RunsFacade:
         """
         record = await self.get_run(thread_id, run_id, user_id=user_id)
         if not record.status.is_final:
-            record = await self._wait_for_end(RunRef(thread_id, run_id))
+            try:
+                record = await self._wait_for_end(RunRef(thread_id, run_id))
+            except RunNotFoundError as exc:  # it was rolled back, or deleted
+                raise RunInterruptedError(run_id) from exc
         if record.status is RunStatus.INTERRUPTED:
             raise RunInterruptedError(run_id)
         if record.status is not RunStatus.SUCCESS:

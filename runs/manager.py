@@ -178,9 +178,10 @@ class RunManager:
             fault = RunFault(error=type(exc).__name__, message=str(exc))
             outcome = Outcome(RunStatus.ERROR, error=fault)
             finish = Finish(run.record.run_id, outcome, now())
-            freed = await self._steps.take(run.record.thread_id, finish)
+            await self._steps.take(run.record.thread_id, finish)
             await self._withdraw(run)
-            await self.reconciler.apply(freed)
+            with suppress(BridgeError):  # what is left to do stands in the state
+                await self.reconciler.repair(run.record.thread_id)
             raise
 
     async def start(
@@ -199,31 +200,44 @@ class RunManager:
     ) -> CancelOutcome:
         """Stop a run: at once when nobody executes it, else through its worker. Idempotent.
 
+        Args:
+            run: The run.
+            action: ``interrupt`` keeps the run as interrupted; ``rollback`` removes it and leaves
+                the thread as it was before. The first wish counts.
+            user_id: Who asks; ``None`` may cancel every run.
+
         Returns:
             ``STOPPED`` when the run has ended, ``STOPPING`` when its worker was told.
 
         Raises:
-            UnsupportedActionError: Only ``interrupt`` is available.
+            UnsupportedActionError: There is no such action.
             RunNotFoundError: There is no such run in the thread, or it is someone else's.
             RunNotCancellableError: It has finished by itself.
         """
-        if action != CancelAction.INTERRUPT:
+        if action not in list(CancelAction):
             raise UnsupportedActionError(action)
-        found, thread = await asyncio.gather(
-            self.records.find_run(run.run_id), self.records.find_thread(run.thread_id)
+        found, thread, terminal = await asyncio.gather(
+            self.records.find_run(run.run_id),
+            self.records.find_thread(run.thread_id),
+            self.reconciler.find_terminal(run),
         )
         if found is None or found.record.thread_id != run.thread_id:
             raise RunNotFoundError(run.run_id)
         if user_id not in (None, found.record.user_id):
             raise RunNotFoundError(run.run_id)
-        command = RequestCancel(run.run_id, CancelAction.INTERRUPT, now())
+        if terminal is not None:
+            return await self._cancelled_before(run)
+        command = RequestCancel(run.run_id, CancelAction(action), now())
         try:
             taken = await self._steps.take(run.thread_id, command, known=thread)
         except RunNotFoundError:
             return await self._cancelled_before(run)
         await self.reconciler.apply(taken)
-        was_told = Nudge(run.run_id) in taken.effects
-        return CancelOutcome.STOPPING if was_told else CancelOutcome.STOPPED
+        if Nudge(run.run_id) in taken.effects:
+            return CancelOutcome.STOPPING
+        with suppress(RunNotFoundError):  # it is rolled back
+            return await self._cancelled_before(run)
+        return CancelOutcome.STOPPED
 
     async def _cancelled_before(self, run: RunRef) -> CancelOutcome:
         record = await self.reconciler.settle(run)

@@ -98,6 +98,16 @@ class ThreadRecord(Frozen):
         """Return the waiting run ``run_id``."""
         return next((run for run in self.queue if run.run_id == run_id), None)
 
+    @property
+    def inflight_ids(self) -> tuple[str, ...]:
+        """The active run, if any, and those that wait, the next one first."""
+        active = () if self.active is None else (self.active.run_id,)
+        return (*active, *(run.run_id for run in self.queue))
+
+    def is_rolled_back(self, run_id: str) -> bool:
+        """Whether the run is under way and nothing of it shall remain."""
+        return self.cancels.get(run_id) is CancelAction.ROLLBACK
+
     def has_inflight(self, run_id: str) -> bool:
         """Whether the run is active or waits."""
         return self.find_active(run_id) is not None or self.find_queued(run_id) is not None

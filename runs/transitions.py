@@ -1,9 +1,10 @@
 """The rules of run control: (thread, command) -> (thread, effects), pure and total.
 
 At most one run of a thread is active, waiting runs keep their order, a finished run never comes
-back, and the first wish to cancel stays. A command that changes nothing returns the same thread
-object. Effects follow the commit; each is idempotent, and :func:`outstanding` derives again what
-a crash may have left undone.
+back, and the first wish to cancel stays. A run that is rolled back leaves nothing in the thread,
+and finishes only once its record is removed. A command that changes nothing returns the same
+thread object. Effects follow the commit; each is idempotent, and :func:`outstanding` derives again
+what a crash may have left undone.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,6 @@ from runs.errors import (
     RunNotFoundError,
     RunNotStartableError,
     ThreadNotFoundError,
-    UnsupportedActionError,
-    UnsupportedStrategyError,
 )
 from runs.models import CancelAction, MultitaskStrategy, Outcome, RunStatus
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord
@@ -59,11 +58,12 @@ class RequestCancel:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The run's log is sealed, and its record says so."""
+    """The run's log is sealed, and its record says so, or is removed when it is rolled back."""
 
     run_id: str
     outcome: Outcome
     at: datetime
+    is_removed: bool = False
 
 
 Command: TypeAlias = Admit | Start | RequestCancel | Finish
@@ -98,7 +98,14 @@ class Seal:
     run_id: str
 
 
-Effect: TypeAlias = CreateLog | EnqueueJob | Nudge | Seal
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Remove the record of a run whose log is sealed, then finish it."""
+
+    run_id: str
+
+
+Effect: TypeAlias = CreateLog | EnqueueJob | Nudge | Seal | RollBack
 Step: TypeAlias = tuple[ThreadRecord, tuple[Effect, ...]]
 
 
@@ -141,25 +148,41 @@ def outstanding(thread: ThreadRecord) -> tuple[Effect, ...]:
 
 
 def _admit(thread: ThreadRecord, command: Admit) -> Step:
-    if command.strategy not in (MultitaskStrategy.REJECT, MultitaskStrategy.ENQUEUE):
-        raise UnsupportedStrategyError(command.strategy)
     if command.user_id is not None and command.user_id != thread.user_id:
         raise ThreadNotFoundError(thread.thread_id)
     if thread.has_inflight(command.run_id):
-        return thread, tuple(each for each in outstanding(thread) if each.run_id == command.run_id)
+        return thread, outstanding(thread)
     if thread.active is None:
         active = ActiveRun(run_id=command.run_id, executor=command.executor, since=command.at)
         return (
             _changed(thread, command.at, active=active),
             (CreateLog(command.run_id), EnqueueJob(command.run_id, command.executor)),
         )
-    if command.strategy is MultitaskStrategy.REJECT:
-        raise RunConflictError(thread.thread_id, thread.active.run_id)
-    if len(thread.queue) >= command.max_queued:
-        raise QueueFullError(thread.thread_id, command.max_queued)
     queued = QueuedRun(run_id=command.run_id, executor=command.executor)
-    changed = _changed(thread, command.at, queue=(*thread.queue, queued))
-    return changed, (CreateLog(command.run_id),)
+    queue = (*thread.queue, queued)
+    match command.strategy:
+        case MultitaskStrategy.REJECT:
+            raise RunConflictError(thread.thread_id, thread.active.run_id)
+        case MultitaskStrategy.ENQUEUE:
+            if len(thread.queue) >= command.max_queued:
+                raise QueueFullError(thread.thread_id, command.max_queued)
+            return _changed(thread, command.at, queue=queue), (CreateLog(command.run_id),)
+        case MultitaskStrategy.INTERRUPT | MultitaskStrategy.ROLLBACK:
+            return _replace(thread, command, queue)
+        case _:
+            assert_never(command.strategy)
+
+
+def _replace(thread: ThreadRecord, command: Admit, queue: tuple[QueuedRun, ...]) -> Step:
+    # Those that wait are about to leave; the bound only counts how many may be about to.
+    limit = 2 * command.max_queued + 1
+    if len(thread.queue) >= limit:
+        raise QueueFullError(thread.thread_id, limit)
+    action = CancelAction(command.strategy.value)
+    wishes = {**dict.fromkeys(thread.inflight_ids, action), **thread.cancels}
+    changed = _changed(thread, command.at, queue=queue, cancels=wishes)
+    stops = tuple(_effect_of_wish(thread, run_id) for run_id in reversed(thread.inflight_ids))
+    return changed, (CreateLog(command.run_id), *stops)
 
 
 def _start(thread: ThreadRecord, command: Start) -> Step:
@@ -177,29 +200,38 @@ def _start(thread: ThreadRecord, command: Start) -> Step:
 
 
 def _request_cancel(thread: ThreadRecord, command: RequestCancel) -> Step:
-    if command.action is not CancelAction.INTERRUPT:
-        raise UnsupportedActionError(command.action)
     if not thread.has_inflight(command.run_id):
         raise RunNotFoundError(command.run_id)
-    active = thread.find_active(command.run_id)
-    is_executed = active is not None and active.started
-    effects: tuple[Effect, ...] = (Nudge(command.run_id) if is_executed else Seal(command.run_id),)
+    effects = (_effect_of_wish(thread, command.run_id),)
     if command.run_id in thread.cancels:
         return thread, effects
     wishes = {**thread.cancels, command.run_id: command.action}
     return _changed(thread, command.at, cancels=wishes), effects
 
 
+def _effect_of_wish(thread: ThreadRecord, run_id: str) -> Effect:
+    active = thread.find_active(run_id)
+    return Nudge(run_id) if active is not None and active.started else Seal(run_id)
+
+
 def _finish(thread: ThreadRecord, command: Finish) -> Step:
     if not thread.has_inflight(command.run_id):
         return thread, ()
-    outcome = command.outcome
     changes: dict[str, Any] = {
         "cancels": {run: wish for run, wish in thread.cancels.items() if run != command.run_id},
-        "last": LastRun(run_id=command.run_id, status=outcome.status),
     }
-    if outcome.status is RunStatus.SUCCESS and outcome.outputs is not None:
-        changes["outputs"] = OutputsRef(run_id=command.run_id, event_id=outcome.outputs)
+    outcome = command.outcome
+    if thread.is_rolled_back(command.run_id):
+        if not command.is_removed:
+            return thread, (RollBack(command.run_id),)
+    else:
+        changes["last"] = LastRun(run_id=command.run_id, status=outcome.status)
+        if outcome.status is RunStatus.SUCCESS and outcome.outputs is not None:
+            changes["outputs"] = OutputsRef(run_id=command.run_id, event_id=outcome.outputs)
+    return _leave(thread, command, changes)
+
+
+def _leave(thread: ThreadRecord, command: Finish, changes: dict[str, Any]) -> Step:
     if thread.find_active(command.run_id) is None:
         changes["queue"] = tuple(run for run in thread.queue if run.run_id != command.run_id)
         return _changed(thread, command.at, **changes), ()

@@ -134,6 +134,35 @@ async def test_a_creator_that_leaves_cancels_its_run_if_it_asked_for_that(
     await eventually(is_interrupted, within_s=3)
 
 
+async def started(client, thread_id, **options):
+    run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60}, **options)
+    async for part in client.runs.join_stream(thread_id, run["run_id"]):
+        if part.event == "echo":
+            return run["run_id"]
+    return pytest.fail("the run ended before it began")
+
+
+async def test_a_run_is_rolled_back(client, thread_id):
+    await client.runs.wait(thread_id, "echo", input={"before": 1})
+    run_id = await started(client, thread_id)
+    await client.runs.cancel(thread_id, run_id, wait=True, action="rollback")
+    with pytest.raises(NotFoundError):
+        await client.runs.get(thread_id, run_id)
+    thread = await client.threads.get(thread_id)
+    assert (thread["status"], thread["values"]) == ("idle", {"before": 1})
+
+
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+async def test_a_run_takes_the_place_of_the_one_under_way(client, thread_id, strategy):
+    old = await started(client, thread_id)
+    waiting = asyncio.create_task(client.runs.join(thread_id, old))
+    new = client.runs.wait(thread_id, "echo", input=[2], multitask_strategy=strategy)
+    assert await asyncio.wait_for(new, 10) == [2]
+    assert (await waiting)["__error__"]["error"] == "RunInterruptedError"
+    listed = [run["run_id"] for run in await client.runs.list(thread_id)]
+    assert (old in listed) is (strategy == "interrupt")
+
+
 async def test_runs_are_listed_newest_first(client, thread_id):
     ids = [
         (await client.runs.create(thread_id, "echo", input=number))["run_id"] for number in range(3)
