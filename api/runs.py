@@ -8,8 +8,8 @@ from api.answers import accepted, json_answer
 from api.http_settings import HttpSettings
 from api.locations import run_headers
 from api.request_bodies import read_body, read_query
-from api.run_watching import RunWatching, run_of
-from api.schemas import EventPublish, RunCancel, RunCreate, RunList
+from api.run_watching import RunWatching, read_spec, run_of
+from api.schemas import EventPublish, RunCancel, RunList
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
@@ -48,14 +48,12 @@ class RunRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST /threads/{thread_id}/runs``: start a run and answer at once."""
-        thread_id = thread_of(request)
-        body = await read_body(request, RunCreate)
-        return await self._created(body.spec(thread_id, self._settings))
+        spec = await read_spec(request, thread_of(request), self._settings)
+        return await self._created(spec)
 
     async def create_stateless(self, request: web.Request) -> web.Response:
         """``POST /runs``: start a run in a thread of its own and answer at once."""
-        body = await read_body(request, RunCreate)
-        return await self._created(body.spec(None, self._settings))
+        return await self._created(await read_spec(request, None, self._settings))
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}/runs``, newest first."""

@@ -12,6 +12,7 @@ from api.errors import ContradictoryOptionsError
 from api.http_settings import HttpSettings
 from api.stream_modes import StreamMode
 from runs import (
+    MAX_KEY,
     CancelAction,
     DisconnectMode,
     MultitaskStrategy,
@@ -125,6 +126,14 @@ class RunCreate(Body):
             interrupt_after=self.interrupt_after,
             checkpoint=self.checkpoint,
         )
+
+
+class RunHeaders(Body):
+    """The headers of every call that creates a run; their names in lower case."""
+
+    idempotency_key: str | None = Field(
+        None, alias="idempotency-key", min_length=1, max_length=MAX_KEY
+    )
 
 
 class EventPublish(Body):

@@ -6,6 +6,7 @@ from runs.errors import (
     AssistantLoadError,
     AssistantNotFoundError,
     ContentionError,
+    IdempotencyKeyUsedError,
     IllegalTransitionError,
     OutputsNotFoundError,
     QueueFullError,
@@ -26,6 +27,7 @@ from runs.facade import RunsFacade, ThreadState
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_KEY,
     CancelAction,
     CancelOutcome,
     DisconnectMode,
@@ -42,6 +44,7 @@ from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord,
 
 __all__ = [
     "FINAL_STATUSES",
+    "MAX_KEY",
     "ActiveRun",
     "Assistant",
     "AssistantCatalog",
@@ -53,6 +56,7 @@ __all__ = [
     "CancelOutcome",
     "ContentionError",
     "DisconnectMode",
+    "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",

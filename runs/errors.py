@@ -71,6 +71,16 @@ class QueueFullError(RunsError):
         self.limit = limit
 
 
+class IdempotencyKeyUsedError(RunsError):
+    """The idempotency key cannot stand for this request; nothing was stored."""
+
+    code = "idempotency-key-used"
+
+    def __init__(self, key: str, purpose: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used {purpose}; take another key")
+        self.key = key
+
+
 class ContentionError(RunsError):
     """Others changed the state each time this call was about to; nothing was stored."""
 

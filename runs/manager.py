@@ -1,8 +1,6 @@
 """Creates threads and runs, cancels runs, and gives runs to workers.
 
-Any number of processes may do so on the same threads. Order of writes when a run is created: its
-record, the thread's commit, the birth of its log, its job. A crash between any two of them leaves
-a state from which the rest is done by whoever comes next.
+Any number of processes may do so on the same threads, and each may die at any moment.
 """
 
 import asyncio
@@ -10,41 +8,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bridge import (
-    BridgeError,
-    JetStreamBridge,
-    RunRef,
-    StateConflictError,
-    UnavailableError,
-    check_id,
-    new_id,
-)
-from runs.admission import new_record, refuse_unavailable
+from bridge import JetStreamBridge, RunRef, StateConflictError
+from runs.admission import new_thread
 from runs.catalog import AssistantCatalog
+from runs.creation import RunCreation
 from runs.errors import (
     RunNotCancellableError,
     RunNotFoundError,
-    RunsError,
     ThreadExistsError,
     ThreadNotFoundError,
     UnsupportedActionError,
 )
-from runs.models import (
-    CancelAction,
-    CancelOutcome,
-    Outcome,
-    RunFault,
-    RunRecord,
-    RunSpec,
-    RunStatus,
-    now,
-)
+from runs.models import CancelAction, CancelOutcome, RunRecord, RunSpec, RunStatus, now
 from runs.reconciler import Reconciler
 from runs.records import Records, Versioned
 from runs.settings import RunSettings
-from runs.steps import Taken, ThreadSteps
+from runs.steps import ThreadSteps
 from runs.thread import ThreadRecord
-from runs.transitions import Admit, Finish, Nudge, RequestCancel, Start, transition
+from runs.transitions import Nudge, RequestCancel, Start
 
 
 class RunManager:
@@ -62,11 +43,13 @@ class RunManager:
         catalog: AssistantCatalog,
         settings: RunSettings | None = None,
     ) -> None:
-        self._settings = settings or RunSettings()
-        self._catalog = catalog
+        limits = settings or RunSettings()
         self.records = Records(bridge)
-        self._steps = ThreadSteps(self.records, max_conflicts=self._settings.max_conflicts)
+        self._steps = ThreadSteps(self.records, max_conflicts=limits.max_conflicts)
         self.reconciler = Reconciler(bridge, self.records, self._steps)
+        self._creation = RunCreation(
+            bridge, catalog, self.records, self._steps, self.reconciler, limits
+        )
 
     async def create_thread(
         self,
@@ -86,7 +69,7 @@ class RunManager:
             InvalidIdError: ``thread_id`` is not one subject token.
             ThreadExistsError: The id is taken; nothing was changed.
         """
-        thread = _new_thread(thread_id, metadata, user_id)
+        thread = new_thread(thread_id, metadata, user_id)
         try:
             return (await self.records.write_thread(thread, revision=0)).record
         except StateConflictError as exc:
@@ -109,6 +92,9 @@ class RunManager:
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; it is executed when its turn comes.
 
+        With an ``idempotency_key`` that was used before, nothing is created: the record of the
+        first run is returned, however far that has come.
+
         Returns:
             Its record, once its log can be followed.
 
@@ -117,72 +103,13 @@ class RunManager:
             ThreadNotFoundError: The thread does not exist; nothing was stored.
             RunConflictError: The thread is busy and the strategy is ``reject``.
             QueueFullError: Too many runs wait on the thread; nothing was stored.
+            IdempotencyKeyUsedError: The key was used for another request, or its run is removed.
             UnsupportedOptionError: An option is not available; nothing was stored.
             InvalidContentError: The input is not JSON; nothing was stored.
             StreamCapacityExceededError: The log has no room; the thread is as before.
             UnavailableError: The server fell silent; the run may exist.
         """
-        refuse_unavailable(spec)
-        assistant = self._catalog.get(spec.assistant_id)
-        thread = await self._thread_for(spec)
-        record = new_record(spec, assistant, thread.record.thread_id)
-        command = Admit(
-            run_id=record.run_id,
-            executor=record.executor,
-            strategy=spec.multitask_strategy,
-            max_queued=self._settings.max_queued_runs,
-            at=record.created_at,
-            user_id=spec.user_id,
-        )
-        await self._free_if_stale(thread.record)
-        transition(thread.record, command)  # most refusals come here, before anything is stored
-        stored = await self.records.create_run(record)
-        try:
-            taken = await self._steps.take(record.thread_id, command, known=thread)
-        except RunsError:
-            await self._withdraw(stored)
-            raise
-        await self._bring_up(stored, taken)
-        return record
-
-    async def _thread_for(self, spec: RunSpec) -> Versioned[ThreadRecord]:
-        if spec.thread_id is None:
-            fresh = _new_thread(None, None, spec.user_id).model_copy(update={"temporary": True})
-            return Versioned(fresh, 0)
-        found = await self.records.find_thread(check_id("thread_id", spec.thread_id))
-        if found is not None:
-            return found
-        if spec.if_not_exists == "reject":
-            raise ThreadNotFoundError(spec.thread_id)
-        return Versioned(_new_thread(spec.thread_id, None, spec.user_id), 0)
-
-    async def _free_if_stale(self, thread: ThreadRecord) -> None:
-        active = thread.active
-        if active is None or active.started:
-            return
-        if (now() - active.since).total_seconds() > self._settings.stale_s:
-            # Its creator may have died before it queued the job.
-            await self.reconciler.repair(thread.thread_id)
-
-    async def _withdraw(self, run: Versioned[RunRecord]) -> None:
-        # If it changed, somebody refers to it after all.
-        with suppress(StateConflictError):
-            await self.records.delete_run(run)
-
-    async def _bring_up(self, run: Versioned[RunRecord], taken: Taken) -> None:
-        try:
-            await self.reconciler.apply(taken)
-        except UnavailableError:
-            raise  # what is left to do stands in the state
-        except BridgeError as exc:
-            fault = RunFault(error=type(exc).__name__, message=str(exc))
-            outcome = Outcome(RunStatus.ERROR, error=fault)
-            finish = Finish(run.record.run_id, outcome, now())
-            await self._steps.take(run.record.thread_id, finish)
-            await self._withdraw(run)
-            with suppress(BridgeError):  # what is left to do stands in the state
-                await self.reconciler.repair(run.record.thread_id)
-            raise
+        return await self._creation.create(spec)
 
     async def start(
         self, run: RunRef, worker: str, attempt: int, known: Versioned[ThreadRecord] | None = None
@@ -254,16 +181,3 @@ class RunManager:
             RunNotFoundError: There is no such run in the thread.
         """
         return await self.reconciler.settle(run)
-
-
-def _new_thread(
-    thread_id: str | None, metadata: Mapping[str, Any] | None, user_id: str | None
-) -> ThreadRecord:
-    created = now()
-    return ThreadRecord(
-        thread_id=new_id() if thread_id is None else check_id("thread_id", thread_id),
-        user_id=user_id,
-        metadata=dict(metadata or {}),
-        created_at=created,
-        updated_at=created,
-    )
