@@ -70,11 +70,13 @@ from bridge.settings import (
     BridgeSettings,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     Seconds,
     Section,
     check_environment,
 )
 from bridge.state import StateRecord, StateRecords
+from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, StreamBridge
 from bridge.subjects import RunRef, Subjects
 
@@ -124,6 +126,7 @@ __all__ = [
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
+    "RetentionSettings",
     "RunRef",
     "Seconds",
     "Section",
@@ -143,6 +146,7 @@ __all__ = [
     "StreamInfo",
     "StreamItem",
     "StreamNotFoundError",
+    "StreamStats",
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",

@@ -67,6 +67,21 @@ class RunLog:
         page = await self._reader.read(self.subject, seq, limit)
         return [self._event(message) for message in page.messages], page.complete
 
+    async def purge(self, *, keep: int = 0, below_seq: int = 0) -> int:
+        """Remove the run's oldest events; the newest one must stay, or its end is unguarded.
+
+        Args:
+            keep: How many of the newest events stay.
+            below_seq: The first stream sequence that stays, instead of ``keep``.
+
+        Returns:
+            How many events went.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        return await self._reader.purge(self.subject, keep=keep, below_seq=below_seq)
+
     async def id_at(self, seq: int) -> EventId:
         """Return the id of an event that the server called a duplicate.
 

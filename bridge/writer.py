@@ -278,7 +278,12 @@ class RunWriter:
     async def _answer_after_end(self, entry: Entry, head: Head) -> None:
         """Answer a caller who comes after the end: only what was stored before counts."""
         run_id, event_id = self._log.run.run_id, entry.events[0].event_id
-        if entry.is_terminal and head.event != DELETED:
+        if entry.is_terminal or event_id is not None:
+            # What was stored is only named while it is there: the run may have been deleted since.
+            head = Head.of(await self._log.last())
+        if head.event == DELETED:
+            raise StreamTerminatedError(run_id, DELETED)
+        if entry.is_terminal:
             entry.resolve([EventId(head.stream_seq, head.run_seq)])
             return
         if event_id is not None:

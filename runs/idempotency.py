@@ -79,7 +79,7 @@ class IdempotencyKeys:
         found = await self._bridge.states.find(_KEY, name)
         if found is None or KeyedRun.decode(found.value).run != gone:
             return  # somebody else has just done it
-        if await self._bridge.find_thread(gone.run_id) is not None:
+        if await self._bridge.has_lived(gone.run_id):
             raise IdempotencyKeyUsedError(key, f"for run {gone.run_id}, which was removed since")
         try:
             value = _keyed(spec, proposed).encode()
