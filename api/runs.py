@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from api.answers import accepted, json_answer
+from api.answers import accepted, done, json_answer
 from api.http_settings import HttpSettings
 from api.locations import run_headers
 from api.request_bodies import read_body, read_query
@@ -42,6 +42,7 @@ class RunRoutes:
             web.post("/runs", self.create_stateless),
             web.get("/threads/{thread_id}/runs", self.list),
             web.get(run, self.get),
+            web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
             web.post(f"{run}/events", self.publish),
         ]
@@ -67,6 +68,14 @@ class RunRoutes:
         """``GET /threads/{thread_id}/runs/{run_id}``."""
         run = run_of(request)
         return json_answer(run_shape(await self._facade.get_run(run.thread_id, run.run_id)))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """``DELETE /threads/{thread_id}/runs/{run_id}``; goes on when the client leaves."""
+        run = run_of(request)
+        deletion = self._facade.delete_run(run.thread_id, run.run_id)
+        if not await self._unattended.finish(deletion, "delete run"):
+            raise RunNotFoundError(run.run_id)
+        return done()
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended.

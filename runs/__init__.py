@@ -41,6 +41,7 @@ from runs.models import (
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread_search import ThreadQuery
 
 __all__ = [
     "FINAL_STATUSES",
@@ -82,6 +83,7 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",

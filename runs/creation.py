@@ -18,6 +18,7 @@ from bridge import (
 )
 from runs.admission import new_record, new_thread, refuse_unavailable
 from runs.catalog import AssistantCatalog
+from runs.commands import Admit, Finish
 from runs.errors import ContentionError, RunsError, ThreadNotFoundError
 from runs.idempotency import IdempotencyKeys
 from runs.models import Outcome, RunFault, RunRecord, RunSpec, RunStatus, now
@@ -26,7 +27,7 @@ from runs.records import Records, Versioned
 from runs.settings import RunSettings
 from runs.steps import Taken, ThreadSteps
 from runs.thread import ThreadRecord
-from runs.transitions import Admit, Finish, transition
+from runs.transitions import transition
 
 _MAX_TRIES: Final = 8
 
@@ -170,4 +171,5 @@ class RunCreation:
 
 
 def _temporary(spec: RunSpec, thread_id: str) -> ThreadRecord:
-    return new_thread(thread_id, None, spec.user_id).model_copy(update={"temporary": True})
+    is_temporary = {"temporary": spec.on_completion == "delete"}
+    return new_thread(thread_id, None, spec.user_id).model_copy(update=is_temporary)

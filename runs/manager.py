@@ -11,7 +11,10 @@ from typing import Any
 from bridge import JetStreamBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.catalog import AssistantCatalog
+from runs.commands import MergeMetadata, RequestCancel, Start
 from runs.creation import RunCreation
+from runs.deletion import Deletion
+from runs.effects import Nudge
 from runs.errors import (
     RunNotCancellableError,
     RunNotFoundError,
@@ -25,7 +28,6 @@ from runs.records import Records, Versioned
 from runs.settings import RunSettings
 from runs.steps import ThreadSteps
 from runs.thread import ThreadRecord
-from runs.transitions import Nudge, RequestCancel, Start
 
 
 class RunManager:
@@ -49,6 +51,9 @@ class RunManager:
         self.reconciler = Reconciler(bridge, self.records, self._steps)
         self._creation = RunCreation(
             bridge, catalog, self.records, self._steps, self.reconciler, limits
+        )
+        self.deletion = Deletion(
+            bridge, self.records, self._steps, self.reconciler, wait_s=limits.delete_wait_s
         )
 
     async def create_thread(
@@ -85,9 +90,24 @@ class RunManager:
 
     async def _get_thread(self, thread_id: str, user_id: str | None) -> Versioned[ThreadRecord]:
         found = await self.records.find_thread(thread_id)
-        if found is None or user_id not in (None, found.record.user_id):
+        if found is None or found.record.deleting:
+            raise ThreadNotFoundError(thread_id)
+        if user_id not in (None, found.record.user_id):
             raise ThreadNotFoundError(thread_id)
         return found
+
+    async def merge_metadata(
+        self, thread_id: str, metadata: Mapping[str, Any], *, user_id: str | None = None
+    ) -> ThreadRecord:
+        """Set the named fields of a thread's metadata; the others stay.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+            InvalidContentError: ``metadata`` is not JSON; nothing was changed.
+        """
+        known = await self._get_thread(thread_id, user_id)
+        command = MergeMetadata(metadata, now())
+        return (await self._steps.take(thread_id, command, known=known)).thread
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; it is executed when its turn comes.

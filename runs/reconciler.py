@@ -19,22 +19,15 @@ from bridge import (
     Terminal,
     encode_json,
 )
+from runs.commands import Finish
+from runs.effects import CreateLog, Effect, EnqueueJob, Nudge, Retire, RollBack, Seal
 from runs.errors import ContentionError, RunNotFoundError
 from runs.models import Outcome, RunRecord, now
 from runs.outcome import INTERRUPTED, outcome_of, terminal_of
 from runs.records import Records, Versioned
+from runs.retirement_line import put_in_line
 from runs.steps import Taken, ThreadSteps
-from runs.thread import ThreadRecord
-from runs.transitions import (
-    CreateLog,
-    Effect,
-    EnqueueJob,
-    Finish,
-    Nudge,
-    RollBack,
-    Seal,
-    outstanding,
-)
+from runs.transitions import outstanding
 
 _MAX_RECORD_CONFLICTS: Final = 16
 #: A record that no thread refers to is a create under way, until it is older than any call lasts.
@@ -68,6 +61,9 @@ class Reconciler:
             pending.extend(await self._do(thread_id, pending.popleft()))
 
     async def _do(self, thread_id: str, effect: Effect) -> tuple[Effect, ...]:
+        if isinstance(effect, Retire):
+            await put_in_line(self._bridge.jobs, thread_id)
+            return ()
         run = RunRef(thread_id, effect.run_id)
         match effect:
             case CreateLog():
@@ -158,7 +154,7 @@ class Reconciler:
         is_rolled_back = thread is not None and thread.record.is_rolled_back(run.run_id)
         record = None
         if is_rolled_back:
-            await self._remove_record(found)
+            await self._records.remove_run(run.run_id)
         elif found is not None:
             record = await self._close_record(found, terminal)
         if not is_inflight:
@@ -204,18 +200,6 @@ class Reconciler:
                 found = newer
         raise ContentionError(f"the record of run {run_id}", _MAX_RECORD_CONFLICTS)
 
-    async def _remove_record(self, found: Versioned[RunRecord] | None) -> None:
-        for _ in range(_MAX_RECORD_CONFLICTS):
-            if found is None:
-                return
-            try:
-                await self._records.delete_run(found)
-            except StateConflictError:
-                found = await self._records.find_run(found.record.run_id)
-            else:
-                return
-        raise ContentionError("the record of a run that is rolled back", _MAX_RECORD_CONFLICTS)
-
     async def _remove_orphan(self, found: Versioned[RunRecord]) -> bool:
         if found.record.status.is_final or now() - found.record.created_at < _ORPHAN_AGE:
             return False
@@ -241,16 +225,12 @@ class Reconciler:
             await self._apply(thread_id, outstanding(found.record))
 
     async def sweep(self) -> None:
-        """Repair every thread that has runs under way; linear in threads, for start-up.
+        """Repair every thread that something is left to do for; linear in threads, for start-up.
 
         Raises:
             UnavailableError: The server fell silent; call again.
         """
         for thread_id in await self._records.thread_ids():
             found = await self._records.find_thread(thread_id)
-            if found is not None and _is_busy(found.record):
+            if found is not None and (found.record.active or outstanding(found.record)):
                 await self.repair(thread_id)
-
-
-def _is_busy(thread: ThreadRecord) -> bool:
-    return thread.active is not None or bool(thread.queue)

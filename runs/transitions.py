@@ -7,10 +7,20 @@ thread object. Effects follow the commit; each is idempotent, and :func:`outstan
 what a crash may have left undone.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias, assert_never
 
+from runs.commands import (
+    Admit,
+    Command,
+    Delete,
+    Finish,
+    Forget,
+    MergeMetadata,
+    RequestCancel,
+    Start,
+)
+from runs.effects import CreateLog, Effect, EnqueueJob, Nudge, Retire, RollBack, Seal
 from runs.errors import (
     QueueFullError,
     RunConflictError,
@@ -18,94 +28,9 @@ from runs.errors import (
     RunNotStartableError,
     ThreadNotFoundError,
 )
-from runs.models import CancelAction, MultitaskStrategy, Outcome, RunStatus
+from runs.models import CancelAction, MultitaskStrategy, RunStatus
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord
 
-
-@dataclass(frozen=True, slots=True)
-class Admit:
-    """Let a new run in. Its id was never used before, unless this is the same call again.
-
-    ``user_id`` is who asks; ``None`` may use every thread.
-    """
-
-    run_id: str
-    executor: str
-    strategy: MultitaskStrategy
-    max_queued: int
-    at: datetime
-    user_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A worker wants to execute the active run, as this attempt."""
-
-    run_id: str
-    worker: str
-    attempt: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RequestCancel:
-    """Someone wants the run to stop."""
-
-    run_id: str
-    action: CancelAction
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The run's log is sealed, and its record says so, or is removed when it is rolled back."""
-
-    run_id: str
-    outcome: Outcome
-    at: datetime
-    is_removed: bool = False
-
-
-Command: TypeAlias = Admit | Start | RequestCancel | Finish
-
-
-@dataclass(frozen=True, slots=True)
-class CreateLog:
-    """Bring the run's log into being."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class EnqueueJob:
-    """Offer the run to the workers of its executor."""
-
-    run_id: str
-    executor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Nudge:
-    """Make the run's worker look at the thread."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """End a run that nobody executes as cancelled, and settle it."""
-
-    run_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class RollBack:
-    """Remove the record of a run whose log is sealed, then finish it."""
-
-    run_id: str
-
-
-Effect: TypeAlias = CreateLog | EnqueueJob | Nudge | Seal | RollBack
 Step: TypeAlias = tuple[ThreadRecord, tuple[Effect, ...]]
 
 
@@ -128,6 +53,20 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
             return _request_cancel(thread, command)
         case Finish():
             return _finish(thread, command)
+        case Forget() | MergeMetadata() | Delete():
+            return _change(thread, command)
+        case _:
+            assert_never(command)
+
+
+def _change(thread: ThreadRecord, command: Forget | MergeMetadata | Delete) -> Step:
+    match command:
+        case Forget():
+            return _forget(thread, command)
+        case MergeMetadata():
+            return _merge_metadata(thread, command)
+        case Delete():
+            return _delete(thread, command)
         case _:
             assert_never(command)
 
@@ -144,11 +83,11 @@ def outstanding(thread: ThreadRecord) -> tuple[Effect, ...]:
         Seal(run.run_id) if run.run_id in thread.cancels else CreateLog(run.run_id)
         for run in thread.queue
     )
-    return tuple(effects)
+    return (*effects, *_retirement(thread))
 
 
 def _admit(thread: ThreadRecord, command: Admit) -> Step:
-    if command.user_id is not None and command.user_id != thread.user_id:
+    if thread.deleting or command.user_id not in (None, thread.user_id):
         raise ThreadNotFoundError(thread.thread_id)
     if thread.has_inflight(command.run_id):
         return thread, outstanding(thread)
@@ -178,11 +117,15 @@ def _replace(thread: ThreadRecord, command: Admit, queue: tuple[QueuedRun, ...])
     limit = 2 * command.max_queued + 1
     if len(thread.queue) >= limit:
         raise QueueFullError(thread.thread_id, limit)
-    action = CancelAction(command.strategy.value)
+    stopping, stops = _stop_all(thread, CancelAction(command.strategy.value))
+    return _changed(stopping, command.at, queue=queue), (CreateLog(command.run_id), *stops)
+
+
+def _stop_all(thread: ThreadRecord, action: CancelAction) -> Step:
     wishes = {**dict.fromkeys(thread.inflight_ids, action), **thread.cancels}
-    changed = _changed(thread, command.at, queue=queue, cancels=wishes)
+    # The active run last: the runs behind it must not get their turn in between.
     stops = tuple(_effect_of_wish(thread, run_id) for run_id in reversed(thread.inflight_ids))
-    return changed, (CreateLog(command.run_id), *stops)
+    return thread.model_copy(update={"cancels": wishes}), stops
 
 
 def _start(thread: ThreadRecord, command: Start) -> Step:
@@ -210,8 +153,8 @@ def _request_cancel(thread: ThreadRecord, command: RequestCancel) -> Step:
 
 
 def _effect_of_wish(thread: ThreadRecord, run_id: str) -> Effect:
-    active = thread.find_active(run_id)
-    return Nudge(run_id) if active is not None and active.started else Seal(run_id)
+    is_executed = thread.active is not None and thread.active.has_begun(run_id)
+    return Nudge(run_id) if is_executed else Seal(run_id)
 
 
 def _finish(thread: ThreadRecord, command: Finish) -> Step:
@@ -236,11 +179,36 @@ def _leave(thread: ThreadRecord, command: Finish, changes: dict[str, Any]) -> St
         changes["queue"] = tuple(run for run in thread.queue if run.run_id != command.run_id)
         return _changed(thread, command.at, **changes), ()
     if not thread.queue:
-        return _changed(thread, command.at, active=None, **changes), ()
+        free = _changed(thread, command.at, active=None, **changes)
+        return free, _retirement(free)
     head, *rest = thread.queue
     turn = ActiveRun(run_id=head.run_id, executor=head.executor, since=command.at)
     changed = _changed(thread, command.at, active=turn, queue=tuple(rest), **changes)
     return changed, _effects_of_turn(changed, turn)
+
+
+def _forget(thread: ThreadRecord, command: Forget) -> Step:
+    if thread.outputs is None or thread.outputs.run_id != command.run_id:
+        return thread, ()
+    return _changed(thread, command.at, outputs=None), ()
+
+
+def _merge_metadata(thread: ThreadRecord, command: MergeMetadata) -> Step:
+    if thread.deleting:
+        raise ThreadNotFoundError(thread.thread_id)
+    merged = {**thread.metadata, **command.metadata}
+    return _changed(thread, command.at, metadata=merged), ()
+
+
+def _delete(thread: ThreadRecord, command: Delete) -> Step:
+    if thread.deleting:
+        return thread, outstanding(thread)
+    stopping, stops = _stop_all(thread, CancelAction.INTERRUPT)
+    return _changed(stopping, command.at, deleting=True), (Retire(), *stops)
+
+
+def _retirement(thread: ThreadRecord) -> tuple[Effect, ...]:
+    return (Retire(),) if thread.deleting or thread.is_to_be_removed else ()
 
 
 def _effects_of_turn(thread: ThreadRecord, turn: ActiveRun) -> tuple[Effect, ...]:

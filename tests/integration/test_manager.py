@@ -40,8 +40,8 @@ from runs import (
     UnsupportedOptionError,
     UnsupportedStrategyError,
 )
+from runs.commands import RequestCancel
 from runs.models import CancelAction, now
-from runs.transitions import RequestCancel
 
 
 def bridge_settings(server):

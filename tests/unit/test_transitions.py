@@ -7,28 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
+from runs.commands import Admit, Delete, Finish, Forget, MergeMetadata, RequestCancel, Start
+from runs.effects import CreateLog, EnqueueJob, Nudge, Retire, RollBack, Seal
 from runs.errors import (
     IllegalTransitionError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
     RunNotStartableError,
+    ThreadNotFoundError,
 )
 from runs.models import CancelAction, MultitaskStrategy, Outcome, RunFault, RunRecord, RunStatus
 from runs.thread import ThreadRecord, ThreadStatus
-from runs.transitions import (
-    Admit,
-    CreateLog,
-    EnqueueJob,
-    Finish,
-    Nudge,
-    RequestCancel,
-    RollBack,
-    Seal,
-    Start,
-    outstanding,
-    transition,
-)
+from runs.transitions import outstanding, transition
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MAX_QUEUED = 3
@@ -177,6 +168,42 @@ def test_a_rolled_back_run_leaves_status_and_values_of_the_thread_as_they_were(o
     thread, _ = transition(thread, Finish("b", outcome, AT, is_removed=True))
     assert (thread.last, thread.outputs) == (before.last, before.outputs)
     assert thread.status is ThreadStatus.IDLE
+
+
+def test_a_deleted_thread_stops_its_runs_and_lets_nothing_in():
+    before, _ = start(thread_with("a", "b"), "a")
+    thread, effects = transition(before, Delete(AT))
+    assert effects == (Retire(), Seal("b"), Nudge("a"))
+    for strategy in MultitaskStrategy:
+        with pytest.raises(ThreadNotFoundError):
+            admit(thread, "c", strategy)
+    with pytest.raises(ThreadNotFoundError):
+        transition(thread, MergeMetadata({"a": 1}, AT))
+    again, _ = transition(thread, Delete(AT))
+    assert again is thread
+    thread, _ = finish(finish(thread, "b")[0], "a")
+    assert Retire() in outstanding(thread)
+
+
+def test_a_temporary_thread_retires_when_its_run_has_ended():
+    thread, _ = admit(new_thread().model_copy(update={"temporary": True}), "a")
+    assert Retire() not in outstanding(thread)
+    thread, effects = finish(thread, "a")
+    assert effects == outstanding(thread) == (Retire(),)
+
+
+def test_forgetting_a_run_takes_its_values_from_the_thread_and_nobody_elses():
+    thread, _ = finish(thread_with("a"), "a", SUCCESS)
+    same, _ = transition(thread, Forget("b", AT))
+    assert same is thread
+    thread, _ = transition(thread, Forget("a", AT))
+    assert thread.outputs is None
+
+
+def test_metadata_is_merged_by_name():
+    thread, _ = transition(new_thread(), MergeMetadata({"a": 1, "b": {"c": 1}}, AT))
+    thread, _ = transition(thread, MergeMetadata({"b": {"d": 2}}, AT))
+    assert thread.metadata == {"a": 1, "b": {"d": 2}}
 
 
 def test_only_a_later_attempt_takes_a_started_run_over():
