@@ -336,6 +336,17 @@ class JetStreamBridge(StreamBridge):
         self._remember(run)
         return run.thread_id
 
+    async def has_lived(self, run_id: str) -> bool:
+        """Return whether somebody ever created the run, be it deleted since.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        if await self.find_thread(run_id) is not None:
+            return True
+        return await self.states.is_deleted(REF, run_id)
+
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when the log does not hold it."""
         cursor = parse_cursor(event_id)
