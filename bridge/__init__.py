@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.archived_floor import ArchivedFloor
 from bridge.consumers import Delivery, EventConsumer
 from bridge.controls import ControlChannel
 from bridge.errors import (
@@ -70,13 +71,16 @@ from bridge.settings import (
     BridgeSettings,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     Seconds,
     Section,
     check_environment,
 )
 from bridge.state import StateRecord, StateRecords
-from bridge.stream_bridge import Following, StreamBridge
+from bridge.stats import StreamStats
+from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",
@@ -88,6 +92,7 @@ __all__ = [
     "AccessDeniedError",
     "AlreadyQueuedError",
     "ApiError",
+    "ArchivedFloor",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -121,9 +126,11 @@ __all__ = [
     "NewEvent",
     "PortInUseError",
     "ProcessSettings",
+    "Push",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
+    "RetentionSettings",
     "RunRef",
     "Seconds",
     "Section",
@@ -143,11 +150,13 @@ __all__ = [
     "StreamInfo",
     "StreamItem",
     "StreamNotFoundError",
+    "StreamStats",
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
     "Terminal",
     "TopologyDriftError",
+    "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
     "check_environment",

@@ -28,6 +28,7 @@ from bridge.errors import (
 )
 from bridge.outage import Outage
 from bridge.outbound import Outbound, encode_message
+from bridge.pulse import Pulse
 from bridge.replies import Inbox, Replies, ReplyStream, SilenceError
 from bridge.settings import BridgeSettings
 
@@ -36,8 +37,6 @@ log = logging.getLogger("jetrun.connection")
 #: JetStream answers with this HTTP-like code while a leader is being chosen or starts up.
 _TEMPORARY: Final = 503
 _NO_RESPONDERS: Final = "503"
-#: Time to read what the kernel has received.
-_READ_FIRST_S: Final = 0.1
 
 Disturbance = Callable[[], None]
 
@@ -62,7 +61,14 @@ class Connection:
         self._tokens = count(1)
         self._inbox = ""
         self._listeners: set[Disturbance] = set()
-        self._watch: asyncio.Task[None] | None = None
+        self._pulse = Pulse(
+            self.flush,
+            lambda: self._client.stats["in_msgs"],
+            self._leave_silent_server,
+            every_s=settings.nats.ping_interval_s,
+        )
+        self._patience: asyncio.Timeout
+        self._refusal: Exception | None = None
 
     @property
     def is_open(self) -> bool:
@@ -89,6 +95,11 @@ class Connection:
         """The version that the connected server announced."""
         return str(self._client._server_info.get("version", "0"))  # noqa: SLF001 - not exposed
 
+    @property
+    def has_jetstream(self) -> bool:
+        """Whether the connected server announced JetStream."""
+        return bool(self._client._server_info.get("jetstream"))  # noqa: SLF001 - not exposed
+
     async def open(self) -> None:
         """Connect, and subscribe the reply inbox.
 
@@ -96,33 +107,27 @@ class Connection:
             UnavailableError: No server answered within ``connect_timeout_s``.
             AccessDeniedError: The server refused the credentials.
         """
-        options = self._options()
+        self._refusal = None
         try:
-            async with asyncio.timeout(self._settings.nats.connect_timeout_s):
-                await self._client.connect(**options)
-        except TimeoutError as error:
+            async with asyncio.timeout(self._settings.nats.connect_timeout_s) as self._patience:
+                await self._client.connect(**self._options())
+        except (TimeoutError, nats.errors.Error, OSError) as error:
             await self._abandon()
+            if self._refusal is not None:
+                raise AccessDeniedError("wrong or missing credentials") from self._refusal
             raise UnavailableError(f"no connection to {self._public_url()}") from error
-        except nats.errors.Error as error:
-            await self._abandon()
-            if "authorization" in str(error).lower():
-                raise AccessDeniedError("wrong or missing credentials") from error
-            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
-        except OSError as error:
-            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
         self._opened = True
         self._up.set()
-        self._watch = asyncio.create_task(self._leave_when_silent())
+        self._pulse.start()
 
     async def close(self) -> None:
         """Close at once; open requests fail."""
         self._outbound.flush()
         self._closed = True
         self._up.set()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._pulse.stop()
         self._replies.fail_all()
         await self._abandon()
 
@@ -131,6 +136,11 @@ class Connection:
         # RuntimeError when what is pending is written to the dead connection.
         with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
             await self._client.close()
+            # A client that never got in takes itself for closed and leaves its socket open.
+            transport: Any = self._client._transport  # noqa: SLF001 - no other way
+            if transport is not None:
+                transport.close()
+                await transport.wait_closed()
 
     def _options(self) -> dict[str, Any]:
         nats_settings = self._settings.nats
@@ -165,6 +175,10 @@ class Connection:
         if not self._client.is_connected:
             # nats-py 2.16 forgets the connection of an attempt that failed without closing it.
             self._outbound.abort()
+        if not self._opened and "authorization" in str(error).lower():
+            # nats-py would go on trying; the credentials will not get better.
+            self._refusal = error
+            self._patience.reschedule(asyncio.get_running_loop().time())
         if isinstance(error, nats.errors.SlowConsumerError):
             self._disturb()
 
@@ -180,19 +194,10 @@ class Connection:
         self._up.set()
         self._disturb()
 
-    async def _leave_when_silent(self) -> None:
-        """Break a connection to a server that does not answer: a stopped one never closes it."""
-        while True:
-            await asyncio.sleep(self._settings.nats.ping_interval_s)
-            received = self._client.stats["in_msgs"]
-            try:
-                await self.flush()
-            except SilenceError:
-                # After this process itself has stood still, what came meanwhile is read first.
-                await asyncio.sleep(_READ_FIRST_S)
-                if self.is_connected and self._client.stats["in_msgs"] == received:
-                    log.warning("nats.silent", extra={"url": self._public_url()})
-                    self._outbound.abort()
+    def _leave_silent_server(self) -> None:
+        if self.is_connected:
+            log.warning("nats.silent", extra={"url": self._public_url()})
+            self._outbound.abort()
 
     def _disturb(self) -> None:
         for listener in tuple(self._listeners):

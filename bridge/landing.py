@@ -123,7 +123,12 @@ class Landing:
             raise outage.error(self._stored) from error
         if successor is None:
             return False, None
-        return True, self._flight.find_first(successor)
+        first_seq = self._flight.find_first(successor)
+        is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
+        if is_cut_off and self._stored is Stored.UNKNOWN:
+            # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
+            raise outage.error(Stored.UNKNOWN)
+        return True, first_seq
 
 
 def _translated(error: ApiError) -> BridgeError:
