@@ -1,7 +1,8 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
-from bridge.consumers import Delivery, EventConsumer
+from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
+from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -10,11 +11,15 @@ from bridge.errors import (
     BridgeClosedError,
     BridgeError,
     ConflictError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
     InvalidIdError,
+    InvalidStartError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -94,12 +99,19 @@ __all__ = [
     "BridgeError",
     "BridgeSettings",
     "ConflictError",
+    "ConsumerDriftError",
+    "ConsumerInfo",
+    "ConsumerLimitError",
+    "ConsumerNotFoundError",
+    "ConsumerSpec",
+    "Consumption",
     "ControlChannel",
+    "DeadCause",
+    "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
     "EmbeddedServer",
     "EmbeddedServerSettings",
-    "EventConsumer",
     "EventId",
     "EventTooLargeError",
     "Following",
@@ -108,6 +120,7 @@ __all__ = [
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
+    "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",

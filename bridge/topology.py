@@ -40,7 +40,8 @@ def check_server(version: str) -> None:
 def streams(settings: LogSettings) -> list[StreamConfig]:
     """Return the configuration of every stream."""
     subjects = Subjects(settings.prefix)
-    return [_events(settings, subjects), _state(settings, subjects), _jobs(settings, subjects)]
+    kinds = (_events, _state, _jobs, _dead)
+    return [kind(settings, subjects) for kind in kinds]
 
 
 def _events(settings: LogSettings, subjects: Subjects) -> StreamConfig:
@@ -92,6 +93,23 @@ def _jobs(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "max_msgs_per_subject": 1,
         "discard": "new",
         "discard_new_per_subject": True,
+        "allow_direct": True,
+    }
+
+
+def _dead(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.dead_stream,
+        "subjects": [subjects.all_dead],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs": settings.max_dead_letters,
+        "max_bytes": settings.max_dead_letter_bytes,
+        "max_age": int(settings.dead_letter_age_s * _NANOSECONDS),
+        # A full stream must not keep consumers from giving an event up.
+        "discard": "old",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
         "allow_direct": True,
     }
 
