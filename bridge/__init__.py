@@ -1,8 +1,9 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
 from bridge.archived_floor import ArchivedFloor
-from bridge.consumers import Delivery, EventConsumer
+from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
+from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -11,11 +12,15 @@ from bridge.errors import (
     BridgeClosedError,
     BridgeError,
     ConflictError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
     InvalidIdError,
+    InvalidStartError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -99,12 +104,19 @@ __all__ = [
     "BridgeError",
     "BridgeSettings",
     "ConflictError",
+    "ConsumerDriftError",
+    "ConsumerInfo",
+    "ConsumerLimitError",
+    "ConsumerNotFoundError",
+    "ConsumerSpec",
+    "Consumption",
     "ControlChannel",
+    "DeadCause",
+    "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
     "EmbeddedServer",
     "EmbeddedServerSettings",
-    "EventConsumer",
     "EventId",
     "EventTooLargeError",
     "Following",
@@ -113,6 +125,7 @@ __all__ = [
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
+    "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",

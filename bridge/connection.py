@@ -114,6 +114,7 @@ class Connection:
         self._closed = True
         self._up.set()
         self._replies.fail_all()
+        self._disturb()
         await self._abandon()
 
     async def _abandon(self) -> None:

@@ -12,8 +12,10 @@ from typing import Any, Final
 from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
 from bridge.connection import Connection
-from bridge.consumers import EventConsumer, open_event_consumer
+from bridge.consumers import Consumers
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
+from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
 from bridge.errors import (
     BatchTooLargeError,
@@ -114,6 +116,12 @@ class JetStreamBridge(StreamBridge):
         self._log = EventLog(self._reader, self._subjects)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
+        self._dead_letters = DeadLetters(
+            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
+        )
+        self._consumers = Consumers(
+            connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
+        )
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
@@ -382,24 +390,31 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
-    async def event_consumer(
-        self, name: str, *, ack_wait_s: float = 30.0, max_ack_pending: int = 10_000
-    ) -> EventConsumer:
-        """Open a durable consumer on the events of all runs.
-
-        Args:
-            name: The consumer's name; processes that open the same one share the events.
-            ack_wait_s: Seconds after which an unacknowledged event is handed out again.
-            max_ack_pending: Unacknowledged events above which nothing more is handed out.
-        """
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
         self._check_open()
-        return await open_event_consumer(
-            self._connection,
-            self._subjects,
-            name,
-            ack_wait_s=ack_wait_s,
-            max_ack_pending=max_ack_pending,
-        )
+        if spec.run_id is not None:
+            run = await self._known(spec.run_id)
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        return await self._consumers.open(spec)
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return await self._consumers.list()
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        await self._consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
 
     async def first_sequence(self) -> int:
         """Return the sequence of the oldest event in the log."""
