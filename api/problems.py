@@ -85,6 +85,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.SERVICE_UNAVAILABLE: (
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
+            bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.cold_tier import ColdTier
 from bridge.consumers import Delivery, EventConsumer
 from bridge.controls import ControlChannel
 from bridge.errors import (
@@ -9,6 +10,7 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    ColdTierError,
     ConflictError,
     EventTooLargeError,
     ForeignMessageError,
@@ -93,6 +95,8 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "ColdTier",
+    "ColdTierError",
     "ConflictError",
     "ControlChannel",
     "Delivery",

@@ -4,6 +4,7 @@ The sink (:class:`store.sink.Sink`, and ``python -m store.sink``) writes them ex
 see whole records only.
 """
 
+from store.cold_tier import ArchiveColdTier
 from store.errors import (
     ArchiveLockedError,
     ArchiveMarkError,
@@ -14,11 +15,13 @@ from store.errors import (
     StoreError,
 )
 from store.layout import ArchiveLayout
-from store.reader import ArchiveReader, MalformedLine
-from store.record import Record, encode_line, parse_line
+from store.reader import ArchiveReader
+from store.record import Record, decode_event, encode_line, parse_line
+from store.run_lines import MalformedLine
 from store.settings import ArchiveSettings
 
 __all__ = [
+    "ArchiveColdTier",
     "ArchiveLayout",
     "ArchiveLockedError",
     "ArchiveMarkError",
@@ -31,6 +34,7 @@ __all__ = [
     "Record",
     "RunSeqHoleError",
     "StoreError",
+    "decode_event",
     "encode_line",
     "parse_line",
 ]
