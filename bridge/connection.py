@@ -59,6 +59,8 @@ class Connection:
         self._tokens = count(1)
         self._inbox = ""
         self._listeners: set[Disturbance] = set()
+        self._patience: asyncio.Timeout
+        self._refusal: Exception | None = None
 
     @property
     def is_open(self) -> bool:
@@ -80,6 +82,11 @@ class Connection:
         """The version that the connected server announced."""
         return str(self._client._server_info.get("version", "0"))  # noqa: SLF001 - not exposed
 
+    @property
+    def has_jetstream(self) -> bool:
+        """Whether the connected server announced JetStream."""
+        return bool(self._client._server_info.get("jetstream"))  # noqa: SLF001 - not exposed
+
     async def open(self) -> None:
         """Connect, and subscribe the reply inbox.
 
@@ -87,19 +94,15 @@ class Connection:
             UnavailableError: No server answered within ``connect_timeout_s``.
             AccessDeniedError: The server refused the credentials.
         """
-        options = self._options()
+        self._refusal = None
         try:
-            async with asyncio.timeout(self._settings.nats.connect_timeout_s):
-                await self._client.connect(**options)
-        except TimeoutError as error:
-            raise UnavailableError(f"no connection to {self._public_url()}") from error
-        except nats.errors.Error as error:
+            async with asyncio.timeout(self._settings.nats.connect_timeout_s) as self._patience:
+                await self._client.connect(**self._options())
+        except (TimeoutError, nats.errors.Error, OSError) as error:
             await self._abandon()
-            if "authorization" in str(error).lower():
-                raise AccessDeniedError("wrong or missing credentials") from error
-            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
-        except OSError as error:
-            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
+            if self._refusal is not None:
+                raise AccessDeniedError("wrong or missing credentials") from self._refusal
+            raise UnavailableError(f"no connection to {self._public_url()}") from error
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
         self._opened = True
@@ -118,6 +121,11 @@ class Connection:
         # RuntimeError when what is pending is written to the dead connection.
         with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
             await self._client.close()
+            # A client that never got in takes itself for closed and leaves its socket open.
+            transport: Any = self._client._transport  # noqa: SLF001 - no other way
+            if transport is not None:
+                transport.close()
+                await transport.wait_closed()
 
     def _options(self) -> dict[str, Any]:
         nats_settings = self._settings.nats
@@ -147,6 +155,10 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         log.debug("nats.error", extra={"error": type(error).__name__})
+        if not self._opened and "authorization" in str(error).lower():
+            # nats-py would go on trying; the credentials will not get better.
+            self._refusal = error
+            self._patience.reschedule(asyncio.get_running_loop().time())
         if isinstance(error, nats.errors.SlowConsumerError):
             self._disturb()
 

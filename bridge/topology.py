@@ -106,6 +106,8 @@ async def ensure_streams(connection: Connection, settings: LogSettings) -> None:
         UnavailableError: The server fell silent; call again.
     """
     check_server(connection.server_version)
+    if not connection.has_jetstream:
+        raise JetStreamDisabledError("the server runs without it")
     for wanted in streams(settings):
         await _ensure(connection, wanted)
 

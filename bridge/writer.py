@@ -7,6 +7,7 @@ Callers that give up leave the others undisturbed.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from bridge import wire
@@ -98,12 +99,14 @@ class RunWriter:
         self._queued_bytes = 0
         self._room = asyncio.Event()
         self._singles_left = 0
+        self._free = asyncio.Event()
+        self._free.set()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and no attempt depends on this writer."""
-        return self._task is None and not self._place.is_bound
+        return self._free.is_set() and not self._place.is_bound
 
     async def create(self, birth: NewEvent) -> EventId:
         """Store the run's first event, unless it has one.
@@ -142,6 +145,9 @@ class RunWriter:
         """
         if self._place.fenced is not None:
             raise self._place.fenced
+        head = self._place.head
+        if self._free.is_set() and head is not None and not head.is_terminal:
+            return await self._append_at_once(events, head)
         entry = Entry(events, asyncio.get_running_loop().create_future())
         while self._is_full(entry):
             self._room.clear()
@@ -149,9 +155,35 @@ class RunWriter:
         self._queue.append(entry)
         self._queued_events += len(entry.events)
         self._queued_bytes += entry.size_bytes
-        if self._task is None:
-            self._task = asyncio.create_task(self._empty_queue())
+        if self._free.is_set():
+            self._start()
         return await entry.future
+
+    async def _append_at_once(self, events: Sequence[NewEvent], head: Head) -> list[EventId]:
+        """Store what nothing is before in the caller's own task: no queue and no switch to a task.
+
+        A caller that gives up leaves the place unknown; whoever comes next reads it.
+        """
+        self._free.clear()
+        try:
+            ids = await self._store(events, head, divisible=False)
+            if ids is None:  # overtaken: the first of all that came meanwhile
+                entry = Entry(events, asyncio.get_running_loop().create_future())
+                self._push_back([entry])
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        finally:
+            self._start()
+        return await entry.future if ids is None else ids
+
+    def _start(self) -> None:
+        """Empty the queue in a task, if there is anything in it."""
+        if self._queue:
+            self._free.clear()
+            self._task = asyncio.create_task(self._empty_queue())
+        else:
+            self._free.set()
 
     def _is_full(self, entry: Entry) -> bool:
         limits = self._settings
@@ -162,8 +194,7 @@ class RunWriter:
 
     async def drain(self) -> None:
         """Wait until nothing is queued or in the air."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        await self._free.wait()
 
     def abort(self, error: BridgeError) -> None:
         """Fail everything that waits; what is in the air may still be stored."""
@@ -180,6 +211,7 @@ class RunWriter:
             raise
         finally:
             self._task = None
+            self._free.set()
 
     async def _advance(self) -> None:
         """Bring the next flight into the log, or answer the callers who cannot fly."""
@@ -192,15 +224,19 @@ class RunWriter:
             elif entries:
                 await self._fly(entries, head)
         except BridgeError as error:
-            self._place.forget()
             _fail(entries, error)
-            if isinstance(error, UnavailableError):
-                self._fail_queue(UnavailableError(f"publishing to run {self._log.run.run_id}"))
-            elif isinstance(error, StreamNotFoundError | StreamFencedError):
-                self._fail_queue(error)
+            self._give_up(error)
         except BaseException:
             _fail(entries, UnavailableError("the writer stopped", Stored.UNKNOWN))
             raise
+
+    def _give_up(self, error: BaseException) -> None:
+        """Forget the place, and tell those who wait when the error is theirs as well."""
+        self._place.forget()
+        if isinstance(error, UnavailableError):
+            self._fail_queue(UnavailableError(f"publishing to run {self._log.run.run_id}"))
+        elif isinstance(error, StreamNotFoundError | StreamFencedError):
+            self._fail_queue(error)
 
     def _fail_queue(self, error: BridgeError) -> None:
         _fail(self._pop(len(self._queue)), error)
@@ -249,15 +285,28 @@ class RunWriter:
         return count
 
     async def _fly(self, entries: list[Entry], head: Head) -> None:
-        flight = self._flight([event for entry in entries for event in entry.events], head)
-        ack = await self._land(flight, divisible=len(entries) > 1)
-        if ack is None:
+        events = [event for entry in entries for event in entry.events]
+        ids = await self._store(events, head, divisible=len(entries) > 1)
+        if ids is None:
             self._push_back([entry for entry in entries if not entry.future.done()])
-        elif ack.duplicate:
-            entries[0].resolve([await self._log.id_at(ack.seq)])
-        else:
-            self._place.advance(flight, ack.seq)
-            _resolve(entries, ack.seq, flight.first_run_seq)
+            return
+        following = iter(ids)
+        for entry in entries:
+            entry.resolve(list(islice(following, len(entry.events))))
+
+    async def _store(
+        self, events: Sequence[NewEvent], head: Head, *, divisible: bool
+    ) -> list[EventId] | None:
+        """Put ``events`` behind ``head``; ``None`` when they must be tried again elsewhere."""
+        flight = self._flight(events, head)
+        ack = await self._land(flight, divisible=divisible)
+        if ack is None:
+            return None
+        if ack.duplicate:
+            return [await self._log.id_at(ack.seq)]
+        self._place.advance(flight, ack.seq)
+        first = flight.first_run_seq
+        return [EventId(ack.seq + i, first + i) for i in range(len(events))]
 
     def _flight(self, events: Sequence[NewEvent], head: Head) -> Flight:
         return Flight(self._log.subject, self._log.run.run_id, events, head, self._place.writer)
@@ -295,14 +344,6 @@ class RunWriter:
                 return await find_duplicate(self._connection, self._log.subject, message_id)
             except SilenceError:
                 await outage.wait()
-
-
-def _resolve(entries: Sequence[Entry], stream_seq: int, run_seq: int) -> None:
-    for entry in entries:
-        ids = [EventId(stream_seq + i, run_seq + i) for i in range(len(entry.events))]
-        stream_seq += len(ids)
-        run_seq += len(ids)
-        entry.resolve(ids)
 
 
 def _fail(entries: Sequence[Entry], error: BridgeError) -> None:
