@@ -60,6 +60,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ReservedEventError,
             errors.InvalidJsonError,
             errors.InvalidRequestError,
+            store.errors.InvalidPageError,
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,

@@ -286,6 +286,10 @@ class JetStreamBridge(StreamBridge):
             event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
 
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether this bridge stored an event, and no other one; it forgets after a while."""
+        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
+
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
     ) -> list[StreamEvent]:

@@ -100,7 +100,7 @@ class Place:
         newest, begun, begun_attempt = await self._log.newest_attempt()
         if newest.is_terminal:
             raise StreamTerminatedError(self._log.run.run_id, newest.event)
-        is_repeat = attempt == FIRST_ATTEMPT or self._is_own(begun)
+        is_repeat = attempt == FIRST_ATTEMPT or self.has_written(begun)
         if begun_attempt > attempt or (begun_attempt == attempt and not is_repeat):
             raise StreamFencedError(self._log.run.run_id, attempt, begun_attempt)
         self._attempt = attempt
@@ -115,12 +115,13 @@ class Place:
             await self._look_for_later_attempt(newest.event_id.stream_seq)
         return Head.of(newest)
 
-    def _is_own(self, begun: StreamEvent) -> bool:
-        return begun.writer.split(".", 1)[0] == self._identity
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return event.writer.split(".", 1)[0] == self._identity
 
     async def _look_for_later_attempt(self, last_seq: int) -> None:
         async for begun, attempt in self._log.attempts(self._checked_seq + 1, last_seq):
-            if attempt >= (self._attempt or FIRST_ATTEMPT) and not self._is_own(begun):
+            if attempt >= (self._attempt or FIRST_ATTEMPT) and not self.has_written(begun):
                 run_id = self._log.run.run_id
                 self.fenced = StreamFencedError(run_id, self._attempt or FIRST_ATTEMPT, attempt)
                 raise self.fenced

@@ -131,6 +131,17 @@ def lines_back(fd: int, end: int) -> Iterator[bytes]:
         end = start
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file durably; a crash leaves the old content or the new one, never a part."""
+    draft = path.with_suffix(".tmp")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fdatasync(file.fileno())
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
