@@ -21,7 +21,7 @@ from bridge.errors import (
     StreamTerminatedError,
     UnavailableError,
 )
-from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent
+from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent, StreamEvent
 from bridge.flight import MAX_BATCH_EVENTS, NOTHING, Flight, Head
 from bridge.ids import EventId
 from bridge.landing import Landing
@@ -113,6 +113,10 @@ class RunWriter:
     def is_idle(self) -> bool:
         """Whether nothing waits and no attempt depends on this writer."""
         return self._free.is_set() and not self._place.is_bound
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return self._place.has_written(event)
 
     async def create(self, birth: NewEvent) -> EventId:
         """Store the run's first event, unless it has one.
