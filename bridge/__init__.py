@@ -1,8 +1,10 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
 from bridge.archived_floor import ArchivedFloor
-from bridge.consumers import Delivery, EventConsumer
+from bridge.cold_tier import ColdTier
+from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
+from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -10,12 +12,17 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    ColdTierError,
     ConflictError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
     InvalidIdError,
+    InvalidStartError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -98,13 +105,22 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "ColdTier",
+    "ColdTierError",
     "ConflictError",
+    "ConsumerDriftError",
+    "ConsumerInfo",
+    "ConsumerLimitError",
+    "ConsumerNotFoundError",
+    "ConsumerSpec",
+    "Consumption",
     "ControlChannel",
+    "DeadCause",
+    "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
     "EmbeddedServer",
     "EmbeddedServerSettings",
-    "EventConsumer",
     "EventId",
     "EventTooLargeError",
     "Following",
@@ -113,6 +129,7 @@ __all__ = [
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
+    "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",

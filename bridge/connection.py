@@ -129,6 +129,7 @@ class Connection:
         self._up.set()
         self._pulse.stop()
         self._replies.fail_all()
+        self._disturb()
         await self._abandon()
 
     async def _abandon(self) -> None:

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
+from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
-from bridge.consumers import EventConsumer, open_event_consumer
+from bridge.consumers import Consumers
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
+from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
 from bridge.errors import (
     BatchTooLargeError,
@@ -39,6 +42,7 @@ from bridge.events import (
 )
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
+from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.lifecycle import attempt_event, terminal_event
@@ -68,6 +72,7 @@ class JetStreamBridge(StreamBridge):
     Args:
         settings: Where the server is, and the limits of the log.
         name: How the connection is called in the server's monitoring.
+        cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
         states: Records that processes agree on.
@@ -79,8 +84,15 @@ class JetStreamBridge(StreamBridge):
     jobs: JobQueue
     controls: ControlChannel
 
-    def __init__(self, settings: BridgeSettings | None = None, *, name: str = "jetrun") -> None:
+    def __init__(
+        self,
+        settings: BridgeSettings | None = None,
+        *,
+        name: str = "jetrun",
+        cold: ColdTier | None = None,
+    ) -> None:
         self._settings = settings or BridgeSettings()
+        self._cold = cold or NO_COLD_TIER
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
@@ -114,6 +126,12 @@ class JetStreamBridge(StreamBridge):
         self._log = EventLog(self._reader, self._subjects)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
+        self._dead_letters = DeadLetters(
+            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
+        )
+        self._consumers = Consumers(
+            connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
+        )
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
@@ -282,7 +300,8 @@ class JetStreamBridge(StreamBridge):
         run = await self._known(run_id)
         run_log = self._log.run(run)
         async with self._tails.join(run_log) as (tail, inbox):
-            follower = Follower(self._log, run_log, tail, inbox, heartbeat_interval)
+            history = RunHistory(self._log, run_log, self._cold)
+            follower = Follower(history, run_log, tail, inbox, heartbeat_interval)
             await follower.open(last_event_id)
             yield follower
 
@@ -348,13 +367,19 @@ class JetStreamBridge(StreamBridge):
         return await self.states.is_deleted(REF, run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
-        """Return one event of a run by its id; ``None`` when the log does not hold it."""
+        """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
         cursor = parse_cursor(event_id)
         run = await self._known(run_id)
         if not isinstance(cursor, EventId):
             return None
         event = await self._log.run(run).find(cursor.stream_seq)
+        if event is None:
+            event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether this bridge stored an event, and no other one; it forgets after a while."""
+        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
 
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
@@ -382,24 +407,31 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
-    async def event_consumer(
-        self, name: str, *, ack_wait_s: float = 30.0, max_ack_pending: int = 10_000
-    ) -> EventConsumer:
-        """Open a durable consumer on the events of all runs.
-
-        Args:
-            name: The consumer's name; processes that open the same one share the events.
-            ack_wait_s: Seconds after which an unacknowledged event is handed out again.
-            max_ack_pending: Unacknowledged events above which nothing more is handed out.
-        """
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
         self._check_open()
-        return await open_event_consumer(
-            self._connection,
-            self._subjects,
-            name,
-            ack_wait_s=ack_wait_s,
-            max_ack_pending=max_ack_pending,
-        )
+        if spec.run_id is not None:
+            run = await self._known(spec.run_id)
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        return await self._consumers.open(spec)
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return await self._consumers.list()
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        await self._consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
 
     async def first_sequence(self) -> int:
         """Return the sequence of the oldest event in the log."""

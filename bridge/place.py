@@ -119,7 +119,7 @@ class Place:
 
     def _find_own(self, begun: StreamEvent, attempt: int) -> EventId | None:
         begun_attempt = attempt_of(begun)
-        is_repeat = attempt == FIRST_ATTEMPT or self._is_own(begun)
+        is_repeat = attempt == FIRST_ATTEMPT or self.has_written(begun)
         if begun_attempt > attempt or (begun_attempt == attempt and not is_repeat):
             raise StreamFencedError(self._log.run.run_id, attempt, begun_attempt)
         return begun.event_id if begun_attempt == attempt else None
@@ -129,13 +129,14 @@ class Place:
             await self._look_for_later_attempt(self._attempt, newest)
         return Head.of(newest)
 
-    def _is_own(self, begun: StreamEvent) -> bool:
-        return begun.writer.split(".", 1)[0] == self._identity
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return event.writer.split(".", 1)[0] == self._identity
 
     async def _look_for_later_attempt(self, own: int, newest: StreamEvent) -> None:
         reached = self._checked
         async for event in self._log.span(reached.stream_seq + 1, newest.event_id.stream_seq):
-            if event.event == BIRTH and attempt_of(event) >= own and not self._is_own(event):
+            if event.event == BIRTH and attempt_of(event) >= own and not self.has_written(event):
                 self._fence(own, attempt_of(event))
             if event.run_seq > reached.run_seq + 1:
                 break

@@ -64,6 +64,12 @@ class LogSettings(Section):
     )
     max_bytes: int | None = Field(None, ge=1 << 20, description="of the whole log; None: no limit")
     max_consumers: int = Field(1000, ge=1, description="named durable consumers on the log")
+    consumer_idle_s: Seconds = Field(
+        604_800.0, description="without use, after which a named consumer is removed"
+    )
+    max_dead_letters: int = Field(100_000, ge=1, description="kept; the oldest leave first")
+    max_dead_letter_bytes: int = Field(256 << 20, ge=1 << 20, description="as above")
+    dead_letter_age_s: Seconds = Field(604_800.0, description="how long a dead letter is kept")
     request_timeout_s: Seconds = Field(5.0, description="wait for one answer of the server")
     outage_budget_s: Seconds = Field(30.0, description="total wait for a server that is away")
     close_timeout_s: Seconds = Field(5.0, description="wait for writes in flight when closing")

@@ -44,7 +44,8 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    return [_events(log, subjects, max_events), _state(log, subjects), _jobs(log, subjects)]
+    others = [kind(log, subjects) for kind in (_state, _jobs, _dead)]
+    return [_events(log, subjects, max_events), *others]
 
 
 def _events(settings: LogSettings, subjects: Subjects, max_events: int) -> StreamConfig:
@@ -96,6 +97,23 @@ def _jobs(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "max_msgs_per_subject": 1,
         "discard": "new",
         "discard_new_per_subject": True,
+        "allow_direct": True,
+    }
+
+
+def _dead(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.dead_stream,
+        "subjects": [subjects.all_dead],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs": settings.max_dead_letters,
+        "max_bytes": settings.max_dead_letter_bytes,
+        "max_age": int(settings.dead_letter_age_s * _NANOSECONDS),
+        # A full stream must not keep consumers from giving an event up.
+        "discard": "old",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
         "allow_direct": True,
     }
 
