@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
-import nats.errors
 from nats.aio.msg import Msg
 
 from bridge.connection import Connection
@@ -40,5 +39,4 @@ class ControlChannel:
         try:
             yield
         finally:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await subscription.unsubscribe()
+            await self._connection.unsubscribe(subscription)

@@ -7,10 +7,8 @@ message that is not acknowledged in time is handed out again.
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
-import nats.errors
 import orjson
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -163,8 +161,7 @@ class PullConsumer:
         if self._keeping is not None:
             self._keeping.cancel()
         if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+            await self._connection.unsubscribe(self._subscription)
         if self._connection.is_open:
             while self._waiting:
                 message = self._waiting.popleft()

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -152,8 +151,7 @@ class Tail:
         if self._look is not None:
             self._look.cancel()
         if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+            await self._connection.unsubscribe(self._subscription)
 
     async def _on_message(self, message: Msg) -> None:
         headers = message.headers or {}
