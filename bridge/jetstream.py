@@ -5,7 +5,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from bridge.connection import Connection
 from bridge.consumers import EventConsumer, open_event_consumer
 from bridge.controls import ControlChannel
 from bridge.deletion import delete_events
+from bridge.ended_runs import EndedRuns
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
@@ -42,7 +43,10 @@ from bridge.follower import Follower
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.readership import Readership
+from bridge.roll_call import RollCall
 from bridge.room import LogRoom
+from bridge.rounds import going_round
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
@@ -85,6 +89,7 @@ class JetStreamBridge(StreamBridge):
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
         self._threads: OrderedDict[str, str] = OrderedDict()
+        self._aside = AsyncExitStack()
 
     async def start(self) -> None:
         """Connect, make or verify the JetStream assets, and open the bridge.
@@ -101,8 +106,11 @@ class JetStreamBridge(StreamBridge):
         try:
             await ensure_streams(connection, self._settings)
             self._assemble(connection)
-            await self._room.open()
+            await self._aside.enter_async_context(self._room)
+            readers = RollCall(connection, self._subjects.readers)
+            await self._aside.enter_async_context(readers.answer(self._tails.find_read))
         except BaseException:
+            await self._aside.aclose()
             await connection.close()
             raise
         self._is_open = True
@@ -138,7 +146,7 @@ class JetStreamBridge(StreamBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
-        await self._room.close()
+        await self._aside.aclose()
         await self._connection.close()
 
     @property
@@ -316,6 +324,28 @@ class JetStreamBridge(StreamBridge):
         """
         max_runs = self._settings.log.max_cached_runs
         return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
+
+    @asynccontextmanager
+    async def letting_go(self, floor: ArchivedFloor | None) -> AsyncGenerator[None]:
+        """Let the events of ended runs leave in time, for the length of a context.
+
+        Args:
+            floor: What the archive holds; nothing else leaves. ``None`` when there is no archive.
+        """
+        self._check_open()
+        limits = self._settings.retention
+        roll_call = RollCall(self._connection, self._subjects.readers)
+        readers = Readership(self._connection, self._subjects, roll_call)
+        ended = EndedRuns(
+            self._log,
+            self._survey,
+            readers,
+            limits,
+            floor,
+            max_remembered=self._settings.log.max_cached_runs,
+        )
+        async with going_round(ended.visit, limits.sweep_interval_s):
+            yield
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
