@@ -42,12 +42,15 @@ from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
+from bridge.leases import Leases, NoLeases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.readership import Readership
 from bridge.roll_call import RollCall
 from bridge.room import LogRoom
 from bridge.rounds import going_round
 from bridge.settings import BridgeSettings
+from bridge.shard_claims import ShardClaims
+from bridge.silent_runs import SilentRuns
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
@@ -77,11 +80,13 @@ class JetStreamBridge(StreamBridge):
         states: Records that processes agree on.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
+        holders: Asks who executes runs.
     """
 
     states: StateRecords
     jobs: JobQueue
     controls: ControlChannel
+    holders: RollCall
 
     def __init__(self, settings: BridgeSettings | None = None, *, name: str = "jetrun") -> None:
         self._settings = settings or BridgeSettings()
@@ -130,6 +135,7 @@ class JetStreamBridge(StreamBridge):
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
+        self.holders = RollCall(connection, self._subjects.holders)
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -333,19 +339,54 @@ class JetStreamBridge(StreamBridge):
             floor: What the archive holds; nothing else leaves. ``None`` when there is no archive.
         """
         self._check_open()
+        interval_s = self._settings.retention.sweep_interval_s
+        async with going_round(self._ended_runs(floor).visit, interval_s):
+            yield
+
+    @asynccontextmanager
+    async def sweeping(self, leases: Leases | None = None) -> AsyncGenerator[None]:
+        """End silent runs that nobody holds, for the length of a context.
+
+        Any number of processes may do so; they share the work. In the ``cache`` profile the events
+        of ended runs leave, too.
+
+        Args:
+            leases: Who holds runs; ``None`` when nobody does but their publishers.
+        """
+        self._check_open()
         limits = self._settings.retention
+        claims = ShardClaims(self.states, limits.sweep_interval_s)
+        ended = self._ended_runs(None) if self._settings.log.profile == "cache" else None
+        silent = SilentRuns(
+            self._connection,
+            self._log,
+            self._survey,
+            awaiting=self._awaiting,
+            leases=leases or NoLeases(),
+            settings=limits,
+            max_remembered=self._settings.log.max_cached_runs,
+        )
+
+        async def visit(shard: str) -> None:
+            if await claims.claim(shard):
+                await silent.visit(shard)
+                if ended is not None:
+                    await ended.visit(shard)
+
+        async with going_round(visit, limits.sweep_interval_s):
+            yield
+
+    def _ended_runs(self, floor: ArchivedFloor | None) -> EndedRuns:
         roll_call = RollCall(self._connection, self._subjects.readers)
         readers = Readership(self._connection, self._subjects, roll_call)
-        ended = EndedRuns(
+        return EndedRuns(
             self._log,
             self._survey,
             readers,
-            limits,
+            self._settings.retention,
             floor,
             max_remembered=self._settings.log.max_cached_runs,
         )
-        async with going_round(ended.visit, limits.sweep_interval_s):
-            yield
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.

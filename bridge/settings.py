@@ -86,6 +86,15 @@ class RetentionSettings(Section):
     terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
     orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")
     max_age_s: Seconds = Field(86_400.0, description="as above, whoever reads it")
+    no_publish_timeout_s: Seconds = Field(
+        600.0, description="silence after which a run that nobody holds is ended"
+    )
+    awaiting_input_timeout_s: Seconds = Field(
+        7200.0, description="as above, for a run that waits for its user"
+    )
+    unheld_grace_s: Seconds = Field(
+        60.0, description="a silent run must be found unheld again after so long"
+    )
     sweep_interval_s: Seconds = Field(30.0, description="in which each run is looked at once")
     capacity_poll_s: Seconds = Field(1.0, description="how often a process looks how full it is")
     deleted_ttl_s: Seconds = Field(
