@@ -24,6 +24,7 @@ from runs.errors import (
     UnsupportedStrategyError,
 )
 from runs.facade import RunsFacade, ThreadState
+from runs.leases import RunLeases
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
@@ -71,6 +72,7 @@ __all__ = [
     "RunFailedError",
     "RunFault",
     "RunInterruptedError",
+    "RunLeases",
     "RunManager",
     "RunNotCancellableError",
     "RunNotFoundError",

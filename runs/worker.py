@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from runs.claims import Claims
 from runs.errors import RunsError
 from runs.execution import Execution
 from runs.executor import Executor
+from runs.leases import RunLeases
 from runs.manager import RunManager
 from runs.models import Frozen
 from runs.retirement import Retirement
@@ -73,7 +75,11 @@ class Worker:
             name: await self._bridge.jobs.consumer(name, lease_s=self._settings.lease_s)
             for name in self._executors
         }
-        async with self._bridge.controls.listen(self._on_nudge):
+        async with (
+            self._bridge.controls.listen(self._on_nudge),
+            self._bridge.holders.answer(self._find_held),
+            self._bridge.sweeping(RunLeases(self._bridge, self._manager)),
+        ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling.append(asyncio.create_task(self._retire()))
             aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]
@@ -103,6 +109,9 @@ class Worker:
         execution = self._executions.get(run_id)
         if execution is not None:
             execution.nudge()
+
+    def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
+        return [run_id for run_id in run_ids if run_id in self._executions]
 
     async def _sweep(self) -> None:
         try:
