@@ -54,6 +54,7 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
+from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
@@ -115,6 +116,7 @@ __all__ = [
     "Job",
     "JobConsumer",
     "JobQueue",
+    "Leases",
     "LogSettings",
     "LoggingSettings",
     "MemorySettings",

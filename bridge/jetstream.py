@@ -40,6 +40,7 @@ from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
+from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
@@ -345,6 +346,10 @@ class JetStreamBridge(StreamBridge):
             found = [event for event in events if event.run_seq > run_seq]
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
+
+    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
+        """Make what holds on to the jobs of this process; see :class:`Leases`."""
+        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
 
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return the ids of a thread's runs that have a log, in no particular order."""

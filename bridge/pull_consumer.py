@@ -25,6 +25,8 @@ PULL_EXPIRES_S: Final = 5.0
 #: Seconds beyond that after which a silent request is taken for lost.
 _GRACE_S: Final = 2.0
 _RETRY_S: Final = 0.2
+#: Wait for what is on its way when a consumer closes.
+_CLOSE_S: Final = 2.0
 _NANOSECONDS: Final = 1_000_000_000
 _IDLE_HEARTBEAT: Final = "100"
 _USED_UP: Final = frozenset({"404", "408"})
@@ -114,11 +116,16 @@ class PullConsumer:
                     raise TopologyDriftError(asset, field, wanted, found.get(field)) from error
 
     async def close(self) -> None:
-        """Stop asking; what was handed out and not acknowledged is handed out again later."""
+        """Stop asking; what was handed out and not acknowledged is handed out again later.
+
+        What had been on its way is there afterwards and can be fetched without waiting.
+        """
         self._connection.remove_listener(self._on_disturbance)
         if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+            # The connection may be gone, and the interest with it.
+            with suppress(nats.errors.Error, TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]
 
     async def fetch(self, max_messages: int, *, wait_s: float) -> list[PulledMessage]:
         """Return what is there, at least one message, or none after ``wait_s`` seconds.

@@ -1,5 +1,6 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.blocking import BlockingContext
 from runs.catalog import Assistant, AssistantCatalog
 from runs.context import RunContext
 from runs.errors import (
@@ -17,6 +18,7 @@ from runs.errors import (
     RunNotFoundError,
     RunNotStartableError,
     RunsError,
+    RunStoppedError,
     ThreadExistsError,
     ThreadNotFoundError,
     UnsupportedActionError,
@@ -53,6 +55,7 @@ __all__ = [
     "AssistantName",
     "AssistantNotFoundError",
     "AssistantSettings",
+    "BlockingContext",
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
@@ -79,6 +82,7 @@ __all__ = [
     "RunSettings",
     "RunSpec",
     "RunStatus",
+    "RunStoppedError",
     "RunsError",
     "RunsFacade",
     "ThreadExistsError",
