@@ -18,7 +18,7 @@ from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge import BridgeError, JetStreamBridge, set_up_logging
-from runs import AssistantCatalog, RunLeases, RunManager, RunsFacade
+from runs import AssistantCatalog, HeldRuns, RunManager, RunsFacade
 from store import ArchiveColdTier
 
 
@@ -34,7 +34,7 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         catalog = AssistantCatalog(settings.assistants)
         manager = RunManager(bridge, catalog, settings.runs)
         app = create_app(settings, bridge, RunsFacade(manager, bridge))
-        async with bridge.sweeping(RunLeases(bridge, manager)):
+        async with bridge.sweeping(HeldRuns(bridge, manager)):
             yield app
 
 

@@ -50,6 +50,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
             runs.errors.RunNotStartableError,
+            runs.errors.RunStoppedError,
             runs.errors.ThreadExistsError,
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (

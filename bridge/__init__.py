@@ -66,6 +66,7 @@ from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
+from bridge.run_holders import RunHolders
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -150,6 +151,7 @@ __all__ = [
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunHolders",
     "RunRef",
     "Seconds",
     "Section",

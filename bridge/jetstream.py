@@ -46,12 +46,13 @@ from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
-from bridge.leases import Leases, NoLeases
+from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.readership import Readership
 from bridge.roll_call import RollCall
 from bridge.room import LogRoom
 from bridge.rounds import going_round
+from bridge.run_holders import NoHolders, RunHolders
 from bridge.settings import BridgeSettings
 from bridge.shard_claims import ShardClaims
 from bridge.silent_runs import SilentRuns
@@ -363,14 +364,14 @@ class JetStreamBridge(StreamBridge):
             yield
 
     @asynccontextmanager
-    async def sweeping(self, leases: Leases | None = None) -> AsyncGenerator[None]:
+    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
         """End silent runs that nobody holds, for the length of a context.
 
         Any number of processes may do so; they share the work. In the ``cache`` profile the events
         of ended runs leave, too.
 
         Args:
-            leases: Who holds runs; ``None`` when nobody does but their publishers.
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
         """
         self._check_open()
         limits = self._settings.retention
@@ -381,7 +382,7 @@ class JetStreamBridge(StreamBridge):
             self._log,
             self._survey,
             awaiting=self._awaiting,
-            leases=leases or NoLeases(),
+            holders=holders or NoHolders(),
             settings=limits,
             max_remembered=self._settings.log.max_cached_runs,
         )
@@ -472,6 +473,10 @@ class JetStreamBridge(StreamBridge):
             found = [event for event in events if event.run_seq > run_seq]
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
+
+    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
+        """Make what holds on to the jobs of this process; see :class:`Leases`."""
+        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
 
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return the ids of a thread's runs that have a log, in no particular order."""

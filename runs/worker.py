@@ -19,7 +19,7 @@ from runs.claims import Claims
 from runs.errors import RunsError
 from runs.execution import Execution
 from runs.executor import Executor
-from runs.leases import RunLeases
+from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import Frozen
 from runs.retirement import Retirement
@@ -56,7 +56,11 @@ class Worker:
         self._limits = run_settings or RunSettings()
         self._manager = RunManager(bridge, catalog, self._limits)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._claims = Claims(bridge, self._manager, catalog, self.name)
+        self._claims = Claims(bridge, self._manager, catalog, self.name, probe_s=settings.probe_s)
+        self._leases = bridge.leases(
+            every_s=settings.lease_s / 3, max_blocked_s=settings.max_blocked_s
+        )
+        self._catalog = catalog
         self._executors = {each.name: Executor(each.function) for each in catalog}
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,9 +80,10 @@ class Worker:
             for name in self._executors
         }
         async with (
+            self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
             self._bridge.holders.answer(self._find_held),
-            self._bridge.sweeping(RunLeases(self._bridge, self._manager)),
+            self._bridge.sweeping(HeldRuns(self._bridge, self._manager)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling.append(asyncio.create_task(self._retire()))
@@ -87,14 +92,15 @@ class Worker:
             try:
                 # Pulling ends by failing only; the process then drains and ends, too.
                 await asyncio.wait((*pulling, aside[-1]), return_when=asyncio.FIRST_COMPLETED)
-                await self._drain()
             finally:
+                # What is handed back from now on must not come back here.
+                self._is_draining = True
+                self._update_room()
                 for each in (*pulling, *aside):
                     each.cancel()
                 await asyncio.wait((*pulling, *aside))
-                for consumer in consumers.values():
-                    await consumer.close()
-                    await _give_back(consumer)
+                await asyncio.gather(*(_close(each) for each in consumers.values()))
+                await self._drain()
         for each in pulling:
             if not each.cancelled():
                 each.result()
@@ -161,10 +167,12 @@ class Worker:
         execution = Execution(
             job,
             run,
+            self._catalog.get(job.executor),
             self._executors[job.executor],
             bridge=self._bridge,
             claims=self._claims,
             manager=self._manager,
+            leases=self._leases,
             settings=self._settings,
         )
         self._executions[run.run_id] = execution
@@ -192,8 +200,6 @@ class Worker:
             self._room.clear()
 
     async def _drain(self) -> None:
-        self._is_draining = True
-        self._update_room()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.drain_s)
         for execution in self._executions.values():
@@ -207,10 +213,16 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=1)
 
 
+async def _close(consumer: JobConsumer) -> None:
+    await consumer.close()
+    await _give_back(consumer)
+
+
 async def _give_back(consumer: JobConsumer) -> None:
     # Without waiting: what was handed out here although nobody asked for it any more.
-    for job in await consumer.fetch(1, wait_s=0):
-        await job.nak()
+    while jobs := await consumer.fetch(1, wait_s=0):
+        for job in jobs:
+            await job.nak()
 
 
 if __name__ == "__main__":
