@@ -29,6 +29,7 @@ from bridge.errors import (
     StreamFencedError,
     StreamNotFoundError,
     StreamTerminatedError,
+    SubscriptionTakenError,
     TopologyDriftError,
     UnavailableError,
     UnknownSettingError,
@@ -82,6 +83,7 @@ from bridge.settings import (
 from bridge.state import StateRecord, StateRecords
 from bridge.stream_bridge import Following, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription
 
 __all__ = [
     "CANCELLED",
@@ -159,6 +161,8 @@ __all__ = [
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
+    "Subscription",
+    "SubscriptionTakenError",
     "Terminal",
     "TopologyDriftError",
     "UnavailableError",
