@@ -7,6 +7,7 @@ from aiohttp import web
 
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
+from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
 from api.response_headers import CrossOrigin, add_request_id
@@ -62,9 +63,10 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
         app,
         SystemRoutes(bridge, open_streams).routes(),
         AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
-        ThreadRoutes(facade).routes(),
+        ThreadRoutes(facade, unattended).routes(),
         watching.routes(),
         RunRoutes(bridge, facade, watching, unattended, http).routes(),
+        ManyRunsRoutes(facade, unattended, http).routes(),
     )
     return app
 

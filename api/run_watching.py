@@ -6,8 +6,8 @@ from api.attachment import Attachments
 from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
 from api.open_streams import OpenStreams
-from api.request_bodies import read_body, read_query
-from api.schemas import RunCreate, RunJoin
+from api.request_bodies import read_body, read_headers, read_query
+from api.schemas import RunCreate, RunHeaders, RunJoin
 from api.stream import BREAKS, Reading, RunStreams, cursor_of, decline
 from api.stream_modes import ModeFilter, parse_modes
 from api.subscribed_stream import Subscribed, SubscribedStreams, subscription_of
@@ -103,8 +103,7 @@ class RunWatching:
 
     async def _read_spec(self, request: web.Request) -> RunSpec:
         thread_id = thread_of(request) if "thread_id" in request.match_info else None
-        body = await read_body(request, RunCreate)
-        return body.spec(thread_id, self._settings)
+        return await read_spec(request, thread_id, self._settings)
 
     async def _create(self, request: web.Request, spec: RunSpec) -> RunRef:
         # A refusal must come before the run exists: afterwards it would be started twice.
@@ -128,6 +127,23 @@ class RunWatching:
             return await self.waits.serve(
                 request, run, lambda: self._facade.join_wait(run.thread_id, run.run_id)
             )
+
+
+async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:
+    """Read what a request that creates a run asks for.
+
+    Args:
+        request: The request.
+        thread_id: The thread; None for a stateless run.
+        settings: What counts where the body is silent.
+
+    Raises:
+        GatewayError: Body or headers have the wrong form.
+        UnsupportedOptionError: An option is set that nothing honours.
+    """
+    body = await read_body(request, RunCreate)
+    key = read_headers(request, RunHeaders).idempotency_key
+    return body.spec(thread_id, settings).model_copy(update={"idempotency_key": key})
 
 
 def run_of(request: web.Request) -> RunRef:

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.archived_floor import ArchivedFloor
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
 from bridge.dead_letters import DeadCause, DeadLetter
@@ -76,14 +77,17 @@ from bridge.settings import (
     BridgeSettings,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     Seconds,
     Section,
     check_environment,
 )
 from bridge.state import StateRecord, StateRecords
-from bridge.stream_bridge import Following, StreamBridge
+from bridge.stats import StreamStats
+from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
+from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",
@@ -95,6 +99,7 @@ __all__ = [
     "AccessDeniedError",
     "AlreadyQueuedError",
     "ApiError",
+    "ArchivedFloor",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -136,9 +141,11 @@ __all__ = [
     "NewEvent",
     "PortInUseError",
     "ProcessSettings",
+    "Push",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
+    "RetentionSettings",
     "RunRef",
     "Seconds",
     "Section",
@@ -158,6 +165,7 @@ __all__ = [
     "StreamInfo",
     "StreamItem",
     "StreamNotFoundError",
+    "StreamStats",
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
@@ -165,6 +173,7 @@ __all__ = [
     "SubscriptionTakenError",
     "Terminal",
     "TopologyDriftError",
+    "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
     "check_environment",

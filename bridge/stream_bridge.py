@@ -4,17 +4,33 @@ An acknowledged event is delivered once, in order, to every reader, or counted i
 exactly one terminal event and it is the last. Asking never creates anything.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 from bridge.consumption import ALL, ClaimSource, ConsumerInfo, ConsumerSpec, Consumption
 from bridge.dead_letters import DeadLetter
-from bridge.events import Batch, NewEvent, ResumeResult, StreamInfo, StreamItem, Terminal, new_event
+from bridge.events import (
+    Batch,
+    NewEvent,
+    ResumeResult,
+    StreamEvent,
+    StreamInfo,
+    StreamItem,
+    Terminal,
+    new_event,
+)
+from bridge.ids import check_id
+from bridge.stats import StreamStats
 
 HEARTBEAT_S: Final = 5.0
+
+
+#: Takes one event at once, without waiting; returns whether it did.
+Push: TypeAlias = Callable[[StreamEvent], bool]
 
 
 class Following(Protocol):
@@ -24,11 +40,24 @@ class Following(Protocol):
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
 
+    def tap(self, push: Push) -> None:
+        """Let the bridge hand live events over at once, while :meth:`batches` waits.
+
+        Saves the switch to the reader's task for each event, which is most of what a delivery to
+        many readers costs. An event goes to ``push`` or into a batch, never to both, and the order
+        stays. Terminal events, gaps and whatever ``push`` does not take come in batches. A bridge
+        may leave it alone and put everything into batches.
+
+        Args:
+            push: Takes an event without waiting, or returns False; it must not raise.
+        """
+
     def batches(self) -> AsyncIterator[Batch]:
         """Yield what is waiting, in order, in lists of at least one item.
 
         A list ends with ``END`` after the terminal event, and with ``CANCELLED`` when the bridge
-        closes; the iteration is over then. ``HEARTBEAT`` comes alone, after silence.
+        closes; the iteration is over then. ``HEARTBEAT`` comes alone, when there was no batch for
+        long.
         """
 
 
@@ -176,6 +205,50 @@ class StreamBridge(ABC):
 
         Raises:
             StreamNotFoundError: Nobody created the run, or it was deleted.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
+    async def mark_awaiting_input(self, run_id: str) -> None:
+        """Say that a run waits for its user, who may be silent longer than a worker.
+
+        The mark goes with the next event. On a run that nobody created, that was deleted or that
+        has ended, the call changes nothing.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+
+    async def cleanup(self, run_id: str, *, delay: float = 0) -> None:
+        """Forget a run's events for good; a later publish or create cannot bring it back.
+
+        Readers under way get what was there and then ``END``. Where an archive is written, what it
+        does not have by then is missing from it: leave it ``delay``, or end the run first and wait.
+        Cleaning up twice changes nothing.
+
+        Args:
+            run_id: The run, live or ended.
+            delay: Seconds that the call waits before; cancelling it until then keeps the run.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+            UnavailableError: The server fell silent; call again, the call is idempotent.
+            BridgeClosedError: The bridge is not open, or was closed during the delay.
+        """
+        check_id("run_id", run_id)
+        if delay > 0:
+            await asyncio.sleep(delay)
+        await self._delete(run_id)
+
+    @abstractmethod
+    async def _delete(self, run_id: str) -> None:
+        """Forget a run's events now; see :meth:`cleanup`."""
+
+    @abstractmethod
+    async def get_stats(self) -> StreamStats:
+        """Count the runs of the log; linear in their number, for people and their tools.
+
+        Raises:
             UnavailableError: The server fell silent.
         """
 

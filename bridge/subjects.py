@@ -72,6 +72,10 @@ class Subjects:
         named = [None if token in ("*", ">") else token for token in tokens[-2:]]
         return (None, None) if tokens[-1] == ">" else (named[0], named[1])
 
+    def shard_events(self, shard_token: str) -> str:
+        """The events of all runs of a shard."""
+        return f"{self.prefix}.events.{shard_token}.>"
+
     def run_of(self, subject: str) -> RunRef:
         """Read the run out of the subject of an event, a live one or a dead letter."""
         thread_id, run_id = subject.rsplit(".", 2)[1:]

@@ -6,7 +6,7 @@ once: whatever may have been lost is reported to the readers, who then read the 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -32,17 +32,33 @@ class Reader:
 
     Args:
         max_events: Above so many the reader drops them all and reads the log instead.
+
+    Attributes:
+        push: Takes an event at once while the reader waits, without a switch to its task; returns
+            whether it did. What it does not take waits here.
+        is_stale: Live events may have been lost: the log knows.
+        is_closed: No live event will come any more.
     """
 
     def __init__(self, max_events: int) -> None:
         self._max_events = max_events
         self._events: deque[StreamEvent] = deque()
         self._wake = asyncio.Event()
+        self._is_waiting = False
+        self.push: Callable[[StreamEvent], bool] | None = None
         self.is_stale = False
         self.is_closed = False
 
-    def offer(self, event: StreamEvent) -> None:
-        """Take a live event, without waiting for anybody."""
+    def offer(self, event: StreamEvent, *, at_once: bool) -> None:
+        """Take a live event, without waiting for anybody.
+
+        Args:
+            event: The event.
+            at_once: Whether it may go to :attr:`push`.
+        """
+        if at_once and self._is_waiting and self.push is not None and self.push(event):
+            return
+        self._is_waiting = False
         if len(self._events) >= self._max_events:
             self._events.clear()
             self.is_stale = True
@@ -51,11 +67,13 @@ class Reader:
 
     def mark_stale(self) -> None:
         """Say that live events may have been lost: the log knows."""
+        self._is_waiting = False
         self.is_stale = True
         self._wake.set()
 
     def close(self) -> None:
         """Say that no live event will come any more."""
+        self._is_waiting = False
         self.is_closed = True
         self._wake.set()
 
@@ -71,16 +89,24 @@ class Reader:
         if self._events or self.is_stale or self.is_closed:
             return True
         self._wake.clear()
+        self._is_waiting = True
         try:
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()
         except TimeoutError:
             return False
+        finally:
+            self._is_waiting = False
         return True
 
 
 class Tail:
-    """One run's live feed."""
+    """One run's live feed.
+
+    Attributes:
+        readers: Who reads it.
+        is_gone: Whether the last look found nothing of the run any more.
+    """
 
     def __init__(
         self, connection: Connection, run_log: RunLog, live_subject: str, settings: LogSettings
@@ -94,6 +120,7 @@ class Tail:
         self._looked_at = float("-inf")
         self._opening: asyncio.Task[None] | None = None
         self.readers: set[Reader] = set()
+        self.is_gone = False
 
     async def ready(self) -> None:
         """Wait until the server knows of the subscription.
@@ -134,8 +161,10 @@ class Tail:
         except (KeyError, ValueError, ForeignMessageError):
             self.mark_stale()  # reading the log will say what is wrong
             return
+        # In a burst, events that wait are joined into one write: quicker than a write for each.
+        is_alone = self._subscription is None or self._subscription.pending_msgs == 0
         for reader in self.readers:
-            reader.offer(event)
+            reader.offer(event, at_once=is_alone)
 
     def mark_stale(self) -> None:
         """Send every reader to the log."""
@@ -146,7 +175,8 @@ class Tail:
         """Return the run's newest event as the leader knows it; shared by readers that ask at once.
 
         Returns:
-            ``None`` when nothing is known, because the server is away or the run is gone.
+            ``None`` when nothing is known, because the server is away or the run is gone;
+            ``is_gone`` tells which.
         """
         now = asyncio.get_running_loop().time()
         if self._look is None or (self._look.done() and now - self._looked_at > _LOOK_SHARED_S):
@@ -158,7 +188,9 @@ class Tail:
         if not await self._connection.wait_connected(0):
             return None
         with suppress(UnavailableError):
-            return await self._log.find_last()
+            newest = await self._log.find_last()
+            self.is_gone = newest is None
+            return newest
         return None
 
 
@@ -199,6 +231,11 @@ class Tails:
         """Return how many readers follow a run in this process."""
         tail = self._tails.get(run)
         return 0 if tail is None else len(tail.readers)
+
+    @property
+    def total(self) -> int:
+        """How many readers follow any run in this process."""
+        return sum(len(tail.readers) for tail in self._tails.values())
 
     def close(self) -> None:
         """Tell every reader that the bridge closes."""

@@ -6,6 +6,7 @@ from runs.errors import (
     AssistantLoadError,
     AssistantNotFoundError,
     ContentionError,
+    IdempotencyKeyUsedError,
     IllegalTransitionError,
     OutputsNotFoundError,
     QueueFullError,
@@ -26,6 +27,7 @@ from runs.facade import RunsFacade, ThreadState
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_KEY,
     CancelAction,
     CancelOutcome,
     DisconnectMode,
@@ -39,9 +41,11 @@ from runs.models import (
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread_search import ThreadQuery
 
 __all__ = [
     "FINAL_STATUSES",
+    "MAX_KEY",
     "ActiveRun",
     "Assistant",
     "AssistantCatalog",
@@ -53,6 +57,7 @@ __all__ = [
     "CancelOutcome",
     "ContentionError",
     "DisconnectMode",
+    "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",
@@ -78,6 +83,7 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",

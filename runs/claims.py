@@ -95,9 +95,12 @@ class Claims:
             await reconciler.dead_letter(run, "worker_lost")
         else:
             return False
-        with suppress(RunNotFoundError):  # the record is what was lost
-            await reconciler.settle(run)
+        await self._settle(run)
         return True
+
+    async def _settle(self, run: RunRef) -> None:
+        with suppress(RunNotFoundError):  # the record is lost, or the run is rolled back
+            await self._manager.reconciler.settle(run)
 
     def _may_restart(self, executor: str) -> bool:
         return self._catalog.get(executor).on_worker_lost == "restart"
@@ -118,7 +121,7 @@ class Claims:
                 record = await starting
                 await self._begin_attempt(run, attempt)
         except (StreamTerminatedError, IllegalTransitionError):
-            await self._manager.settle(run)
+            await self._settle(run)
             return None
         return record
 

@@ -22,6 +22,7 @@ from bridge import (
 )
 from runs.claims import Claims
 from runs.context import Outbox, RunContext
+from runs.errors import RunNotFoundError
 from runs.executor import Executor
 from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
@@ -165,14 +166,16 @@ class Execution:
         try:
             outcome = await _outcome_of(handling, context, outbox)
         except StreamTerminatedError:
-            await self._manager.settle(self._run)
-            await self._job.ack()
+            await self._settle()
             return
         await self._finish(outcome)
 
     async def _finish(self, outcome: Outcome) -> None:
-        terminal_id = await self._manager.reconciler.seal(self._run, outcome)
-        await self._manager.reconciler.settle(self._run, terminal_id)
+        await self._settle(await self._manager.reconciler.seal(self._run, outcome))
+
+    async def _settle(self, terminal_id: str | None = None) -> None:
+        with suppress(RunNotFoundError):  # it is rolled back
+            await self._manager.reconciler.settle(self._run, terminal_id)
         await self._job.ack()
 
     async def _renew_lease(self) -> None:

@@ -20,6 +20,12 @@ class RunSettings(Section):
     stale_s: Seconds = Field(
         5.0, description="age of a step that somebody left half done, before others finish it"
     )
+    delete_wait_s: Seconds = Field(
+        10.0, description="a deletion waits so long for a worker; then it ends the run itself"
+    )
+    temporary_ttl_s: float = Field(
+        300.0, ge=0, le=86_400, description="an ended stateless run can be read for so long"
+    )
 
 
 class WorkerSettings(Section):

@@ -20,6 +20,7 @@ from runs.execution import Execution
 from runs.executor import Executor
 from runs.manager import RunManager
 from runs.models import Frozen
+from runs.retirement import Retirement
 from runs.settings import RunSettings, WorkerSettings
 
 _LOG = logging.getLogger("jetrun.worker")
@@ -50,7 +51,8 @@ class Worker:
     ) -> None:
         self._bridge = bridge
         self._settings = settings
-        self._manager = RunManager(bridge, catalog, run_settings)
+        self._limits = run_settings or RunSettings()
+        self._manager = RunManager(bridge, catalog, self._limits)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._claims = Claims(bridge, self._manager, catalog, self.name)
         self._executors = {each.name: Executor(each.function) for each in catalog}
@@ -73,6 +75,7 @@ class Worker:
         }
         async with self._bridge.controls.listen(self._on_nudge):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
+            pulling.append(asyncio.create_task(self._retire()))
             aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
@@ -106,6 +109,11 @@ class Worker:
             await self._manager.reconciler.sweep()
         except (BridgeError, RunsError) as exc:
             _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
+
+    async def _retire(self) -> None:
+        manager = self._manager
+        retirement = Retirement(self._bridge, manager.records, manager.deletion, self._limits)
+        await retirement.serve(self._settings.fetch_wait_s)
 
     async def _pull(self, consumer: JobConsumer) -> None:
         # One job a request, and none requested without room: a job must never wait here

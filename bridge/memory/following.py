@@ -22,6 +22,7 @@ from bridge.events import (
 )
 from bridge.ids import EventId, parse_cursor
 from bridge.memory.log import MemoryLog, RunLog
+from bridge.stream_bridge import Push
 
 MAX_ITEMS: Final = 500
 
@@ -49,6 +50,9 @@ class MemoryFollowing:
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
         return self._resume
+
+    def tap(self, push: Push) -> None:
+        """Do nothing: batches are as quick, because nothing is copied into them."""
 
     def cancel(self) -> None:
         """Let the reader have what is there, then ``CANCELLED``."""
