@@ -65,6 +65,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ReservedEventError,
             errors.InvalidJsonError,
             errors.InvalidRequestError,
+            store.errors.InvalidPageError,
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
@@ -90,6 +91,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.SERVICE_UNAVAILABLE: (
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
+            bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,

@@ -24,6 +24,7 @@ from bridge import (
     END,
     Batch,
     BridgeClosedError,
+    ColdTierError,
     Following,
     StreamEvent,
     StreamGap,
@@ -34,7 +35,13 @@ from runs import RunsFacade
 MAX_CURSOR_LENGTH: Final = 64
 
 #: What ends one connection but not the run: the client comes again, here or elsewhere.
-BREAKS: Final = (GatewayClosingError, TooManyStreamsError, UnavailableError, BridgeClosedError)
+BREAKS: Final = (
+    GatewayClosingError,
+    TooManyStreamsError,
+    UnavailableError,
+    BridgeClosedError,
+    ColdTierError,
+)
 
 
 @dataclass(frozen=True, slots=True)

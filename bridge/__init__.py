@@ -1,6 +1,7 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
 from bridge.archived_floor import ArchivedFloor
+from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
 from bridge.dead_letters import DeadCause, DeadLetter
@@ -11,6 +12,7 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    ColdTierError,
     ConflictError,
     ConsumerDriftError,
     ConsumerLimitError,
@@ -105,6 +107,8 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "ColdTier",
+    "ColdTierError",
     "ConflictError",
     "ConsumerDriftError",
     "ConsumerInfo",

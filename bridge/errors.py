@@ -199,6 +199,17 @@ class UnavailableError(BridgeError):
         self.stored = stored
 
 
+class ColdTierError(BridgeError):
+    """The archive could not be read; nothing is known to be missing from it, so try again."""
+
+    code = "cold-tier"
+    retryable = True
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(f"the archive of run {run_id} cannot be read: {reason}")
+        self.run_id = run_id
+
+
 class TopologyDriftError(BridgeError):
     """An existing JetStream asset differs from what is wanted; nothing was changed."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
+from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
 from bridge.consumers import Consumers
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
@@ -41,6 +42,7 @@ from bridge.events import (
 )
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
+from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.lifecycle import attempt_event, terminal_event
@@ -71,6 +73,7 @@ class JetStreamBridge(StreamBridge):
     Args:
         settings: Where the server is, and the limits of the log.
         name: How the connection is called in the server's monitoring.
+        cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
         states: Records that processes agree on.
@@ -82,8 +85,15 @@ class JetStreamBridge(StreamBridge):
     jobs: JobQueue
     controls: ControlChannel
 
-    def __init__(self, settings: BridgeSettings | None = None, *, name: str = "jetrun") -> None:
+    def __init__(
+        self,
+        settings: BridgeSettings | None = None,
+        *,
+        name: str = "jetrun",
+        cold: ColdTier | None = None,
+    ) -> None:
         self._settings = settings or BridgeSettings()
+        self._cold = cold or NO_COLD_TIER
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
@@ -291,7 +301,8 @@ class JetStreamBridge(StreamBridge):
         run = await self._known(run_id)
         run_log = self._log.run(run)
         async with self._tails.join(run_log) as (tail, inbox):
-            follower = Follower(self._log, run_log, tail, inbox, heartbeat_interval)
+            history = RunHistory(self._log, run_log, self._cold)
+            follower = Follower(history, run_log, tail, inbox, heartbeat_interval)
             await follower.open(last_event_id)
             yield follower
 
@@ -357,18 +368,24 @@ class JetStreamBridge(StreamBridge):
         return await self.states.is_deleted(REF, run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
-        """Return one event of a run by its id; ``None`` when the log does not hold it."""
+        """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
         cursor = parse_cursor(event_id)
         run = await self._known(run_id)
         if not isinstance(cursor, EventId):
             return None
         event = await self._log.run(run).find(cursor.stream_seq)
+        if event is None:
+            event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
 
     async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
         """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
         self._check_open()
         return await self._log.run(run).find(stream_seq)
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether this bridge stored an event, and no other one; it forgets after a while."""
+        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
 
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500

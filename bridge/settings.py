@@ -51,6 +51,7 @@ class NatsSettings(Section):
     token: SecretStr | None = None
     connect_timeout_s: Seconds = 5.0
     reconnect_wait_s: Seconds = Field(0.1, description="pause between attempts to reconnect")
+    ping_interval_s: Seconds = Field(2.0, description="how often a sign of life is asked for")
 
 
 class LogSettings(Section):

@@ -273,6 +273,7 @@ class StreamBridge(ABC):
             InvalidIdError: ``run_id`` is not one subject token.
             StreamNotFoundError: Nobody created the run; nothing was created by asking.
             UnavailableError: The server fell silent; call again with the same cursor.
+            ColdTierError: Archived events are needed and cannot be read; likewise.
         """
 
     @asynccontextmanager

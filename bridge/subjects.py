@@ -58,6 +58,10 @@ class Subjects:
         """The events of all runs of a thread."""
         return f"{self.prefix}.events.{shard(thread_id)}.{thread_id}.*"
 
+    def shard_events(self, shard_token: str) -> str:
+        """The events of all runs of a shard."""
+        return f"{self.prefix}.events.{shard_token}.>"
+
     def events_of(self, thread_id: str | None, run_id: str | None) -> str:
         """The events of one run, of all runs of a thread, or of all runs."""
         if run_id is not None and thread_id is not None:
@@ -71,10 +75,6 @@ class Subjects:
         tokens = subject.split(".")
         named = [None if token in ("*", ">") else token for token in tokens[-2:]]
         return (None, None) if tokens[-1] == ">" else (named[0], named[1])
-
-    def shard_events(self, shard_token: str) -> str:
-        """The events of all runs of a shard."""
-        return f"{self.prefix}.events.{shard_token}.>"
 
     def run_of(self, subject: str) -> RunRef:
         """Read the run out of the subject of an event, a live one or a dead letter."""

@@ -25,6 +25,8 @@ from bridge.subjects import RunRef, Subjects
 
 #: Looks at the log that readers of one run ask for within this time share one answer.
 _LOOK_SHARED_S: Final = 1.0
+#: Within this time every node of a cluster has learnt of a subscription made at one of them.
+_SETTLE_S: Final = 0.2
 
 
 class Reader:
@@ -171,18 +173,30 @@ class Tail:
         for reader in self.readers:
             reader.mark_stale()
 
-    async def look(self) -> StreamEvent | None:
+    @property
+    def settle_s(self) -> float:
+        """Seconds after which a reader that went to the log looks once more; 0: it need not.
+
+        A cluster's leader may not know yet of a subscription that another node has confirmed.
+        """
+        return _SETTLE_S if self._connection.is_clustered else 0.0
+
+    async def look(self, since: float = float("-inf")) -> StreamEvent | None:
         """Return the run's newest event as the leader knows it; shared by readers that ask at once.
+
+        Args:
+            since: The loop's time from which on the answer must be.
 
         Returns:
             ``None`` when nothing is known, because the server is away or the run is gone;
             ``is_gone`` tells which.
         """
         now = asyncio.get_running_loop().time()
-        if self._look is None or (self._look.done() and now - self._looked_at > _LOOK_SHARED_S):
+        look, age_s = self._look, now - self._looked_at
+        if look is None or self._looked_at < since or (look.done() and age_s > _LOOK_SHARED_S):
             self._looked_at = now
-            self._look = asyncio.create_task(self._ask())
-        return await asyncio.shield(self._look)
+            look = self._look = asyncio.create_task(self._ask())
+        return await asyncio.shield(look)
 
     async def _ask(self) -> StreamEvent | None:
         if not await self._connection.wait_connected(0):

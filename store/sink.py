@@ -13,7 +13,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge import BridgeError, ConsumerSpec, Consumption, Delivery, JetStreamBridge, Trimmer
+from bridge import (
+    BridgeError,
+    ConsumerSpec,
+    Consumption,
+    Delivery,
+    JetStreamBridge,
+    Trimmer,
+)
 from store.archiver import Archiver
 from store.errors import ArchiveLockedError, LogReplacedError
 from store.layout import ArchiveLayout

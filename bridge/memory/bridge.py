@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Self
 
+from bridge.cold_tier import NO_COLD_TIER, ColdTier
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.dead_letters import MAX_LISTED, DeadLetter
 from bridge.errors import (
@@ -41,17 +42,25 @@ from bridge.subjects import RunRef
 
 
 class MemoryStreamBridge(StreamBridge):
-    """A bridge to a log in the memory of this process; all its calls belong on one event loop."""
+    """A bridge to a log in the memory of this process; all its calls belong on one event loop.
 
-    def __init__(self, settings: MemorySettings | None = None) -> None:
+    Args:
+        settings: How much is kept.
+        cold: Where events are read from that were evicted; ``None``: they are gone.
+    """
+
+    def __init__(
+        self, settings: MemorySettings | None = None, *, cold: ColdTier | None = None
+    ) -> None:
         self._log = MemoryLog(settings or MemorySettings())
+        self._cold = cold or NO_COLD_TIER
         self._writer = new_id()
         self._readers: set[MemoryFollowing] = set()
         self._is_open = False
 
     def peer(self) -> Self:
         """Make another bridge to the same log, as another process has one to the same server."""
-        other = type(self)()
+        other = type(self)(cold=self._cold)
         other._log = self._log  # noqa: SLF001 - of the same class
         return other
 
@@ -165,7 +174,8 @@ class MemoryStreamBridge(StreamBridge):
         """Open a run for reading in batches; see :meth:`StreamBridge.follow`."""
         self._check_open()
         log = self._log.get(check_id("run_id", run_id))
-        reader = MemoryFollowing(self._log, log, last_event_id, heartbeat_interval)
+        reader = MemoryFollowing(self._log, log, self._cold, heartbeat_interval)
+        await reader.open(last_event_id)
         self._readers.add(reader)
         log.readers += 1
         try:

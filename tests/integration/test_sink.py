@@ -31,7 +31,6 @@ from store import (
     ArchiveReader,
     ArchiveSettings,
     LogReplacedError,
-    parse_line,
 )
 from store.lock import ArchiveLock
 from store.sink import Sink
@@ -460,8 +459,8 @@ async def test_files_hold_only_lines_that_parse_while_they_are_written(bridge, r
         publishing = asyncio.create_task(publish_run(bridge, run, 2000))
         seen = 0
         while seen < 2002:
-            lines = await asyncio.to_thread(list, ArchiveReader(root).read_lines(run))
-            assert [parse_line(line).run_seq for line in lines] == list(range(1, len(lines) + 1))
-            assert len(lines) >= seen
-            seen = len(lines)
+            records = await asyncio.to_thread(archived, root, run)
+            assert [run_seq for _, run_seq, *_ in records] == list(range(1, len(records) + 1))
+            assert len(records) >= seen
+            seen = len(records)
         await publishing
