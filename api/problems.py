@@ -43,6 +43,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.StateConflictError,
             bridge.errors.StreamFencedError,
             bridge.errors.StreamTerminatedError,
+            bridge.errors.SubscriptionTakenError,
             runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
             runs.errors.RunConflictError,

@@ -32,6 +32,7 @@ from bridge.errors import (
     StreamFencedError,
     StreamNotFoundError,
     StreamTerminatedError,
+    SubscriptionTakenError,
     TopologyDriftError,
     UnavailableError,
     UnknownSettingError,
@@ -89,6 +90,7 @@ from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription
 from bridge.trimming import Trimmer
 
 __all__ = [
@@ -175,6 +177,8 @@ __all__ = [
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
+    "Subscription",
+    "SubscriptionTakenError",
     "Terminal",
     "TopologyDriftError",
     "Trimmer",

@@ -61,6 +61,7 @@ from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription, SubscriptionNames
 from bridge.survey import Survey
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
@@ -449,6 +450,11 @@ class JetStreamBridge(StreamBridge):
             event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
 
+    async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
+        """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
+        self._check_open()
+        return await self._log.run(run).find(stream_seq)
+
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
         return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
@@ -490,6 +496,55 @@ class JetStreamBridge(StreamBridge):
             if spec.thread_id not in (None, run.thread_id):
                 raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
         return await self._consumers.open(spec)
+
+    @asynccontextmanager
+    async def subscription(
+        self,
+        name: str,
+        *,
+        thread_id: str,
+        run_id: str | None = None,
+        ack_wait_s: float = 30.0,
+        idle_s: float | None = None,
+    ) -> AsyncGenerator[Subscription]:
+        """Read one run, or all runs of a thread, in strict order from a position kept by name.
+
+        One reader has the name at a time: opening it takes it from whoever has it. Unlike with
+        :meth:`consume` nothing is shared and nothing is given up. Its consumers are named
+        ``{name}_{number}``, a new one for each opening.
+
+        Args:
+            name: One subject token.
+            thread_id: The thread.
+            run_id: The run in it; None reads all of them.
+            ack_wait_s: Seconds after which an unacknowledged event is handed out again.
+            idle_s: Seconds without a reader after which the name is removed; None:
+                ``consumer_idle_s``.
+
+        Raises:
+            InvalidIdError: A name or id is not one subject token.
+            ConsumerDriftError: The name stands for another run or thread.
+            ConsumerLimitError: As many consumers exist as may exist.
+            SubscriptionTakenError: Too many others opened it at the same moment.
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        check_id("thread_id", thread_id)
+        names = SubscriptionNames(
+            self._connection,
+            self._subjects,
+            check_id("subscription", name),
+            wanted=self._subjects.events_of(
+                thread_id, None if run_id is None else check_id("run_id", run_id)
+            ),
+            ack_wait_s=ack_wait_s,
+            idle_s=idle_s or self._settings.log.consumer_idle_s,
+        )
+        subscription = await names.open()
+        try:
+            yield subscription
+        finally:
+            await subscription.close()
 
     async def list_consumers(self) -> list[ConsumerInfo]:
         """Return every name; see :meth:`StreamBridge.list_consumers`."""
