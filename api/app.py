@@ -16,6 +16,7 @@ from api.runs import RunRoutes
 from api.settings import Settings
 from api.settling import Settling
 from api.stream import RunStreams
+from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
@@ -49,11 +50,13 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
     app[UNATTENDED] = unattended
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
+    settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
         Attachments(facade, unattended),
         open_streams,
-        RunStreams(facade, open_streams, Settling(facade, http.settle_after_s), http),
+        RunStreams(facade, open_streams, settling, http),
+        SubscribedStreams(bridge, facade, open_streams, settling, http),
         http,
     )
     _add_routes(

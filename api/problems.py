@@ -43,6 +43,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.StateConflictError,
             bridge.errors.StreamFencedError,
             bridge.errors.StreamTerminatedError,
+            bridge.errors.SubscriptionTakenError,
             runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
             runs.errors.RunConflictError,
@@ -50,6 +51,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
             runs.errors.RunNotStartableError,
+            runs.errors.RunStoppedError,
             runs.errors.ThreadExistsError,
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (

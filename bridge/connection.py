@@ -317,7 +317,18 @@ class Connection:
         """
         if not self.is_open:
             raise BridgeClosedError
-        return await self._client.subscribe(subject, cb=callback)
+        client = self._client
+        try:
+            return await client.subscribe(subject, cb=callback)
+        except RuntimeError:
+            # uvloop refuses to write to a transport that has just died. nats-py has noted the
+            # subscription, and sends it when it is connected again.
+            return client._subs[client._sid]  # noqa: SLF001 - it was not handed over
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; without a connection the interest is gone already."""
+        with suppress(nats.errors.Error, OSError, RuntimeError):
+            await subscription.unsubscribe()
 
     async def flush(self) -> None:
         """Wait until the server has taken everything sent so far, at most ``request_timeout_s``.

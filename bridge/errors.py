@@ -255,6 +255,16 @@ class ConsumerNotFoundError(BridgeError):
         self.name = name
 
 
+class SubscriptionTakenError(ConflictError):
+    """Another reader has opened the subscription, or it was deleted; this one reads no more."""
+
+    code = "subscription-taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"subscription {name} was taken over by another reader, or deleted")
+        self.name = name
+
+
 class InvalidStartError(BridgeError, ValueError):
     """A consumer cannot start there; nothing was made."""
 
