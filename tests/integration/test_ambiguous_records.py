@@ -9,11 +9,14 @@ from lossy_wire import LossyProxy
 from bridge import (
     AlreadyQueuedError,
     BridgeSettings,
+    EmbeddedServer,
+    EmbeddedServerSettings,
     JetStreamBridge,
     LogSettings,
     NatsSettings,
     StateConflictError,
     Stored,
+    StreamCapacityExceededError,
     UnavailableError,
 )
 
@@ -152,3 +155,23 @@ async def test_silence_while_looking_for_the_fate_of_a_record_keeps_it_unknown(
             await bridge.states.create("thread", "t", b"1")
     assert caught.value.stored is Stored.UNKNOWN
     assert (await direct.states.find("thread", "t")).value == b"1"
+
+
+async def test_a_job_that_a_full_server_refuses_is_not_taken_for_a_queued_one(tmp_path):
+    small = EmbeddedServerSettings(max_file_store_bytes=4 << 20)
+    async with EmbeddedServer(tmp_path / "nats", small) as server:
+        access = NatsSettings(url=server.url, user=server.user, password=server.password)
+        log = LogSettings(max_dead_letter_bytes=1 << 20)  # reserved when its stream is made
+        async with JetStreamBridge(BridgeSettings(nats=access, log=log)) as bridge:
+            await bridge.create("run-1", thread_id="thread-1")
+            with pytest.raises(StreamCapacityExceededError):
+                await publish_for_ever(bridge)
+            with pytest.raises(StreamCapacityExceededError):
+                await bridge.jobs.put("echo", "run-1", b"x" * 100_000)
+            await bridge.trim("run-1", keep=1)
+            await bridge.jobs.put("echo", "run-1", b"x" * 100_000)
+
+
+async def publish_for_ever(bridge):
+    while True:
+        await bridge.publish("run-1", "note", "x" * 50_000)
