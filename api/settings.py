@@ -29,6 +29,7 @@ from bridge import (
     LoggingSettings,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     UnknownSettingError,
     check_environment,
 )
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
         nats: How to reach the NATS server.
         embedded: The NATS server that is started when ``nats`` names none.
         log: The event log.
+        retention: How much of it stays.
         runs: How runs are admitted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     nats: NatsSettings = NatsSettings()
     embedded: EmbeddedServerSettings = EmbeddedServerSettings()
     log: LogSettings = LogSettings()
+    retention: RetentionSettings = RetentionSettings()
     runs: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
@@ -99,7 +102,7 @@ class Settings(BaseSettings):
     @property
     def bridge(self) -> BridgeSettings:
         """The sections that a bridge is made from."""
-        return BridgeSettings(nats=self.nats, log=self.log)
+        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
 
     @classmethod
     def settings_customise_sources(

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.archived_floor import ArchivedFloor
 from bridge.cold_tier import ColdTier
 from bridge.consumers import Delivery, EventConsumer
 from bridge.controls import ControlChannel
@@ -72,13 +73,16 @@ from bridge.settings import (
     BridgeSettings,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     Seconds,
     Section,
     check_environment,
 )
 from bridge.state import StateRecord, StateRecords
+from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",
@@ -90,6 +94,7 @@ __all__ = [
     "AccessDeniedError",
     "AlreadyQueuedError",
     "ApiError",
+    "ArchivedFloor",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -128,6 +133,7 @@ __all__ = [
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
+    "RetentionSettings",
     "RunRef",
     "Seconds",
     "Section",
@@ -147,11 +153,13 @@ __all__ = [
     "StreamInfo",
     "StreamItem",
     "StreamNotFoundError",
+    "StreamStats",
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
     "Terminal",
     "TopologyDriftError",
+    "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
     "check_environment",

@@ -104,10 +104,13 @@ class StreamFencedError(BridgeError):
 
     code = "stream-fenced"
 
-    def __init__(self, run_id: str, attempt: int, successor: int) -> None:
-        super().__init__(
-            f"attempt {attempt} of run {run_id} lost its place to attempt {successor}; stop working"
+    def __init__(self, run_id: str, attempt: int, successor: int | None) -> None:
+        loss = (
+            "cannot tell whether it was taken over: events were trimmed that it had not seen"
+            if successor is None
+            else f"lost its place to attempt {successor}"
         )
+        super().__init__(f"attempt {attempt} of run {run_id} {loss}; stop working")
         self.run_id = run_id
         self.attempt = attempt
         self.successor = successor
@@ -189,9 +192,9 @@ class ColdTierError(BridgeError):
     code = "cold-tier"
     retryable = True
 
-    def __init__(self, run_id: str, reason: str) -> None:
-        super().__init__(f"the archive of run {run_id} cannot be read: {reason}")
-        self.run_id = run_id
+    def __init__(self, owner_id: str, reason: str) -> None:
+        super().__init__(f"the archive of {owner_id} cannot be read: {reason}")
+        self.owner_id = owner_id
 
 
 class TopologyDriftError(BridgeError):

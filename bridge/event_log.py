@@ -33,11 +33,10 @@ class EventLog:
 
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return the ids of a thread's runs that have a log, in no particular order."""
-        info = await self._reader.info(self._subjects.thread_events(thread_id))
-        subjects = info["state"].get("subjects") or {}
+        subjects = await self._reader.subjects(self._subjects.thread_events(thread_id))
         return [self._subjects.run_of(subject).run_id for subject in subjects]
 
     async def bounds(self) -> tuple[int, int]:
         """Return the first and the last stream sequence; both 0 while the log is empty."""
-        state = (await self._reader.info())["state"]
+        state = await self._reader.state()
         return state["first_seq"], state["last_seq"]

@@ -429,6 +429,7 @@ class StreamInfo:
         created_at: When the oldest retained event was made, RFC 3339.
         updated_at: When the newest event was made, RFC 3339.
         terminal: The terminal event, once there is one.
+        awaiting_input: Whether the run waits for its user, who may take longer than a worker.
     """
 
     run_id: str
@@ -442,3 +443,4 @@ class StreamInfo:
     created_at: str
     updated_at: str
     terminal: StreamEvent | None = None
+    awaiting_input: bool = False

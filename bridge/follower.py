@@ -81,7 +81,7 @@ class Follower:
         cursor = parse_cursor(last_event_id)
         if isinstance(cursor, EventId):
             events, self._caught_up = await self._log.read(cursor.stream_seq, FIRST_PAGE_EVENTS)
-            if events and events[0].event_id == cursor:
+            if events and events[0].event_id == cursor and events[-1].event != DELETED:
                 self._resume_at(events[0])
                 self._accept(events[1:])
                 return
@@ -141,6 +141,8 @@ class Follower:
                     not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind()
                 ):
                     yield [HEARTBEAT]
+        except StreamNotFoundError:
+            yield [self._gone(), END]
         except BridgeClosedError:
             # It closed under a read; what was read before has been handed out.
             yield [CANCELLED]
@@ -171,6 +173,8 @@ class Follower:
 
     async def _fell_behind(self) -> bool:
         newest = await self._tail.look()
+        if newest is None and self._tail.is_gone:
+            raise StreamNotFoundError(self._log.run.run_id)
         if newest is None or newest.run_seq <= self._position.run_seq:
             return False
         self._inbox.mark_stale()
@@ -188,23 +192,35 @@ class Follower:
         finally:
             page.cancel()
         if events and events[0].run_seq > self._position.run_seq + 1:
-            await self._report_hole(events[0].event_id)
+            await self._report_hole(events[0])
         self._accept(events)
         self._caught_up = complete
 
-    async def _report_hole(self, earliest: EventId) -> None:
-        latest = await self._history.last()
+    async def _report_hole(self, earliest: StreamEvent) -> None:
+        is_deleted = earliest.event == DELETED
+        latest = earliest if is_deleted else await self._history.last()
         self._waiting.append(
             StreamGap(
                 run_id=self._log.run.run_id,
                 requested_event_id=str(self._position),
-                earliest_available_event_id=str(earliest),
-                latest_available_event_id=latest.id,
+                earliest_available_event_id=None if is_deleted else earliest.id,
+                latest_available_event_id=None if is_deleted else latest.id,
                 missing=earliest.run_seq - self._position.run_seq - 1,
                 reason=GapReason.EVICTED,
             )
         )
-        self._position = _just_before(earliest)
+        self._position = _just_before(earliest.event_id)
+
+    def _gone(self) -> StreamGap:
+        """Say that the run left altogether; nobody knows any more how many events are missing."""
+        return StreamGap(
+            run_id=self._log.run.run_id,
+            requested_event_id=str(self._position),
+            earliest_available_event_id=None,
+            latest_available_event_id=None,
+            missing=None,
+            reason=GapReason.UNKNOWN,
+        )
 
 
 def _just_before(event_id: EventId) -> EventId:

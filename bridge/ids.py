@@ -43,7 +43,12 @@ def new_id() -> str:
 
 def shard(value: str) -> str:
     """Return the subject token that spreads ids over streams: two hex digits, fixed forever."""
-    return f"{crc32(value.encode()) % SHARDS:02x}"
+    return shard_token(crc32(value.encode()) % SHARDS)
+
+
+def shard_token(number: int) -> str:
+    """Return the subject token of a shard, counted from 0."""
+    return f"{number:02x}"
 
 
 class EventId(NamedTuple):

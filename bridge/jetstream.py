@@ -5,14 +5,17 @@ The server holds the state. What this object remembers, it can forget at any tim
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
+from bridge.archived_floor import ArchivedFloor
+from bridge.awaiting import AwaitingInput
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
 from bridge.consumers import EventConsumer, open_event_consumer
 from bridge.controls import ControlChannel
+from bridge.deletion import delete_events
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
@@ -38,16 +41,20 @@ from bridge.events import (
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
-from bridge.ids import EventId, check_id, parse_cursor
+from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.room import LogRoom
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
+from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
+from bridge.survey import Survey
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
+from bridge.trimming import Trimmer
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
 
@@ -99,25 +106,32 @@ class JetStreamBridge(StreamBridge):
             JetStreamDisabledError: The account has no JetStream.
             TopologyDriftError: An asset differs from what is wanted; nothing was changed.
         """
-        limits = self._settings.log
         connection = Connection(self._settings, name=self._name)
         await connection.open()
         try:
-            await ensure_streams(connection, limits)
+            await ensure_streams(connection, self._settings)
+            self._assemble(connection)
+            await self._room.open()
         except BaseException:
             await connection.close()
             raise
+        self._is_open = True
+
+    def _assemble(self, connection: Connection) -> None:
+        limits = self._settings.log
         self._connection = connection
         self._reader = self._stream_reader(self._subjects.events_stream)
         self._log = EventLog(self._reader, self._subjects)
-        self._writers = RunWriters(connection, self._log, limits)
+        self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
+        self._awaiting = AwaitingInput(self.states)
+        self._survey = Survey(self._reader, self._subjects)
+        self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
-        self._is_open = True
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -134,6 +148,7 @@ class JetStreamBridge(StreamBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
+        await self._room.close()
         await self._connection.close()
 
     @property
@@ -145,23 +160,33 @@ class JetStreamBridge(StreamBridge):
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()
         run = RunRef.checked(thread_id, run_id)
+        if self._room.excess_runs > 0:
+            await self._refuse_new(run)
         try:
             await self.states.create(REF, run_id, thread_id.encode())
         except StateConflictError:
             await self._refuse_other_thread(run)
         self._remember(run)
-        return str(await self._writers.of(run).create(attempt_event(run)))
+        birth = await self._writers.of(run).create(attempt_event(run))
+        self._room.count_run()
+        return str(birth)
+
+    async def _refuse_new(self, run: RunRef) -> None:
+        is_known = await self.states.find(REF, run.run_id) is not None
+        if not is_known and not await self.states.is_deleted(REF, run.run_id):
+            self._room.refuse_run()
 
     async def _refuse_other_thread(self, run: RunRef) -> None:
-        owner = await self.find_thread(run.run_id)
+        # Read anew: what is remembered of a run may be older than its deletion.
+        owner = await self.states.find(REF, run.run_id)
         if owner is None:
             raise StreamTerminatedError(run.run_id, DELETED)
-        if owner != run.thread_id:
+        if owner.value.decode() != run.thread_id:
             raise ConflictError(f"run {run.run_id} exists under another thread")
 
     async def begin_attempt(self, run_id: str, attempt: int) -> str:
         """Append the attempt's ``metadata``; see :meth:`StreamBridge.begin_attempt`."""
-        run = await self._known(run_id)
+        run = await self._writable(run_id)
         metadata = attempt_event(run, attempt)
         return str(await self._writers.of(run).begin_attempt(attempt, metadata))
 
@@ -170,6 +195,7 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         self._check_event(event)
         writer = await self._writer(run_id)
+        self._room.admit(_size(event))
         return str((await writer.append([event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
@@ -183,7 +209,10 @@ class JetStreamBridge(StreamBridge):
             if event.event_id is not None:
                 raise InvalidEventError("publish_many takes no event_id; publish those singly")
         writer = await self._writer(run_id)
-        return [str(event_id) for event_id in await writer.append(batch)] if batch else []
+        if not batch:
+            return []
+        self._room.admit(sum(_size(event) for event in batch))
+        return [str(event_id) for event_id in await writer.append(batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -199,6 +228,7 @@ class JetStreamBridge(StreamBridge):
         run_log = self._log.run(run)
         last = await run_log.last()
         first = await run_log.find_next(1)
+        is_awaiting = await self._awaiting.is_marked(last)
         if first is None or last.event == DELETED:
             raise StreamNotFoundError(run_id)
         return StreamInfo(
@@ -213,7 +243,42 @@ class JetStreamBridge(StreamBridge):
             created_at=first.created_at,
             updated_at=last.created_at,
             terminal=last if last.is_terminal else None,
+            awaiting_input=is_awaiting,
         )
+
+    async def mark_awaiting_input(self, run_id: str) -> None:
+        """Allow a longer silence; see :meth:`StreamBridge.mark_awaiting_input`."""
+        thread_id = await self.find_thread(run_id)
+        if thread_id is None:
+            return
+        newest = await self._log.run(RunRef(thread_id, run_id)).find_last()
+        if newest is not None and not newest.is_terminal:
+            await self._awaiting.mark(newest)
+
+    async def _delete(self, run_id: str) -> None:
+        self._check_open()
+        ref = await self.states.find(REF, run_id)
+        if ref is None:
+            if await self.states.is_deleted(REF, run_id):
+                return
+            raise StreamNotFoundError(run_id)
+        run_log = self._log.run(RunRef(ref.value.decode(), run_id))
+        ttl_s = self._settings.retention.deleted_ttl_s
+        await delete_events(self._connection, run_log, ttl_s=ttl_s)
+        # The marker keeps those out who are on their way; this one all who come after it has gone.
+        with suppress(StateConflictError):  # somebody else deleted it at the same moment
+            await self.states.delete(REF, run_id, revision=ref.revision)
+        self._threads.pop(run_id, None)
+
+    async def get_stats(self) -> StreamStats:
+        """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
+        if not self._is_open:
+            return CLOSED_STATS
+        tally = Tally()
+        for number in range(SHARDS):
+            async for page in self._survey.shard(shard_token(number)):
+                tally.add(sighting.newest for sighting in page)
+        return tally.stats(self._tails.total)
 
     @asynccontextmanager
     async def follow(
@@ -252,9 +317,16 @@ class JetStreamBridge(StreamBridge):
         run = await self._known(run_id)
         run_log = self._log.run(run)
         await run_log.last()
-        subject = f"$JS.API.STREAM.PURGE.{self._subjects.events_stream}"
-        answer = await self._connection.api(subject, {"filter": run_log.subject, "keep": keep})
-        return int(answer["purged"])
+        return await run_log.purge(keep=keep)
+
+    def trimmer(self, floor: ArchivedFloor) -> Trimmer:
+        """Make what cuts growing runs, for the process that writes the archive.
+
+        Args:
+            floor: What the archive holds; nothing else leaves.
+        """
+        max_runs = self._settings.log.max_cached_runs
+        return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
@@ -274,6 +346,16 @@ class JetStreamBridge(StreamBridge):
         run = RunRef(record.value.decode(), run_id)
         self._remember(run)
         return run.thread_id
+
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, as the leader knows it.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        return await self.states.is_deleted(REF, check_id("run_id", run_id))
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
@@ -355,10 +437,12 @@ class JetStreamBridge(StreamBridge):
         self._check_size(event)
 
     def _check_size(self, event: NewEvent) -> None:
-        limit = self._connection.max_payload - HEADER_ROOM_BYTES
-        size = len(event.payload) + len(event.metadata or b"")
-        if size > limit:
-            raise EventTooLargeError(size, limit)
+        limit = min(
+            self._connection.max_payload - HEADER_ROOM_BYTES,
+            self._settings.retention.max_bytes_per_run,
+        )
+        if _size(event) > limit:
+            raise EventTooLargeError(_size(event), limit)
 
     async def _known(self, run_id: str) -> RunRef:
         thread_id = await self.find_thread(run_id)
@@ -368,10 +452,22 @@ class JetStreamBridge(StreamBridge):
 
     async def _writer(self, run_id: str) -> RunWriter:
         thread_id = self._threads.get(run_id)  # the usual case, without a detour
-        run = await self._known(run_id) if thread_id is None else RunRef(thread_id, run_id)
+        run = await self._writable(run_id) if thread_id is None else RunRef(thread_id, run_id)
         return self._writers.of(run)
+
+    async def _writable(self, run_id: str) -> RunRef:
+        thread_id = await self.find_thread(run_id)
+        if thread_id is not None:
+            return RunRef(thread_id, run_id)
+        if await self.states.is_deleted(REF, run_id):
+            raise StreamTerminatedError(run_id, DELETED)
+        raise StreamNotFoundError(run_id)
 
     def _remember(self, run: RunRef) -> None:
         self._threads[run.run_id] = run.thread_id
         if len(self._threads) > self._settings.log.max_cached_runs:
             self._threads.popitem(last=False)
+
+
+def _size(event: NewEvent) -> int:
+    return len(event.payload) + len(event.metadata or b"")

@@ -6,7 +6,13 @@ compare-and-set lets at most one copy in.
 """
 
 from bridge.connection import Connection
-from bridge.errors import ApiError, BridgeError, Stored, StreamCapacityExceededError
+from bridge.errors import (
+    ApiError,
+    BridgeError,
+    Stored,
+    StreamCapacityExceededError,
+    UnavailableError,
+)
 from bridge.flight import Flight
 from bridge.publication import BATCH_NOT_STORED, DECIDE_BY_READING, FULL, WRONG_LAST_SEQUENCE, Ack
 from bridge.replies import SilenceError
@@ -87,7 +93,12 @@ class Landing:
         expected = self._flight.predecessor.stream_seq
         successor = await self._log.find_next(expected + 1)
         if successor is not None:
-            return True, self._flight.find_first(successor)
+            first_seq = self._flight.find_first(successor)
+            is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
+            if is_cut_off and self._stored is Stored.UNKNOWN:
+                # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
+                raise UnavailableError(f"publishing to run {self._log.run.run_id}", Stored.UNKNOWN)
+            return True, first_seq
         if refusal != WRONG_LAST_SEQUENCE:
             return False, None
         # Nothing is behind the predecessor, yet it is not the newest: it is gone.

@@ -5,7 +5,7 @@ Their names are reserved, so an ordinary publish can never make one.
 
 from typing import Any, Final
 
-from bridge.events import BIRTH, NewEvent, Terminal, encode_json, timestamp
+from bridge.events import BIRTH, DELETED, NewEvent, Terminal, encode_json, timestamp
 from bridge.subjects import RunRef
 
 LIFECYCLE: Final = "lifecycle"
@@ -34,3 +34,8 @@ def terminal_event(kind: Terminal | str, data: Any) -> NewEvent:
     """
     name = Terminal(kind).value
     return NewEvent(name, encode_json(data), LIFECYCLE, created_at=timestamp())
+
+
+def deleted_event() -> NewEvent:
+    """Make the marker that takes the place of a deleted run's events."""
+    return NewEvent(DELETED, encode_json(None), LIFECYCLE, created_at=timestamp())

@@ -25,6 +25,7 @@ from bridge.settings import (
     BridgeSettings,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     check_environment,
 )
 
@@ -46,7 +47,13 @@ class ProcessSettings(BaseSettings):
 
     nats: NatsSettings = NatsSettings()
     log: LogSettings = LogSettings()
+    retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @property
+    def bridge(self) -> BridgeSettings:
+        """What the role's bridge needs to know."""
+        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
 
 
 AnySettings = TypeVar("AnySettings", bound=ProcessSettings)
@@ -86,9 +93,7 @@ async def _run(role: str, settings: AnySettings, serve: Serve[AnySettings]) -> N
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    bridge = JetStreamBridge(
-        BridgeSettings(nats=settings.nats, log=settings.log), name=f"jetrun-{role}"
-    )
+    bridge = JetStreamBridge(settings.bridge, name=f"jetrun-{role}")
     if await _start(bridge, stop):
         try:
             await serve(settings, bridge, stop)

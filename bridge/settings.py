@@ -25,6 +25,7 @@ SECTIONS: Final = frozenset(
         "log",
         "logging",
         "nats",
+        "retention",
         "roles",
         "runs",
         "worker",
@@ -60,7 +61,6 @@ class LogSettings(Section):
     profile: Literal["archive", "cache"] = Field(
         "archive", description="cache keeps only the newest events of a run, and no archive"
     )
-    max_events_per_run: int = Field(10_000, ge=1, description="kept per run in the cache profile")
     max_bytes: int | None = Field(None, ge=1 << 20, description="of the whole log; None: no limit")
     max_consumers: int = Field(1000, ge=1, description="named durable consumers on the log")
     request_timeout_s: Seconds = Field(5.0, description="wait for one answer of the server")
@@ -75,11 +75,26 @@ class LogSettings(Section):
     max_cached_runs: int = Field(10_000, ge=1, description="runs whose state a process remembers")
 
 
+class RetentionSettings(Section):
+    """How much of the log stays, and for how long."""
+
+    max_events_per_run: int = Field(10_000, ge=1, description="kept per run; older ones leave")
+    max_bytes_per_run: int = Field(
+        10 << 20, ge=1024, description="payload kept per run; one larger event is refused"
+    )
+    max_runs: int = Field(100_000, ge=1, description="held by the log, ended ones included")
+    capacity_poll_s: Seconds = Field(1.0, description="how often a process looks how full it is")
+    deleted_ttl_s: Seconds = Field(
+        3600.0, ge=1, description="how long a deleted run's marker keeps late writers out"
+    )
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
     nats: NatsSettings = NatsSettings()
     log: LogSettings = LogSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

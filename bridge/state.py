@@ -103,6 +103,11 @@ class StateRecords:
         message = await self._reader.find_last(self._subject(kind, key))
         return None if message is None else _record(message)
 
+    async def is_deleted(self, kind: str, key: str) -> bool:
+        """Return whether a record was deleted; its tombstone stays."""
+        message = await self._reader.find_last(self._subject(kind, key))
+        return message is not None and message.payload == TOMBSTONE
+
     async def find_many(self, kind: str, keys: Sequence[str]) -> list[StateRecord]:
         """Return many records at once, in the order of ``keys``, without the absent ones.
 
@@ -115,8 +120,7 @@ class StateRecords:
 
     async def keys(self, kind: str) -> list[str]:
         """Return the keys of all records of a kind, deleted ones too; linear in their count."""
-        info = await self._reader.info(self._subjects.states(kind))
-        subjects = info["state"].get("subjects") or {}
+        subjects = await self._reader.subjects(self._subjects.states(kind))
         return [subject.rsplit(".", 1)[1] for subject in subjects]
 
     def _subject(self, kind: str, key: str) -> str:

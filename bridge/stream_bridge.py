@@ -4,6 +4,7 @@ An acknowledged event is delivered once, in order, to every reader, or counted i
 exactly one terminal event and it is the last. Asking never creates anything.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +12,8 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from bridge.events import Batch, NewEvent, ResumeResult, StreamInfo, StreamItem, Terminal, new_event
+from bridge.ids import check_id
+from bridge.stats import StreamStats
 
 HEARTBEAT_S: Final = 5.0
 
@@ -174,6 +177,50 @@ class StreamBridge(ABC):
 
         Raises:
             StreamNotFoundError: Nobody created the run, or it was deleted.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
+    async def mark_awaiting_input(self, run_id: str) -> None:
+        """Say that a run waits for its user, who may be silent longer than a worker.
+
+        The mark goes with the next event. On a run that nobody created, that was deleted or that
+        has ended, the call changes nothing.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+
+    async def cleanup(self, run_id: str, *, delay: float = 0) -> None:
+        """Forget a run's events for good; a later publish or create cannot bring it back.
+
+        Readers under way get what was there and then ``END``. Where an archive is written, what it
+        does not have by then is missing from it: leave it ``delay``, or end the run first and wait.
+        Cleaning up twice changes nothing.
+
+        Args:
+            run_id: The run, live or ended.
+            delay: Seconds that the call waits before; cancelling it until then keeps the run.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+            UnavailableError: The server fell silent; call again, the call is idempotent.
+            BridgeClosedError: The bridge is not open, or was closed during the delay.
+        """
+        check_id("run_id", run_id)
+        if delay > 0:
+            await asyncio.sleep(delay)
+        await self._delete(run_id)
+
+    @abstractmethod
+    async def _delete(self, run_id: str) -> None:
+        """Forget a run's events now; see :meth:`cleanup`."""
+
+    @abstractmethod
+    async def get_stats(self) -> StreamStats:
+        """Count the runs of the log; linear in their number, for people and their tools.
+
+        Raises:
             UnavailableError: The server fell silent.
         """
 

@@ -63,6 +63,7 @@ class StreamReader:
         self._get = f"$JS.API.STREAM.MSG.GET.{stream}"
         self._direct = f"$JS.API.DIRECT.GET.{stream}"
         self._info = f"$JS.API.STREAM.INFO.{stream}"
+        self._purge = f"$JS.API.STREAM.PURGE.{stream}"
         self._slots = asyncio.Semaphore(max_concurrent_reads)
         self._timeout_s = timeout_s
 
@@ -93,10 +94,26 @@ class StreamReader:
             b64decode(message.get("data", "")),
         )
 
-    async def info(self, subjects_filter: str | None = None) -> dict[str, Any]:
-        """Return the stream's info; with a filter, the message count of each matching subject."""
-        body = {} if subjects_filter is None else {"subjects_filter": subjects_filter}
-        return await self._connection.api(self._info, body)
+    async def state(self) -> dict[str, Any]:
+        """Return the stream's counts, bytes and sequences."""
+        return dict((await self._connection.api(self._info))["state"])
+
+    async def subjects(self, subjects_filter: str) -> dict[str, int]:
+        """Return the subjects that match a filter, with the count of messages of each."""
+        counts: dict[str, int] = {}
+        while True:
+            body = {"subjects_filter": subjects_filter, "offset": len(counts)}
+            info = await self._connection.api(self._info, body)
+            page = info["state"].get("subjects") or {}
+            counts |= page
+            if not page or len(counts) >= info.get("total", 0):
+                return counts
+
+    async def purge(self, subject: str, *, keep: int = 0, below_seq: int = 0) -> int:
+        """Remove the oldest messages of a subject; return how many went."""
+        limit = {"seq": below_seq} if below_seq else {"keep": keep}
+        answer = await self._connection.api(self._purge, {"filter": subject, **limit})
+        return int(answer["purged"])
 
     async def read(self, subject: str, seq: int, limit: int = MAX_PAGE_MESSAGES) -> Page:
         """Read a page of a subject's history, from ``seq`` on.
@@ -129,8 +146,15 @@ class StreamReader:
         """
         found: list[StoredMessage] = []
         for start in range(0, len(subjects), MAX_SUBJECTS):
-            query = {"multi_last": list(subjects[start : start + MAX_SUBJECTS])}
-            found += (await self._ask(query, "reading last messages")).messages
+            asked = subjects[start : start + MAX_SUBJECTS]
+            while asked:
+                query = {"multi_last": list(asked), "max_bytes": MAX_PAGE_BYTES}
+                page = await self._ask(query, "reading last messages")
+                found += page.messages
+                if page.complete or not page.messages:
+                    break
+                answered = {message.subject for message in page.messages}
+                asked = [subject for subject in asked if subject not in answered]
         return found
 
     async def _ask(self, query: Mapping[str, Any], what: str) -> Page:

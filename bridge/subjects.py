@@ -56,6 +56,10 @@ class Subjects:
         """The events of all runs of a thread."""
         return f"{self.prefix}.events.{shard(thread_id)}.{thread_id}.*"
 
+    def shard_events(self, shard_token: str) -> str:
+        """The events of all runs of a shard."""
+        return f"{self.prefix}.events.{shard_token}.>"
+
     def run_of(self, subject: str) -> RunRef:
         """Read the run out of an event or live subject."""
         thread_id, run_id = subject.rsplit(".", 2)[1:]

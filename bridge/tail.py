@@ -80,7 +80,12 @@ class Reader:
 
 
 class Tail:
-    """One run's live feed."""
+    """One run's live feed.
+
+    Attributes:
+        readers: Who reads it.
+        is_gone: Whether the last look found nothing of the run any more.
+    """
 
     def __init__(
         self, connection: Connection, run_log: RunLog, live_subject: str, settings: LogSettings
@@ -94,6 +99,7 @@ class Tail:
         self._looked_at = float("-inf")
         self._opening: asyncio.Task[None] | None = None
         self.readers: set[Reader] = set()
+        self.is_gone = False
 
     async def ready(self) -> None:
         """Wait until the server knows of the subscription.
@@ -146,7 +152,8 @@ class Tail:
         """Return the run's newest event as the leader knows it; shared by readers that ask at once.
 
         Returns:
-            ``None`` when nothing is known, because the server is away or the run is gone.
+            ``None`` when nothing is known, because the server is away or the run is gone;
+            ``is_gone`` tells which.
         """
         now = asyncio.get_running_loop().time()
         if self._look is None or (self._look.done() and now - self._looked_at > _LOOK_SHARED_S):
@@ -158,7 +165,9 @@ class Tail:
         if not await self._connection.wait_connected(0):
             return None
         with suppress(UnavailableError):
-            return await self._log.find_last()
+            newest = await self._log.find_last()
+            self.is_gone = newest is None
+            return newest
         return None
 
 
@@ -199,6 +208,11 @@ class Tails:
         """Return how many readers follow a run in this process."""
         tail = self._tails.get(run)
         return 0 if tail is None else len(tail.readers)
+
+    @property
+    def total(self) -> int:
+        """How many readers follow any run in this process."""
+        return sum(len(tail.readers) for tail in self._tails.values())
 
     def close(self) -> None:
         """Tell every reader that the bridge closes."""

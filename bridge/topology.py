@@ -13,7 +13,7 @@ from bridge.errors import (
     ServerTooOldError,
     TopologyDriftError,
 )
-from bridge.settings import LogSettings
+from bridge.settings import BridgeSettings, LogSettings
 from bridge.subjects import Subjects
 
 MIN_SERVER: Final = (2, 12)
@@ -37,13 +37,15 @@ def check_server(version: str) -> None:
         raise ServerTooOldError(version, ".".join(map(str, MIN_SERVER)))
 
 
-def streams(settings: LogSettings) -> list[StreamConfig]:
+def streams(settings: BridgeSettings) -> list[StreamConfig]:
     """Return the configuration of every stream."""
-    subjects = Subjects(settings.prefix)
-    return [_events(settings, subjects), _state(settings, subjects), _jobs(settings, subjects)]
+    log = settings.log
+    subjects = Subjects(log.prefix)
+    max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
+    return [_events(log, subjects, max_events), _state(log, subjects), _jobs(log, subjects)]
 
 
-def _events(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+def _events(settings: LogSettings, subjects: Subjects, max_events: int) -> StreamConfig:
     cache = settings.profile == "cache"
     return {
         "name": subjects.events_stream,
@@ -52,7 +54,7 @@ def _events(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "storage": "file",
         "num_replicas": settings.replicas,
         "max_bytes": settings.max_bytes or -1,
-        "max_msgs_per_subject": settings.max_events_per_run if cache else -1,
+        "max_msgs_per_subject": max_events,
         # Old events leave by trimming, which spares what is not archived; a full log pushes back.
         "discard": "old" if cache and settings.max_bytes is None else "new",
         "discard_new_per_subject": False,
@@ -96,7 +98,7 @@ def _jobs(settings: LogSettings, subjects: Subjects) -> StreamConfig:
     }
 
 
-async def ensure_streams(connection: Connection, settings: LogSettings) -> None:
+async def ensure_streams(connection: Connection, settings: BridgeSettings) -> None:
     """Make every stream that is absent, and verify the others.
 
     Raises:

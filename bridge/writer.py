@@ -7,6 +7,7 @@ Callers that give up leave the others undisturbed.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -29,6 +30,7 @@ from bridge.publication import Ack, find_duplicate
 from bridge.replies import SilenceError
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.trimming import Mark, Marks
 
 #: An atomic batch costs some 2 ms whatever its size; below this, single publishes are quicker.
 SINGLES_BELOW: Final = 20
@@ -80,6 +82,7 @@ class RunWriter:
         log: The run's stored events, for decisions.
         settings: Limits of the queue.
         batch_slots: Bounds the atomic batches that this process has open on the stream.
+        marks: Where the run may be cut by its writer; None leaves that to the archive's writer.
     """
 
     def __init__(
@@ -88,11 +91,13 @@ class RunWriter:
         log: RunLog,
         settings: LogSettings,
         batch_slots: asyncio.Semaphore,
+        marks: Marks | None = None,
     ) -> None:
         self._connection = connection
         self._log = log
         self._settings = settings
         self._batch_slots = batch_slots
+        self._marks = marks
         self._place = Place(log)
         self._queue: deque[Entry] = deque()
         self._queued_events = 0
@@ -102,6 +107,7 @@ class RunWriter:
         self._free = asyncio.Event()
         self._free.set()
         self._task: asyncio.Task[None] | None = None
+        self._trimming: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -202,8 +208,9 @@ class RunWriter:
 
     def abort(self, error: BridgeError) -> None:
         """Fail everything that waits; what is in the air may still be stored."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._trimming):
+            if task is not None:
+                task.cancel()
         self._fail_queue(error)
 
     async def _empty_queue(self) -> None:
@@ -308,9 +315,23 @@ class RunWriter:
             return None
         if ack.duplicate:
             return [await self._log.id_at(ack.seq)]
-        self._place.advance(flight, ack.seq)
+        head = self._place.advance(flight, ack.seq)
+        if self._marks is not None:
+            self._trim_behind(self._marks, head)
         first = flight.first_run_seq
         return [EventId(ack.seq + i, first + i) for i in range(len(events))]
+
+    def _trim_behind(self, marks: Marks, head: Head) -> None:
+        marks.add(Mark(head.stream_seq, head.run_seq, head.total_bytes))
+        cut = marks.find_cut()
+        if cut is not None and (self._trimming is None or self._trimming.done()):
+            marks.forget(cut)
+            # Beside the publishes: none of them must wait for it, or fail because of it.
+            self._trimming = asyncio.create_task(self._trim(cut))
+
+    async def _trim(self, cut: Mark) -> None:
+        with suppress(BridgeError):  # the next cut takes this part along
+            await self._log.purge(below_seq=cut.stream_seq)
 
     def _flight(self, events: Sequence[NewEvent], head: Head) -> Flight:
         return Flight(self._log.subject, self._log.run.run_id, events, head, self._place.writer)
@@ -331,7 +352,12 @@ class RunWriter:
     async def _answer_after_end(self, entry: Entry, head: Head) -> None:
         """Answer a caller who comes after the end: only what was stored before counts."""
         run_id, event_id = self._log.run.run_id, entry.events[0].event_id
-        if entry.is_terminal and head.event != DELETED:
+        if entry.is_terminal or event_id is not None:
+            # What was stored is only named while it is there: the run may have been deleted since.
+            head = Head.of(await self._log.last())
+        if head.event == DELETED:
+            raise StreamTerminatedError(run_id, DELETED)
+        if entry.is_terminal:
             entry.resolve([EventId(head.stream_seq, head.run_seq)])
             return
         if event_id is not None:

@@ -8,10 +8,12 @@ from store.cold_tier import ArchiveColdTier
 from store.errors import (
     ArchiveLockedError,
     ArchiveMarkError,
+    ErasureDelayedError,
     InvalidPageError,
     InvalidPayloadError,
     LogReplacedError,
     MalformedLineError,
+    RunNotArchivedError,
     RunSeqHoleError,
     StoreError,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "ArchiveMarkError",
     "ArchiveReader",
     "ArchiveSettings",
+    "ErasureDelayedError",
     "InvalidPageError",
     "InvalidPayloadError",
     "JetStreamRunEventStore",
@@ -44,6 +47,7 @@ __all__ = [
     "NewRecord",
     "Record",
     "RunEventStore",
+    "RunNotArchivedError",
     "RunSeqHoleError",
     "StoreError",
     "decode_event",

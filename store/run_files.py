@@ -10,7 +10,7 @@ from store.dead_letters import DeadLetters
 from store.jsonl import replace_file
 from store.layout import ArchiveLayout
 from store.record import encode_line
-from store.run_file import RunFile, Tail
+from store.run_file import NO_TAIL, RunFile, Tail
 from store.settings import ArchiveSettings
 
 
@@ -44,6 +44,16 @@ class RunFiles:
             OSError: A file cannot be created or read.
         """
         return {run: file.tail for run, file in self._open(list(runs)).items()}
+
+    def find_tail(self, run: RunRef) -> Tail:
+        """Return how far a run's file has come, without creating one.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        if run not in self._files and not self._layout.run(run).exists():
+            return NO_TAIL
+        return self._open([run])[run].tail
 
     def append(
         self, groups: Mapping[RunRef, Sequence[StreamEvent]], *, is_gap_known: bool = False

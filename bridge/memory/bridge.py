@@ -6,7 +6,7 @@ by its settings, and is gone with the process.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from bridge.errors import (
     InvalidEventError,
     ReservedEventError,
     StreamFencedError,
+    StreamNotFoundError,
 )
 from bridge.events import (
     RESERVED_EVENTS,
@@ -31,6 +32,7 @@ from bridge.ids import check_id, new_id
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
+from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.subjects import RunRef
 
@@ -134,7 +136,27 @@ class MemoryStreamBridge(StreamBridge):
             created_at=log.first.created_at,
             updated_at=log.last.created_at,
             terminal=log.terminal,
+            awaiting_input=log.awaits_after is log.last and log.terminal is None,
         )
+
+    async def mark_awaiting_input(self, run_id: str) -> None:
+        """Allow a longer silence; see :meth:`StreamBridge.mark_awaiting_input`."""
+        self._check_open()
+        with suppress(StreamNotFoundError):
+            log = self._log.get(check_id("run_id", run_id))
+            log.awaits_after = log.last
+
+    async def _delete(self, run_id: str) -> None:
+        self._check_open()
+        self._log.delete(run_id, self._writer)
+
+    async def get_stats(self) -> StreamStats:
+        """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
+        if not self._is_open:
+            return CLOSED_STATS
+        tally = Tally()
+        tally.add(self._log.newest())
+        return tally.stats(len(self._readers))
 
     @asynccontextmanager
     async def follow(

@@ -6,7 +6,7 @@ server; all of them live on one event loop.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydantic import Field
@@ -20,7 +20,7 @@ from bridge.errors import (
 )
 from bridge.events import DELETED, NewEvent, StreamEvent
 from bridge.ids import EventId
-from bridge.lifecycle import FIRST_ATTEMPT, attempt_event
+from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, deleted_event
 from bridge.settings import Section
 from bridge.subjects import RunRef
 
@@ -54,6 +54,7 @@ class RunLog:
         attempts: Which attempt each writer publishes as; one that is not here is a service.
         readers: How many readers are open.
         retained_bytes: Bytes of data and metadata of the retained events.
+        awaits_after: The event after which the run waits for its user.
     """
 
     def __init__(self, birth: StreamEvent) -> None:
@@ -64,6 +65,7 @@ class RunLog:
         self.attempt = FIRST_ATTEMPT
         self.attempt_id = birth.id
         self.attempts: dict[str, int] = {}
+        self.awaits_after: StreamEvent | None = None
         self.readers = 0
         self.retained_bytes = _size(birth)
         self._known_ids: dict[str, tuple[float, EventId]] = {}
@@ -76,6 +78,11 @@ class RunLog:
         self.retained_bytes += _size(event)
         if event.is_terminal:
             self.terminal = event
+        self.wake()
+
+    def delete(self, marker: StreamEvent) -> None:
+        """End the run for its readers; ``marker`` itself is not theirs to see."""
+        self.terminal = self.terminal or marker
         self.wake()
 
     def evict_first(self) -> StreamEvent:
@@ -127,7 +134,7 @@ class MemoryLog:
         self._events: dict[int, StreamEvent] = {}
         # Both in the order of time, so that the oldest is found in O(1).
         self._ended: dict[str, None] = {}
-        self._departed: dict[str, None] = {}
+        self._departed: dict[str, int] = {}
         self._last_seq = 0
 
     def find(self, stream_seq: int) -> StreamEvent | None:
@@ -192,20 +199,42 @@ class MemoryLog:
             self._evict(log)
         return excess
 
+    def delete(self, run_id: str, writer: str) -> None:
+        """Forget a run for good; one that has left already stays away.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+        """
+        if run_id in self._departed:
+            return
+        log = self.get(run_id)
+        marker = self._place(log.run, log.last, deleted_event(), writer)
+        self._depart(log, marker.event_id.stream_seq)
+        log.delete(marker)
+
+    def newest(self) -> Iterable[StreamEvent]:
+        """Return the newest event of each run."""
+        return [log.last for log in self._runs.values()]
+
     def _make_room(self) -> None:
         limit = self._settings.max_runs
         if len(self._runs) < limit:
             return
         if not self._ended:
             raise StreamCapacityExceededError(f"all {limit} runs are active")
-        run_id = next(iter(self._ended))
-        del self._ended[run_id]
+        self._depart(self._runs[next(iter(self._ended))], 0)
+
+    def _depart(self, log: RunLog, marker_seq: int) -> None:
+        run_id = log.run.run_id
         # Readers under way keep the run's log until they have reached its end.
-        for event in self._runs.pop(run_id).events.values():
+        del self._runs[run_id]
+        self._ended.pop(run_id, None)
+        for event in log.events.values():
             del self._events[event.event_id.stream_seq]
-        self._departed[run_id] = None
-        if len(self._departed) > limit:
-            del self._departed[next(iter(self._departed))]
+        self._departed[run_id] = marker_seq
+        if len(self._departed) > self._settings.max_runs:
+            forgotten = next(iter(self._departed))
+            self._events.pop(self._departed.pop(forgotten), None)
 
     def _check_size(self, event: NewEvent) -> None:
         limit = min(self._settings.max_event_bytes, self._settings.max_bytes_per_run)

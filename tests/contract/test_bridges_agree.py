@@ -31,15 +31,17 @@ from bridge import (
     ResumeStatus,
     StreamEvent,
     StreamGap,
+    StreamNotFoundError,
     Terminal,
     new_event,
 )
 
-RUNS = st.sampled_from(["run-a", "run-b", "run-c"])
+RUNS = st.sampled_from(["run-a", "run-b", "run-c", "run-d"])
 # The durable log knows an attempt, and what was stored under a caller's own id, by the event only.
 # It cannot answer for trimmed ones as memory can, so these runs are never trimmed.
 RUNS_LEFT_COMPLETE = st.just("run-a")
 RUNS_THAT_ARE_TRIMMED = st.sampled_from(["run-b", "run-c"])
+RUNS_THAT_ARE_CLEANED_UP = st.sampled_from(["run-c", "run-d"])
 WHO = st.sampled_from([0, 1])
 DATA = st.recursive(
     st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
@@ -87,9 +89,11 @@ class Reader:
         return following.resume
 
     async def read(self, info):
-        """Read up to the newest event, and the end if there is one."""
+        """Read up to the newest event, and the end if there is one; ``None``: the run is gone."""
         items = []
-        while not self.is_over and (self._position < info.event_count or info.terminal is not None):
+        while not self.is_over and (
+            info is None or self._position < info.event_count or info.terminal is not None
+        ):
             for item in await anext(self._batches):
                 if isinstance(item, StreamEvent):
                     self._position = item.run_seq
@@ -221,11 +225,31 @@ class TwoLogs(RuleBasedStateMachine):
         self.both(who, lambda b: b.trim(run_id, keep=keep))
         self.join(1 - who, run_id, cursors)
 
+    @rule(who=WHO, run_id=RUNS_THAT_ARE_CLEANED_UP, cursors=CURSORS)
+    def cleanup(self, who, run_id, cursors):
+        # As for trimming: what a reader has buffered already it gets, and so may miss less.
+        self.catch_up()
+        self.both(who, lambda b: b.cleanup(run_id))
+        self.catch_up()
+        self.join(1 - who, run_id, cursors)
+
+    @rule(who=WHO, run_id=RUNS)
+    def mark_awaiting_input(self, who, run_id):
+        self.both(who, lambda b: b.mark_awaiting_input(run_id))
+
+    @rule(who=WHO)
+    def stats(self, who):
+        async def stats(bridge):
+            found = await bridge.get_stats()
+            return found.active_streams, found.terminal_streams, found.total_events
+
+        self.both(who, stats)
+
     @rule(who=WHO, run_id=RUNS)
     def status(self, who, run_id):
         async def status(bridge):
             info = await bridge.status(run_id)
-            counts = info.event_count, info.total_bytes
+            counts = info.event_count, info.total_bytes, info.awaiting_input
             return info.thread_id, info.status, info.first_id, info.last_id, counts
 
         self.both(who, status)
@@ -260,7 +284,10 @@ class TwoLogs(RuleBasedStateMachine):
             self.compare(readers)
 
     def compare(self, readers):
-        info = self.run(self.pairs[0][0].status(readers[0].run_id))
+        try:
+            info = self.run(self.pairs[0][0].status(readers[0].run_id))
+        except StreamNotFoundError:
+            info = None
         memory, jetstream = (plain(self.run(reader.read(info))) for reader in readers)
         assert memory == jetstream
         assert [type(item) for item in memory].count(StreamGap) <= 1

@@ -1,0 +1,62 @@
+"""Look over all runs of the log, one part at a time, by their newest events.
+
+The log itself is the only index of runs. It is read in 64 parts, the shards, and within a shard by
+at most 512 runs a request, so that no step costs more than its share of the runs.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
+
+from bridge.errors import ForeignMessageError
+from bridge.events import StreamEvent
+from bridge.stream_reader import MAX_SUBJECTS, StoredMessage, StreamReader
+from bridge.subjects import Subjects
+from bridge.wire import decode_event
+
+
+class Sighting(NamedTuple):
+    """One run as a survey saw it.
+
+    Attributes:
+        newest: Its newest event; on a cluster perhaps a moment old.
+        messages: How many of its events the log holds.
+    """
+
+    newest: StreamEvent
+    messages: int
+
+
+class Survey:
+    """Reads the newest events of runs.
+
+    Args:
+        reader: Reads the events stream.
+        subjects: Spells the subjects.
+    """
+
+    def __init__(self, reader: StreamReader, subjects: Subjects) -> None:
+        self._reader = reader
+        self._subjects = subjects
+
+    async def shard(self, shard: str) -> AsyncGenerator[list[Sighting]]:
+        """Yield the runs of a shard in pages, in no particular order; deleted ones, too.
+
+        A run whose newest message is no event of this version is passed over.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        counts = await self._reader.subjects(self._subjects.shard_events(shard))
+        names = iter(counts)
+        while page := list(islice(names, MAX_SUBJECTS)):
+            messages = await self._reader.read_last(page)
+            found = [(self._decode(message), counts[message.subject]) for message in messages]
+            yield [Sighting(newest, count) for newest, count in found if newest is not None]
+
+    def _decode(self, message: StoredMessage) -> StreamEvent | None:
+        run = self._subjects.run_of(message.subject)
+        with suppress(ForeignMessageError):  # whoever reads the run is told
+            return decode_event(run, message.seq, message.headers, message.payload)
+        return None
