@@ -270,14 +270,24 @@ class JetStreamBridge(StreamBridge):
             await self.states.delete(REF, run_id, revision=ref.revision)
         self._threads.pop(run_id, None)
 
+    async def newest_events(self) -> AsyncGenerator[list[StreamEvent]]:
+        """Yield the newest event of every run of the log, page by page, in no particular order.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        for number in range(SHARDS):
+            async for page in self._survey.shard(shard_token(number)):
+                yield [sighting.newest for sighting in page]
+
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
         if not self._is_open:
             return CLOSED_STATS
         tally = Tally()
-        for number in range(SHARDS):
-            async for page in self._survey.shard(shard_token(number)):
-                tally.add(sighting.newest for sighting in page)
+        async for page in self.newest_events():
+            tally.add(page)
         return tally.stats(self._tails.total)
 
     @asynccontextmanager

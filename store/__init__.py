@@ -18,6 +18,7 @@ from store.errors import (
     StoreError,
 )
 from store.event_store import RunEventStore
+from store.findings import Finding, FindingKind, RunReport
 from store.jetstream_store import JetStreamRunEventStore
 from store.jsonl_store import JsonlRunEventStore
 from store.layout import ArchiveLayout
@@ -25,8 +26,10 @@ from store.memory_store import MemoryRunEventStore
 from store.new_record import NewRecord
 from store.reader import ArchiveReader
 from store.record import Record, decode_event, encode_line, parse_line
+from store.repair import Repair, Repairer
 from store.run_lines import MalformedLine
 from store.settings import ArchiveSettings
+from store.verify import Verifier
 
 __all__ = [
     "ArchiveColdTier",
@@ -36,6 +39,8 @@ __all__ = [
     "ArchiveReader",
     "ArchiveSettings",
     "ErasureDelayedError",
+    "Finding",
+    "FindingKind",
     "InvalidPageError",
     "InvalidPayloadError",
     "JetStreamRunEventStore",
@@ -46,10 +51,14 @@ __all__ = [
     "MemoryRunEventStore",
     "NewRecord",
     "Record",
+    "Repair",
+    "Repairer",
     "RunEventStore",
     "RunNotArchivedError",
+    "RunReport",
     "RunSeqHoleError",
     "StoreError",
+    "Verifier",
     "decode_event",
     "encode_line",
     "parse_line",
