@@ -294,14 +294,24 @@ class JetStreamBridge(StreamBridge):
             await self.states.delete(REF, run_id, revision=ref.revision)
         self._threads.pop(run_id, None)
 
+    async def newest_events(self) -> AsyncGenerator[list[StreamEvent]]:
+        """Yield the newest event of every run of the log, page by page, in no particular order.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        for number in range(SHARDS):
+            async for page in self._survey.shard(shard_token(number)):
+                yield [sighting.newest for sighting in page]
+
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
         if not self._is_open:
             return CLOSED_STATS
         tally = Tally()
-        for number in range(SHARDS):
-            async for page in self._survey.shard(shard_token(number)):
-                tally.add(sighting.newest for sighting in page)
+        async for page in self.newest_events():
+            tally.add(page)
         return tally.stats(self._tails.total)
 
     @asynccontextmanager
@@ -428,16 +438,24 @@ class JetStreamBridge(StreamBridge):
         self._remember(run)
         return run.thread_id
 
-    async def has_lived(self, run_id: str) -> bool:
-        """Return whether somebody ever created the run, be it deleted since.
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, as the leader knows it.
 
         Raises:
             InvalidIdError: ``run_id`` is not one subject token.
             UnavailableError: The server fell silent.
         """
-        if await self.find_thread(run_id) is not None:
-            return True
-        return await self.states.is_deleted(REF, run_id)
+        self._check_open()
+        return await self.states.is_deleted(REF, check_id("run_id", run_id))
+
+    async def has_lived(self, run_id: str) -> bool:
+        """Whether somebody ever created the run, be it deleted since.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
