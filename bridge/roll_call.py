@@ -52,6 +52,8 @@ class RollCall:
                     await self._connection.publish(message.reply, orjson.dumps(list(found)))
 
         subscription = await self._connection.subscribe(self._subject, on_message)
+        with suppress(SilenceError):  # after an outage it is subscribed again by itself
+            await self._connection.flush()
         try:
             yield
         finally:
