@@ -19,6 +19,7 @@ from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge import BridgeError, JetStreamBridge, set_up_logging
 from runs import AssistantCatalog, RunManager, RunsFacade
+from store import ArchiveColdTier
 
 
 @asynccontextmanager
@@ -28,7 +29,8 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
     Raises:
         BridgeError: NATS cannot be used; nothing was left open.
     """
-    async with JetStreamBridge(settings.bridge, name="jetrun-gateway") as bridge:
+    cold = ArchiveColdTier(settings.data)
+    async with JetStreamBridge(settings.bridge, name="jetrun-gateway", cold=cold) as bridge:
         catalog = AssistantCatalog(settings.assistants)
         facade = RunsFacade(RunManager(bridge, catalog, settings.runs), bridge)
         yield create_app(settings, bridge, facade)

@@ -29,6 +29,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
     {
         HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
         HTTPStatus.NOT_FOUND: (
+            bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,
             runs.errors.AssistantNotFoundError,
             runs.errors.OutputsNotFoundError,
@@ -38,6 +39,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
             bridge.errors.ConflictError,
+            bridge.errors.ConsumerDriftError,
             bridge.errors.StateConflictError,
             bridge.errors.StreamFencedError,
             bridge.errors.StreamTerminatedError,
@@ -59,9 +61,11 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
             bridge.errors.InvalidIdError,
+            bridge.errors.InvalidStartError,
             bridge.errors.ReservedEventError,
             errors.InvalidJsonError,
             errors.InvalidRequestError,
+            store.errors.InvalidPageError,
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
@@ -87,6 +91,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.SERVICE_UNAVAILABLE: (
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
+            bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,
@@ -96,7 +101,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
         ),
-        HTTPStatus.INSUFFICIENT_STORAGE: (bridge.errors.StreamCapacityExceededError,),
+        HTTPStatus.INSUFFICIENT_STORAGE: (
+            bridge.errors.ConsumerLimitError,
+            bridge.errors.StreamCapacityExceededError,
+        ),
     }
 )
 

@@ -14,6 +14,7 @@ from api import sse
 from api.errors import GatewayClosingError, TooManyStreamsError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.live_writes import Chunks, live_push
 from api.locations import stream_headers
 from api.open_streams import OpenStreams
 from api.settling import Settling
@@ -23,6 +24,7 @@ from bridge import (
     END,
     Batch,
     BridgeClosedError,
+    ColdTierError,
     Following,
     StreamEvent,
     StreamGap,
@@ -33,7 +35,13 @@ from runs import RunsFacade
 MAX_CURSOR_LENGTH: Final = 64
 
 #: What ends one connection but not the run: the client comes again, here or elsewhere.
-BREAKS: Final = (GatewayClosingError, TooManyStreamsError, UnavailableError, BridgeClosedError)
+BREAKS: Final = (
+    GatewayClosingError,
+    TooManyStreamsError,
+    UnavailableError,
+    BridgeClosedError,
+    ColdTierError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class RunStreams:
         self._open_streams = open_streams
         self._settling = settling
         self._settings = settings
+        self._chunks = Chunks()
 
     async def serve(self, request: web.Request, reading: Reading) -> web.StreamResponse:
         """Answer with the run's events until its end, or until the connection has to end.
@@ -130,6 +139,9 @@ class RunStreams:
             every_s=settings.heartbeat_s,
             stall_s=settings.stall_s,
         ):
+            push = live_push(request, response, reading.modes, self._chunks)
+            if push is not None:
+                following.tap(push)
             end = await self._forward(response, reading, following)
         if end:
             await response.write_eof(end)

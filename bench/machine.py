@@ -24,7 +24,7 @@ async def facts() -> list[tuple[str, str]]:
         ("machine", f"{os.cpu_count()} cores ({_cpu_model()}), {_memory()} memory"),
         ("kernel", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("python", f"{platform.python_version()}, {packages}"),
-        ("server", shown.stdout.strip()),
+        ("server", shown.stdout.strip().replace(":", "")),
         ("load before", " ".join(f"{load:.2f}" for load in os.getloadavg())),
     ]
 

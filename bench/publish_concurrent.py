@@ -8,7 +8,7 @@ import asyncio
 from typing import Final
 
 from bench.report import Figure
-from bench.rounds import Action, interleaved, rate
+from bench.rounds import TimedAction, interleaved, rate, timed
 from bench.setting import (
     BARE_SUBJECT,
     DATA,
@@ -55,10 +55,10 @@ async def measure(*, smoke: bool) -> list[Figure]:
             acks = [await publish(BARE_SUBJECT, PAYLOAD) for _ in range(RUNS * PER_RUN)]
             await asyncio.gather(*acks)
 
-        actions: dict[str, Action] = {
-            "runs": publish_in_all_runs,
-            "burst": burst,
-            "bare": pipeline,
+        actions: dict[str, TimedAction] = {
+            "runs": timed(publish_in_all_runs),
+            "burst": timed(burst),
+            "bare": timed(pipeline),
         }
         seconds = await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, actions)
     bare = rate(RUNS * PER_RUN, seconds["bare"])

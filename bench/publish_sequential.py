@@ -7,7 +7,7 @@ the difference between the two baselines is the price of the log's format, the r
 from typing import Final
 
 from bench.report import Figure
-from bench.rounds import Action, interleaved, rate
+from bench.rounds import TimedAction, interleaved, rate, timed
 from bench.setting import (
     BARE_SUBJECT,
     DATA,
@@ -56,10 +56,10 @@ async def measure(*, smoke: bool) -> list[Figure]:
                 ack = await jetstream.publish(subject, event.payload, headers=headers)
                 last_seq = ack.seq
 
-        actions: dict[str, Action] = {
-            "bridge": publish,
-            "bare": publish_bare,
-            "bare in our format": publish_bare_in_our_format,
+        actions: dict[str, TimedAction] = {
+            "bridge": timed(publish),
+            "bare": timed(publish_bare),
+            "bare in our format": timed(publish_bare_in_our_format),
         }
         seconds = await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, actions)
     rates = {name: rate(PER_ROUND, each) for name, each in seconds.items()}

@@ -83,7 +83,8 @@ def markdown(facts: Iterable[tuple[str, str]], sections: Iterable[Section]) -> s
         "# Benchmark results",
         "",
         "Written by `python -m bench --write`. Each figure stands beside its baseline, measured in",
-        "the same run: medians of repeats that take turns. The machine is part of the result.",
+        "the same run: medians of repeats that take turns. The ratio is the figure divided by the",
+        "baseline: more is better for a rate, less for a time. The machine is part of the result.",
         "",
         *(f"- {name}: {value}" for name, value in facts),
     ]

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from nats.js import JetStreamContext
 
 from bench.report import Figure
-from bench.rounds import Action, interleaved, percentile
+from bench.rounds import TimedAction, interleaved, percentile, timed
 from bench.setting import DATA, EVENT, bare_client, new_run, open_bridge, running_server
 from bridge import JetStreamBridge, StreamEvent, new_event
 from bridge.ids import EventId
@@ -84,7 +84,7 @@ def _against_small(millis: dict[str, list[float]], sizes: tuple[int, int], kind:
 
 
 @asynccontextmanager
-async def _readers(size: int) -> AsyncGenerator[dict[str, Action]]:
+async def _readers(size: int) -> AsyncGenerator[dict[str, TimedAction]]:
     """Fill a log, and yield what reads it."""
     async with running_server() as server, bare_client(server) as client:
         async with open_bridge(server) as bridge:
@@ -92,9 +92,9 @@ async def _readers(size: int) -> AsyncGenerator[dict[str, Action]]:
         # Another bridge reads: it has nothing of what the one that wrote remembers.
         async with open_bridge(server) as bridge:
             yield {
-                "long run": partial(_resume, bridge, long_run),
-                "short run": partial(_resume, bridge, short_run),
-                "bare": partial(_get, client.jetstream(), long_run),
+                "long run": timed(partial(_resume, bridge, long_run)),
+                "short run": timed(partial(_resume, bridge, short_run)),
+                "bare": timed(partial(_get, client.jetstream(), long_run)),
             }
 
 

@@ -9,17 +9,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
 
 Action = Callable[[], Awaitable[None]]
+#: An action that knows itself which of its seconds count.
+TimedAction = Callable[[], Awaitable[float]]
 
 
-async def seconds_of(action: Action) -> float:
-    """Return how long ``action`` took."""
-    started = time.perf_counter()
-    await action()
-    return time.perf_counter() - started
+def timed(action: Action) -> TimedAction:
+    """Count all seconds of an action."""
+
+    async def count() -> float:
+        started = time.perf_counter()
+        await action()
+        return time.perf_counter() - started
+
+    return count
 
 
-async def interleaved(rounds: int, actions: Mapping[str, Action]) -> dict[str, list[float]]:
-    """Run the actions in turns, A B A B and so on, after one round that does not count.
+async def interleaved(rounds: int, actions: Mapping[str, TimedAction]) -> dict[str, list[float]]:
+    """Run the actions in turns, A B B A and so on, after one round that does not count.
 
     Returns:
         The seconds of each action, round by round.
@@ -31,7 +37,7 @@ async def interleaved(rounds: int, actions: Mapping[str, Action]) -> dict[str, l
         # Every other round goes backwards, so that nobody always comes after the same neighbour.
         names = list(actions) if number % 2 == 0 else list(reversed(actions))
         for name in names:
-            seconds[name].append(await seconds_of(actions[name]))
+            seconds[name].append(await actions[name]())
     return seconds
 
 

@@ -1,7 +1,10 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
-from bridge.consumers import Delivery, EventConsumer
+from bridge.archived_floor import ArchivedFloor
+from bridge.cold_tier import ColdTier
+from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
+from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -9,12 +12,17 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    ColdTierError,
     ConflictError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
     InvalidIdError,
+    InvalidStartError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -78,8 +86,9 @@ from bridge.settings import (
 )
 from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
-from bridge.stream_bridge import Following, StreamBridge
+from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",
@@ -91,18 +100,28 @@ __all__ = [
     "AccessDeniedError",
     "AlreadyQueuedError",
     "ApiError",
+    "ArchivedFloor",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "ColdTier",
+    "ColdTierError",
     "ConflictError",
+    "ConsumerDriftError",
+    "ConsumerInfo",
+    "ConsumerLimitError",
+    "ConsumerNotFoundError",
+    "ConsumerSpec",
+    "Consumption",
     "ControlChannel",
+    "DeadCause",
+    "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
     "EmbeddedServer",
     "EmbeddedServerSettings",
-    "EventConsumer",
     "EventId",
     "EventTooLargeError",
     "Following",
@@ -111,6 +130,7 @@ __all__ = [
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
+    "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",
@@ -125,6 +145,7 @@ __all__ = [
     "NewEvent",
     "PortInUseError",
     "ProcessSettings",
+    "Push",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -154,6 +175,7 @@ __all__ = [
     "Subjects",
     "Terminal",
     "TopologyDriftError",
+    "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
     "check_environment",

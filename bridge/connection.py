@@ -1,7 +1,8 @@
 """One NATS connection: requests, replies and the news that it broke or came back.
 
 Every wait is bounded. A connection that breaks fails all open requests at once, so that callers
-can decide by reading instead of waiting for a time-out. Nothing is buffered while disconnected.
+can decide by reading instead of waiting for a time-out. A server that falls silent without closing
+the connection is left for another one. Nothing is buffered while disconnected.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ log = logging.getLogger("jetrun.connection")
 #: JetStream answers with this HTTP-like code while a leader is being chosen or starts up.
 _TEMPORARY: Final = 503
 _NO_RESPONDERS: Final = "503"
+#: Time to read what the kernel has received.
+_READ_FIRST_S: Final = 0.1
 
 Disturbance = Callable[[], None]
 
@@ -59,6 +62,9 @@ class Connection:
         self._tokens = count(1)
         self._inbox = ""
         self._listeners: set[Disturbance] = set()
+        self._patience: asyncio.Timeout
+        self._refusal: Exception | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -71,6 +77,11 @@ class Connection:
         return self.is_open and self._up.is_set()
 
     @property
+    def is_clustered(self) -> bool:
+        """Whether the connected server is one of several."""
+        return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
+
+    @property
     def max_payload(self) -> int:
         """The server's limit for one message with its headers, in bytes."""
         return self._client.max_payload
@@ -80,6 +91,11 @@ class Connection:
         """The version that the connected server announced."""
         return str(self._client._server_info.get("version", "0"))  # noqa: SLF001 - not exposed
 
+    @property
+    def has_jetstream(self) -> bool:
+        """Whether the connected server announced JetStream."""
+        return bool(self._client._server_info.get("jetstream"))  # noqa: SLF001 - not exposed
+
     async def open(self) -> None:
         """Connect, and subscribe the reply inbox.
 
@@ -87,30 +103,30 @@ class Connection:
             UnavailableError: No server answered within ``connect_timeout_s``.
             AccessDeniedError: The server refused the credentials.
         """
-        options = self._options()
+        self._refusal = None
         try:
-            async with asyncio.timeout(self._settings.nats.connect_timeout_s):
-                await self._client.connect(**options)
-        except TimeoutError as error:
-            raise UnavailableError(f"no connection to {self._public_url()}") from error
-        except nats.errors.Error as error:
+            async with asyncio.timeout(self._settings.nats.connect_timeout_s) as self._patience:
+                await self._client.connect(**self._options())
+        except (TimeoutError, nats.errors.Error, OSError) as error:
             await self._abandon()
-            if "authorization" in str(error).lower():
-                raise AccessDeniedError("wrong or missing credentials") from error
-            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
-        except OSError as error:
-            raise UnavailableError(f"no connection to {self._public_url()}: {error}") from error
+            if self._refusal is not None:
+                raise AccessDeniedError("wrong or missing credentials") from self._refusal
+            raise UnavailableError(f"no connection to {self._public_url()}") from error
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
         self._opened = True
         self._up.set()
+        self._watch = asyncio.create_task(self._leave_when_silent())
 
     async def close(self) -> None:
         """Close at once; open requests fail."""
         self._outbound.flush()
         self._closed = True
         self._up.set()
+        if self._watch is not None:
+            self._watch.cancel()
         self._replies.fail_all()
+        self._disturb()
         await self._abandon()
 
     async def _abandon(self) -> None:
@@ -118,6 +134,11 @@ class Connection:
         # RuntimeError when what is pending is written to the dead connection.
         with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
             await self._client.close()
+            # A client that never got in takes itself for closed and leaves its socket open.
+            transport: Any = self._client._transport  # noqa: SLF001 - no other way
+            if transport is not None:
+                transport.close()
+                await transport.wait_closed()
 
     def _options(self) -> dict[str, Any]:
         nats_settings = self._settings.nats
@@ -125,12 +146,14 @@ class Connection:
             "password": nats_settings.password,
             "token": nats_settings.token,
         }
+        urls = [url.strip() for url in nats_settings.url.split(",")]
         return {
-            "servers": [url.strip() for url in nats_settings.url.split(",")],
+            "servers": urls,
             "name": self._name,
             "user": nats_settings.user,
             **{key: secret.get_secret_value() for key, secret in secrets.items() if secret},
-            "connect_timeout": nats_settings.connect_timeout_s,
+            # One that takes connections and says nothing must leave time for the others.
+            "connect_timeout": nats_settings.connect_timeout_s / len(urls),
             "reconnect_time_wait": nats_settings.reconnect_wait_s,
             "max_reconnect_attempts": -1,
             # Without a buffer a publish during an outage fails at once instead of landing later.
@@ -147,6 +170,13 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         log.debug("nats.error", extra={"error": type(error).__name__})
+        if not self._opened and "authorization" in str(error).lower():
+            # nats-py would go on trying; the credentials will not get better.
+            self._refusal = error
+            self._patience.reschedule(asyncio.get_running_loop().time())
+        if not self._client.is_connected:
+            # nats-py 2.16 forgets the connection of an attempt that failed without closing it.
+            self._outbound.abort()
         if isinstance(error, nats.errors.SlowConsumerError):
             self._disturb()
 
@@ -161,6 +191,20 @@ class Connection:
         log.info("nats.reconnected", extra={"url": self._public_url()})
         self._up.set()
         self._disturb()
+
+    async def _leave_when_silent(self) -> None:
+        """Break a connection to a server that does not answer: a stopped one never closes it."""
+        while True:
+            await asyncio.sleep(self._settings.nats.ping_interval_s)
+            received = self._client.stats["in_msgs"]
+            try:
+                await self.flush()
+            except SilenceError:
+                # After this process itself has stood still, what came meanwhile is read first.
+                await asyncio.sleep(_READ_FIRST_S)
+                if self.is_connected and self._client.stats["in_msgs"] == received:
+                    log.warning("nats.silent", extra={"url": self._public_url()})
+                    self._outbound.abort()
 
     def _disturb(self) -> None:
         for listener in tuple(self._listeners):
@@ -205,9 +249,11 @@ class Connection:
             raise BridgeClosedError
         if not self._up.is_set() or not self._client.is_connected:
             raise SilenceError(sent=False)
-        if len(payload) > self.max_payload:
-            raise EventTooLargeError(len(payload), self.max_payload)
-        self._outbound.put(encode_message(subject, reply, headers, payload))
+        size, message = encode_message(subject, reply, headers, payload)
+        if size > self.max_payload:
+            # The server would cut the connection, and so would fail everybody's requests.
+            raise EventTooLargeError(size, self.max_payload)
+        self._outbound.put(message)
 
     async def request(
         self,
@@ -280,12 +326,18 @@ class Connection:
         return await self._client.subscribe(subject, cb=callback)
 
     async def flush(self) -> None:
-        """Wait until the server has taken everything sent so far.
+        """Wait until the server has taken everything sent so far, at most ``request_timeout_s``.
+
+        A message to our own inbox goes there and back, because nats-py 2.16 stops reading when the
+        answer to its own flush comes after the time-out.
 
         Raises:
             SilenceError: It did not answer.
         """
+        token = str(next(self._tokens))
+        echo = self._replies.expect(token)
         try:
-            await self._client.flush(timeout=max(1, int(self._settings.log.request_timeout_s)))
-        except (nats.errors.Error, TimeoutError) as error:
-            raise SilenceError(sent=False) from error
+            await self.publish(f"{self._inbox}.{token}", b"")
+            await echo
+        finally:
+            self._replies.forget(token)

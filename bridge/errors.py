@@ -104,10 +104,13 @@ class StreamFencedError(BridgeError):
 
     code = "stream-fenced"
 
-    def __init__(self, run_id: str, attempt: int, successor: int) -> None:
-        super().__init__(
-            f"attempt {attempt} of run {run_id} lost its place to attempt {successor}; stop working"
+    def __init__(self, run_id: str, attempt: int, successor: int | None) -> None:
+        loss = (
+            "cannot tell whether it was taken over: events were trimmed that it had not seen"
+            if successor is None
+            else f"lost its place to attempt {successor}"
         )
+        super().__init__(f"attempt {attempt} of run {run_id} {loss}; stop working")
         self.run_id = run_id
         self.attempt = attempt
         self.successor = successor
@@ -122,6 +125,19 @@ class StreamCapacityExceededError(BridgeError):
     def __init__(self, what: str) -> None:
         super().__init__(f"the log is full: {what}; try again later")
         self.what = what
+
+
+class ConsumerLimitError(StreamCapacityExceededError):
+    """As many named consumers exist as there may be; nothing was made.
+
+    Room comes back as unused ones are removed, or when some are deleted.
+    """
+
+    code = "consumer-limit"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no room for consumer {name}; delete consumers that nobody needs")
+        self.name = name
 
 
 class ConflictError(BridgeError):
@@ -183,6 +199,17 @@ class UnavailableError(BridgeError):
         self.stored = stored
 
 
+class ColdTierError(BridgeError):
+    """The archive could not be read; nothing is known to be missing from it, so try again."""
+
+    code = "cold-tier"
+    retryable = True
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(f"the archive of run {run_id} cannot be read: {reason}")
+        self.run_id = run_id
+
+
 class TopologyDriftError(BridgeError):
     """An existing JetStream asset differs from what is wanted; nothing was changed."""
 
@@ -191,12 +218,47 @@ class TopologyDriftError(BridgeError):
     def __init__(self, asset: str, field: str, wanted: object, found: object) -> None:
         super().__init__(
             f"{asset}: {field} is {found!r}, wanted {wanted!r}; change the setting or update the "
-            "asset by hand (nats stream edit), then start again"
+            "asset by hand (nats stream edit, nats consumer edit), then start again"
         )
         self.asset = asset
         self.field = field
         self.wanted = wanted
         self.found = found
+
+
+class ConsumerDriftError(TopologyDriftError):
+    """A consumer's name stands for something else already; nothing was changed.
+
+    Open it with the same arguments, choose another name, or delete the consumer.
+    """
+
+    code = "consumer-drift"
+
+    def __init__(self, name: str, field: str, wanted: object, found: object) -> None:
+        super().__init__(f"consumer {name}", field, wanted, found)
+        self.name = name
+
+
+class ConsumerNotFoundError(BridgeError):
+    """No consumer has this name, or not any more; opening the name makes a new one."""
+
+    code = "consumer-not-found"
+    retryable = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"consumer {name} does not exist; it was never opened, was deleted, or nobody used it"
+        )
+        self.name = name
+
+
+class InvalidStartError(BridgeError, ValueError):
+    """A consumer cannot start there; nothing was made."""
+
+    code = "invalid-start"
+
+    def __init__(self, start: str) -> None:
+        super().__init__(f"start {start[:80]!r} is neither 'all' nor 'new' nor an event id")
 
 
 class ServerTooOldError(BridgeError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from functools import lru_cache
+from time import time_ns
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -169,7 +170,13 @@ _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
 def timestamp() -> str:
     """Return the time now as RFC 3339 in UTC, in microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class NewEvent(NamedTuple):
@@ -241,7 +248,8 @@ class StreamEvent:
         payload: The JSON of the data, verbatim.
         category: What kind of event it is.
         created_at: The publisher's time, RFC 3339.
-        total_bytes: Payload bytes of this run up to and including this event.
+        total_bytes: Payload bytes of this run up to and including this event; 0 in an event that
+            was read from the archive, which does not keep it.
         writer: The nonce of the writer that stored it.
     """
 

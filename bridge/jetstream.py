@@ -9,10 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
+from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
+from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
-from bridge.consumers import EventConsumer, open_event_consumer
+from bridge.consumers import Consumers
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
+from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
 from bridge.errors import (
     BatchTooLargeError,
@@ -38,10 +42,12 @@ from bridge.events import (
 )
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
+from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.room import LogRoom
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
@@ -51,6 +57,7 @@ from bridge.subjects import RunRef, Subjects
 from bridge.survey import Survey
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
+from bridge.trimming import Trimmer
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
 
@@ -66,6 +73,7 @@ class JetStreamBridge(StreamBridge):
     Args:
         settings: Where the server is, and the limits of the log.
         name: How the connection is called in the server's monitoring.
+        cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
         states: Records that processes agree on.
@@ -77,8 +85,15 @@ class JetStreamBridge(StreamBridge):
     jobs: JobQueue
     controls: ControlChannel
 
-    def __init__(self, settings: BridgeSettings | None = None, *, name: str = "jetrun") -> None:
+    def __init__(
+        self,
+        settings: BridgeSettings | None = None,
+        *,
+        name: str = "jetrun",
+        cold: ColdTier | None = None,
+    ) -> None:
         self._settings = settings or BridgeSettings()
+        self._cold = cold or NO_COLD_TIER
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
@@ -94,27 +109,38 @@ class JetStreamBridge(StreamBridge):
             JetStreamDisabledError: The account has no JetStream.
             TopologyDriftError: An asset differs from what is wanted; nothing was changed.
         """
-        limits = self._settings.log
         connection = Connection(self._settings, name=self._name)
         await connection.open()
         try:
             await ensure_streams(connection, self._settings)
+            self._assemble(connection)
+            await self._room.open()
         except BaseException:
             await connection.close()
             raise
+        self._is_open = True
+
+    def _assemble(self, connection: Connection) -> None:
+        limits = self._settings.log
         self._connection = connection
         self._reader = self._stream_reader(self._subjects.events_stream)
         self._log = EventLog(self._reader, self._subjects)
-        self._writers = RunWriters(connection, self._log, limits)
+        self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
+        self._dead_letters = DeadLetters(
+            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
+        )
+        self._consumers = Consumers(
+            connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
+        )
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)
+        self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
-        self._is_open = True
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -131,6 +157,7 @@ class JetStreamBridge(StreamBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
+        await self._room.close()
         await self._connection.close()
 
     @property
@@ -142,12 +169,21 @@ class JetStreamBridge(StreamBridge):
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()
         run = RunRef.checked(thread_id, run_id)
+        if self._room.excess_runs > 0:
+            await self._refuse_new(run)
         try:
             await self.states.create(REF, run_id, thread_id.encode())
         except StateConflictError:
             await self._refuse_other_thread(run)
         self._remember(run)
-        return str(await self._writers.of(run).create(attempt_event(run)))
+        birth = await self._writers.of(run).create(attempt_event(run))
+        self._room.count_run()
+        return str(birth)
+
+    async def _refuse_new(self, run: RunRef) -> None:
+        is_known = await self.states.find(REF, run.run_id) is not None
+        if not is_known and not await self.states.is_deleted(REF, run.run_id):
+            self._room.refuse_run()
 
     async def _refuse_other_thread(self, run: RunRef) -> None:
         # Read anew: what is remembered of a run may be older than its deletion.
@@ -168,6 +204,7 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         self._check_event(event)
         writer = await self._writer(run_id)
+        self._room.admit(_size(event))
         return str((await writer.append([event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
@@ -181,7 +218,10 @@ class JetStreamBridge(StreamBridge):
             if event.event_id is not None:
                 raise InvalidEventError("publish_many takes no event_id; publish those singly")
         writer = await self._writer(run_id)
-        return [str(event_id) for event_id in await writer.append(batch)] if batch else []
+        if not batch:
+            return []
+        self._room.admit(sum(_size(event) for event in batch))
+        return [str(event_id) for event_id in await writer.append(batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -261,7 +301,8 @@ class JetStreamBridge(StreamBridge):
         run = await self._known(run_id)
         run_log = self._log.run(run)
         async with self._tails.join(run_log) as (tail, inbox):
-            follower = Follower(self._log, run_log, tail, inbox, heartbeat_interval)
+            history = RunHistory(self._log, run_log, self._cold)
+            follower = Follower(history, run_log, tail, inbox, heartbeat_interval)
             await follower.open(last_event_id)
             yield follower
 
@@ -286,6 +327,15 @@ class JetStreamBridge(StreamBridge):
         run_log = self._log.run(run)
         await run_log.last()
         return await run_log.purge(keep=keep)
+
+    def trimmer(self, floor: ArchivedFloor) -> Trimmer:
+        """Make what cuts growing runs, for the process that writes the archive.
+
+        Args:
+            floor: What the archive holds; nothing else leaves.
+        """
+        max_runs = self._settings.log.max_cached_runs
+        return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
@@ -318,13 +368,19 @@ class JetStreamBridge(StreamBridge):
         return await self.states.is_deleted(REF, run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
-        """Return one event of a run by its id; ``None`` when the log does not hold it."""
+        """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
         cursor = parse_cursor(event_id)
         run = await self._known(run_id)
         if not isinstance(cursor, EventId):
             return None
         event = await self._log.run(run).find(cursor.stream_seq)
+        if event is None:
+            event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether this bridge stored an event, and no other one; it forgets after a while."""
+        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
 
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
@@ -356,24 +412,31 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
-    async def event_consumer(
-        self, name: str, *, ack_wait_s: float = 30.0, max_ack_pending: int = 10_000
-    ) -> EventConsumer:
-        """Open a durable consumer on the events of all runs.
-
-        Args:
-            name: The consumer's name; processes that open the same one share the events.
-            ack_wait_s: Seconds after which an unacknowledged event is handed out again.
-            max_ack_pending: Unacknowledged events above which nothing more is handed out.
-        """
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
         self._check_open()
-        return await open_event_consumer(
-            self._connection,
-            self._subjects,
-            name,
-            ack_wait_s=ack_wait_s,
-            max_ack_pending=max_ack_pending,
-        )
+        if spec.run_id is not None:
+            run = await self._known(spec.run_id)
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        return await self._consumers.open(spec)
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return await self._consumers.list()
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        await self._consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
 
     async def first_sequence(self) -> int:
         """Return the sequence of the oldest event in the log."""
@@ -395,10 +458,12 @@ class JetStreamBridge(StreamBridge):
         self._check_size(event)
 
     def _check_size(self, event: NewEvent) -> None:
-        limit = self._connection.max_payload - HEADER_ROOM_BYTES
-        size = len(event.payload) + len(event.metadata or b"")
-        if size > limit:
-            raise EventTooLargeError(size, limit)
+        limit = min(
+            self._connection.max_payload - HEADER_ROOM_BYTES,
+            self._settings.retention.max_bytes_per_run,
+        )
+        if _size(event) > limit:
+            raise EventTooLargeError(_size(event), limit)
 
     async def _known(self, run_id: str) -> RunRef:
         thread_id = await self.find_thread(run_id)
@@ -423,3 +488,7 @@ class JetStreamBridge(StreamBridge):
         self._threads[run.run_id] = run.thread_id
         if len(self._threads) > self._settings.log.max_cached_runs:
             self._threads.popitem(last=False)
+
+
+def _size(event: NewEvent) -> int:
+    return len(event.payload) + len(event.metadata or b"")

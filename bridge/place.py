@@ -1,7 +1,8 @@
 """Where a writer's next event goes, and whether it may still write at all.
 
 The place is the run's newest event as far as the writer knows. It never goes back, and whenever it
-is read anew, the events in between are searched for a later attempt: that is the fence.
+is read anew, the events in between are searched for a later attempt: that is the fence. Where
+trimming has removed some of them, the writer cannot know, and stops as if it had found one.
 """
 
 import asyncio
@@ -11,11 +12,11 @@ from typing import Final
 from uuid import uuid4
 
 from bridge.errors import StreamFencedError, StreamTerminatedError
-from bridge.events import StreamEvent
+from bridge.events import BIRTH, StreamEvent
 from bridge.flight import Flight, Head
 from bridge.ids import EventId
 from bridge.lifecycle import FIRST_ATTEMPT
-from bridge.run_log import RunLog
+from bridge.run_log import RunLog, attempt_of
 
 #: Losses of the race for the next place after which a writer waits a little before it retries.
 EAGER_RETRIES: Final = 10
@@ -40,7 +41,7 @@ class Place:
         self._identity = uuid4().hex[:12]
         self._marks = count(1)
         self._attempt: int | None = None
-        self._checked_seq = 0
+        self._checked = EventId(0, 0)
         self._losses = 0
         self.writer = self._next_mark()
         self.head: Head | None = None
@@ -65,11 +66,12 @@ class Place:
             self.head = await self._move_to(await self._log.last())
         return self.head
 
-    def advance(self, flight: Flight, first_seq: int) -> None:
-        """Move behind a flight that was stored."""
+    def advance(self, flight: Flight, first_seq: int) -> Head:
+        """Move behind a flight that was stored, and return the new head."""
         self.head = flight.head(first_seq)
-        self._checked_seq = self.head.stream_seq
+        self._checked = EventId(self.head.stream_seq, self.head.run_seq)
         self._losses = 0
+        return self.head
 
     async def catch_up(self) -> None:
         """Move behind what others stored first; after many losses in a row, wait a little.
@@ -77,7 +79,11 @@ class Place:
         Raises:
             StreamFencedError: A later attempt is among them.
         """
-        self.head = await self._move_to(await self._log.last())
+        newest = await self._log.last()
+        # A leader that was just deposed can answer with less than is known already. Going back
+        # would be fatal: this writer's own older events carry the mark of what it sends next.
+        if self.head is None or newest.event_id.stream_seq > self.head.stream_seq:
+            self.head = await self._move_to(newest)
         self._losses += 1
         if self._losses > EAGER_RETRIES:
             await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - only spreads retries
@@ -90,6 +96,9 @@ class Place:
     async def claim(self, attempt: int) -> EventId | None:
         """Write as ``attempt`` from here on.
 
+        When every ``metadata`` has left the log, the caller's number is trusted: run control has
+        committed it, and appending it shows it to all others again.
+
         Returns:
             The id of the attempt's ``metadata`` when the log has it, else ``None``: append it.
 
@@ -97,31 +106,45 @@ class Place:
             StreamTerminatedError: The run has ended.
             StreamFencedError: This attempt or a later one has begun elsewhere.
         """
-        newest, begun, begun_attempt = await self._log.newest_attempt()
+        newest, begun = await self._log.newest_attempt()
         if newest.is_terminal:
             raise StreamTerminatedError(self._log.run.run_id, newest.event)
-        is_repeat = attempt == FIRST_ATTEMPT or self._is_own(begun)
-        if begun_attempt > attempt or (begun_attempt == attempt and not is_repeat):
-            raise StreamFencedError(self._log.run.run_id, attempt, begun_attempt)
+        begun_id = None if begun is None else self._find_own(begun, attempt)
         self._attempt = attempt
         self.fenced = None
-        self._checked_seq = newest.event_id.stream_seq
+        self._checked = newest.event_id
         if self.head is None:
             self.head = Head.of(newest)
+        return begun_id
+
+    def _find_own(self, begun: StreamEvent, attempt: int) -> EventId | None:
+        begun_attempt = attempt_of(begun)
+        is_repeat = attempt == FIRST_ATTEMPT or self.has_written(begun)
+        if begun_attempt > attempt or (begun_attempt == attempt and not is_repeat):
+            raise StreamFencedError(self._log.run.run_id, attempt, begun_attempt)
         return begun.event_id if begun_attempt == attempt else None
 
     async def _move_to(self, newest: StreamEvent) -> Head:
         if self._attempt is not None:
-            await self._look_for_later_attempt(newest.event_id.stream_seq)
+            await self._look_for_later_attempt(self._attempt, newest)
         return Head.of(newest)
 
-    def _is_own(self, begun: StreamEvent) -> bool:
-        return begun.writer.split(".", 1)[0] == self._identity
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return event.writer.split(".", 1)[0] == self._identity
 
-    async def _look_for_later_attempt(self, last_seq: int) -> None:
-        async for begun, attempt in self._log.attempts(self._checked_seq + 1, last_seq):
-            if attempt >= (self._attempt or FIRST_ATTEMPT) and not self._is_own(begun):
-                run_id = self._log.run.run_id
-                self.fenced = StreamFencedError(run_id, self._attempt or FIRST_ATTEMPT, attempt)
-                raise self.fenced
-        self._checked_seq = last_seq
+    async def _look_for_later_attempt(self, own: int, newest: StreamEvent) -> None:
+        reached = self._checked
+        async for event in self._log.span(reached.stream_seq + 1, newest.event_id.stream_seq):
+            if event.event == BIRTH and attempt_of(event) >= own and not self.has_written(event):
+                self._fence(own, attempt_of(event))
+            if event.run_seq > reached.run_seq + 1:
+                break
+            reached = event.event_id
+        if reached.run_seq < newest.run_seq and not newest.is_terminal:
+            self._fence(own, None)
+        self._checked = newest.event_id
+
+    def _fence(self, own: int, successor: int | None) -> None:
+        self.fenced = StreamFencedError(self._log.run.run_id, own, successor)
+        raise self.fenced

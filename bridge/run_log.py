@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from bridge.errors import ConflictError, StreamNotFoundError
 from bridge.events import BIRTH, StreamEvent
 from bridge.ids import EventId
-from bridge.lifecycle import FIRST_ATTEMPT
 from bridge.stream_reader import MAX_PAGE_MESSAGES, StoredMessage, StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.wire import decode_event
@@ -93,36 +92,35 @@ class RunLog:
             raise ConflictError(f"the event stored first at {seq} is no longer in the log")
         return event.event_id
 
-    async def newest_attempt(self) -> tuple[StreamEvent, StreamEvent, int]:
-        """Return the newest event, the newest ``metadata`` event, and its attempt.
+    async def newest_attempt(self) -> tuple[StreamEvent, StreamEvent | None]:
+        """Return the newest event, and the newest ``metadata`` event.
+
+        The second is ``None`` when every attempt has left the log: it then does not know which one
+        writes the run.
 
         Raises:
             StreamNotFoundError: Nobody created the run.
         """
-        first = await self.find_next(1)
-        if first is None:
-            raise StreamNotFoundError(self.run.run_id)
         newest = await self.last()
-        begun, attempt = first, _attempt(first)
-        if newest.event_id != first.event_id:
-            span = first.event_id.stream_seq + 1, newest.event_id.stream_seq
-            async for later, number in self.attempts(*span):
-                begun, attempt = later, number
-        return newest, begun, attempt
+        begun = None
+        async for event in self.span(1, newest.event_id.stream_seq):
+            if event.event == BIRTH:
+                begun = event
+        return newest, begun
 
-    async def attempts(
-        self, first_seq: int, last_seq: int
-    ) -> AsyncIterator[tuple[StreamEvent, int]]:
-        """Yield the ``metadata`` events within a span of the stream, with their attempts."""
+    async def span(self, first_seq: int, last_seq: int) -> AsyncIterator[StreamEvent]:
+        """Yield the events within a span of the stream that are still there, in order."""
         while first_seq <= last_seq:
             events, _ = await self.read(first_seq)
-            for event in events:
-                if event.event == BIRTH:
-                    yield event, _attempt(event)
             if not events:
                 return
+            for event in events:
+                if event.event_id.stream_seq > last_seq:
+                    return
+                yield event
             first_seq = events[-1].event_id.stream_seq + 1
 
 
-def _attempt(event: StreamEvent) -> int:
-    return int(event.data["attempt"]) if event.event == BIRTH else FIRST_ATTEMPT
+def attempt_of(begun: StreamEvent) -> int:
+    """Return the attempt that began with a ``metadata`` event."""
+    return int(begun.data["attempt"])

@@ -7,6 +7,8 @@ Callers that give up leave the others undisturbed.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from bridge import wire
@@ -19,7 +21,7 @@ from bridge.errors import (
     StreamTerminatedError,
     UnavailableError,
 )
-from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent
+from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent, StreamEvent
 from bridge.flight import MAX_BATCH_EVENTS, NOTHING, Flight, Head
 from bridge.ids import EventId
 from bridge.landing import Landing
@@ -28,6 +30,7 @@ from bridge.publication import Ack, find_duplicate
 from bridge.replies import SilenceError
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.trimming import Mark, Marks
 
 #: An atomic batch costs some 2 ms whatever its size; below this, single publishes are quicker.
 SINGLES_BELOW: Final = 20
@@ -79,6 +82,7 @@ class RunWriter:
         log: The run's stored events, for decisions.
         settings: Limits of the queue.
         batch_slots: Bounds the atomic batches that this process has open on the stream.
+        marks: Where the run may be cut by its writer; None leaves that to the archive's writer.
     """
 
     def __init__(
@@ -87,23 +91,32 @@ class RunWriter:
         log: RunLog,
         settings: LogSettings,
         batch_slots: asyncio.Semaphore,
+        marks: Marks | None = None,
     ) -> None:
         self._connection = connection
         self._log = log
         self._settings = settings
         self._batch_slots = batch_slots
+        self._marks = marks
         self._place = Place(log)
         self._queue: deque[Entry] = deque()
         self._queued_events = 0
         self._queued_bytes = 0
         self._room = asyncio.Event()
         self._singles_left = 0
+        self._free = asyncio.Event()
+        self._free.set()
         self._task: asyncio.Task[None] | None = None
+        self._trimming: asyncio.Task[None] | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and no attempt depends on this writer."""
-        return self._task is None and not self._place.is_bound
+        return self._free.is_set() and not self._place.is_bound
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return self._place.has_written(event)
 
     async def create(self, birth: NewEvent) -> EventId:
         """Store the run's first event, unless it has one.
@@ -142,6 +155,9 @@ class RunWriter:
         """
         if self._place.fenced is not None:
             raise self._place.fenced
+        head = self._place.head
+        if self._free.is_set() and head is not None and not head.is_terminal:
+            return await self._append_at_once(events, head)
         entry = Entry(events, asyncio.get_running_loop().create_future())
         while self._is_full(entry):
             self._room.clear()
@@ -149,9 +165,35 @@ class RunWriter:
         self._queue.append(entry)
         self._queued_events += len(entry.events)
         self._queued_bytes += entry.size_bytes
-        if self._task is None:
-            self._task = asyncio.create_task(self._empty_queue())
+        if self._free.is_set():
+            self._start()
         return await entry.future
+
+    async def _append_at_once(self, events: Sequence[NewEvent], head: Head) -> list[EventId]:
+        """Store what nothing is before in the caller's own task: no queue and no switch to a task.
+
+        A caller that gives up leaves the place unknown; whoever comes next reads it.
+        """
+        self._free.clear()
+        try:
+            ids = await self._store(events, head, divisible=False)
+            if ids is None:  # overtaken: the first of all that came meanwhile
+                entry = Entry(events, asyncio.get_running_loop().create_future())
+                self._push_back([entry])
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        finally:
+            self._start()
+        return await entry.future if ids is None else ids
+
+    def _start(self) -> None:
+        """Empty the queue in a task, if there is anything in it."""
+        if self._queue:
+            self._free.clear()
+            self._task = asyncio.create_task(self._empty_queue())
+        else:
+            self._free.set()
 
     def _is_full(self, entry: Entry) -> bool:
         limits = self._settings
@@ -162,13 +204,13 @@ class RunWriter:
 
     async def drain(self) -> None:
         """Wait until nothing is queued or in the air."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        await self._free.wait()
 
     def abort(self, error: BridgeError) -> None:
         """Fail everything that waits; what is in the air may still be stored."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._trimming):
+            if task is not None:
+                task.cancel()
         self._fail_queue(error)
 
     async def _empty_queue(self) -> None:
@@ -180,6 +222,7 @@ class RunWriter:
             raise
         finally:
             self._task = None
+            self._free.set()
 
     async def _advance(self) -> None:
         """Bring the next flight into the log, or answer the callers who cannot fly."""
@@ -192,15 +235,19 @@ class RunWriter:
             elif entries:
                 await self._fly(entries, head)
         except BridgeError as error:
-            self._place.forget()
             _fail(entries, error)
-            if isinstance(error, UnavailableError):
-                self._fail_queue(UnavailableError(f"publishing to run {self._log.run.run_id}"))
-            elif isinstance(error, StreamNotFoundError | StreamFencedError):
-                self._fail_queue(error)
+            self._give_up(error)
         except BaseException:
             _fail(entries, UnavailableError("the writer stopped", Stored.UNKNOWN))
             raise
+
+    def _give_up(self, error: BaseException) -> None:
+        """Forget the place, and tell those who wait when the error is theirs as well."""
+        self._place.forget()
+        if isinstance(error, UnavailableError):
+            self._fail_queue(UnavailableError(f"publishing to run {self._log.run.run_id}"))
+        elif isinstance(error, StreamNotFoundError | StreamFencedError):
+            self._fail_queue(error)
 
     def _fail_queue(self, error: BridgeError) -> None:
         _fail(self._pop(len(self._queue)), error)
@@ -249,15 +296,42 @@ class RunWriter:
         return count
 
     async def _fly(self, entries: list[Entry], head: Head) -> None:
-        flight = self._flight([event for entry in entries for event in entry.events], head)
-        ack = await self._land(flight, divisible=len(entries) > 1)
-        if ack is None:
+        events = [event for entry in entries for event in entry.events]
+        ids = await self._store(events, head, divisible=len(entries) > 1)
+        if ids is None:
             self._push_back([entry for entry in entries if not entry.future.done()])
-        elif ack.duplicate:
-            entries[0].resolve([await self._log.id_at(ack.seq)])
-        else:
-            self._place.advance(flight, ack.seq)
-            _resolve(entries, ack.seq, flight.first_run_seq)
+            return
+        following = iter(ids)
+        for entry in entries:
+            entry.resolve(list(islice(following, len(entry.events))))
+
+    async def _store(
+        self, events: Sequence[NewEvent], head: Head, *, divisible: bool
+    ) -> list[EventId] | None:
+        """Put ``events`` behind ``head``; ``None`` when they must be tried again elsewhere."""
+        flight = self._flight(events, head)
+        ack = await self._land(flight, divisible=divisible)
+        if ack is None:
+            return None
+        if ack.duplicate:
+            return [await self._find_stored(ack)]
+        head = self._place.advance(flight, ack.seq)
+        if self._marks is not None:
+            self._trim_behind(self._marks, head)
+        first = flight.first_run_seq
+        return [EventId(ack.seq + i, first + i) for i in range(len(events))]
+
+    def _trim_behind(self, marks: Marks, head: Head) -> None:
+        marks.add(Mark(head.stream_seq, head.run_seq, head.total_bytes))
+        cut = marks.find_cut()
+        if cut is not None and (self._trimming is None or self._trimming.done()):
+            marks.forget(cut)
+            # Beside the publishes: none of them must wait for it, or fail because of it.
+            self._trimming = asyncio.create_task(self._trim(cut))
+
+    async def _trim(self, cut: Mark) -> None:
+        with suppress(BridgeError):  # the next cut takes this part along
+            await self._log.purge(below_seq=cut.stream_seq)
 
     def _flight(self, events: Sequence[NewEvent], head: Head) -> Flight:
         return Flight(self._log.subject, self._log.run.run_id, events, head, self._place.writer)
@@ -289,9 +363,16 @@ class RunWriter:
         if event_id is not None:
             ack = await self._find_duplicate(wire.message_id(run_id, event_id))
             if ack is not None:
-                entry.resolve([await self._log.id_at(ack.seq)])
+                entry.resolve([await self._find_stored(ack)])
                 return
         raise StreamTerminatedError(run_id, head.event)
+
+    async def _find_stored(self, ack: Ack) -> EventId:
+        try:
+            return await self._log.id_at(ack.seq)
+        except UnavailableError as error:
+            what = f"finding the id of an event of run {self._log.run.run_id} that is stored"
+            raise UnavailableError(what, Stored.UNKNOWN) from error
 
     async def _find_duplicate(self, message_id: str) -> Ack | None:
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
@@ -300,14 +381,6 @@ class RunWriter:
                 return await find_duplicate(self._connection, self._log.subject, message_id)
             except SilenceError:
                 await outage.wait()
-
-
-def _resolve(entries: Sequence[Entry], stream_seq: int, run_seq: int) -> None:
-    for entry in entries:
-        ids = [EventId(stream_seq + i, run_seq + i) for i in range(len(entry.events))]
-        stream_seq += len(ids)
-        run_seq += len(ids)
-        entry.resolve(ids)
 
 
 def _fail(entries: Sequence[Entry], error: BridgeError) -> None:

@@ -7,8 +7,9 @@ from typing import Final
 from bridge.connection import Connection
 from bridge.errors import BridgeClosedError
 from bridge.event_log import EventLog
-from bridge.settings import LogSettings
+from bridge.settings import BridgeSettings
 from bridge.subjects import RunRef
+from bridge.trimming import Marks
 from bridge.writer import RunWriter
 
 #: The server allows 50 open batches on a stream, and abandoned ones block all for 10 s.
@@ -24,10 +25,11 @@ class RunWriters:
         settings: Limits.
     """
 
-    def __init__(self, connection: Connection, log: EventLog, settings: LogSettings) -> None:
+    def __init__(self, connection: Connection, log: EventLog, settings: BridgeSettings) -> None:
         self._connection = connection
         self._log = log
-        self._settings = settings
+        self._settings = settings.log
+        self._retention = settings.retention
         self._writers: OrderedDict[RunRef, RunWriter] = OrderedDict()
         self._batch_slots = asyncio.Semaphore(MAX_OPEN_BATCHES)
 
@@ -37,11 +39,18 @@ class RunWriters:
         if writer is None:
             self._make_room()
             run_log = self._log.run(run)
-            writer = RunWriter(self._connection, run_log, self._settings, self._batch_slots)
+            slots, marks = self._batch_slots, self._marks()
+            writer = RunWriter(self._connection, run_log, self._settings, slots, marks)
             self._writers[run] = writer
         else:
             self._writers.move_to_end(run)
         return writer
+
+    def _marks(self) -> Marks | None:
+        if self._settings.profile == "archive":
+            return None  # what leaves must be archived, and only the sink knows what is
+        limits = self._retention
+        return Marks(limits.max_events_per_run, limits.max_bytes_per_run)
 
     def _make_room(self) -> None:
         """Forget idle writers; busy ones stay, and are bounded by the callers that wait."""

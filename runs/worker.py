@@ -92,7 +92,7 @@ class Worker:
                 for each in (*pulling, *aside):
                     each.cancel()
                 await asyncio.wait((*pulling, *aside))
-                await asyncio.gather(*(_close(each) for each in consumers.values()))
+                await asyncio.gather(*(each.close() for each in consumers.values()))
                 await self._drain()
         for each in pulling:
             if not each.cancelled():
@@ -203,16 +203,10 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=1)
 
 
-async def _close(consumer: JobConsumer) -> None:
-    await consumer.close()
-    await _give_back(consumer)
-
-
 async def _give_back(consumer: JobConsumer) -> None:
     # Without waiting: what was handed out here although nobody asked for it any more.
-    while jobs := await consumer.fetch(1, wait_s=0):
-        for job in jobs:
-            await job.nak()
+    for job in await consumer.fetch(1, wait_s=0):
+        await job.nak()
 
 
 if __name__ == "__main__":

@@ -80,6 +80,14 @@ class Archiver:
             await self._in_thread(self._mark.write, self._reached_seq)
             self._marked_at = time.monotonic()
 
+    async def archived_run_seq(self, run: RunRef) -> int:
+        """Return the run_seq up to which a run's file holds every event that the log had.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        return (await self._in_thread(self._files.find_tail, run)).run_seq
+
     async def _without_invalid_ids(
         self, groups: Mapping[RunRef, Sequence[StreamEvent]]
     ) -> dict[RunRef, Sequence[StreamEvent]]:

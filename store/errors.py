@@ -73,6 +73,12 @@ class MalformedLineError(StoreError, ValueError):
     code = "malformed-line"
 
 
+class InvalidPageError(StoreError, ValueError):
+    """A list was asked for in a way that means nothing; nothing was read."""
+
+    code = "invalid-page"
+
+
 class ArchiveMarkError(StoreError):
     """The archive's mark cannot be read; nothing was written."""
 

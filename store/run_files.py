@@ -7,8 +7,10 @@ from contextlib import suppress
 
 from bridge import RunRef, StreamEvent
 from store.dead_letters import DeadLetters
+from store.jsonl import replace_file
 from store.layout import ArchiveLayout
-from store.run_file import RunFile, Tail
+from store.record import encode_line
+from store.run_file import NO_TAIL, RunFile, Tail
 from store.settings import ArchiveSettings
 
 
@@ -43,6 +45,16 @@ class RunFiles:
         """
         return {run: file.tail for run, file in self._open(list(runs)).items()}
 
+    def find_tail(self, run: RunRef) -> Tail:
+        """Return how far a run's file has come, without creating one.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        if run not in self._files and not self._layout.run(run).exists():
+            return NO_TAIL
+        return self._open([run])[run].tail
+
     def append(
         self, groups: Mapping[RunRef, Sequence[StreamEvent]], *, is_gap_known: bool = False
     ) -> int:
@@ -72,6 +84,20 @@ class RunFiles:
             self._abandon(groups)
             raise
         return appended
+
+    def erase(self, marker: StreamEvent) -> None:
+        """Replace all records of a run by the marker of its deletion, durably.
+
+        The marker's place keeps late and repeated records of the run out for good.
+
+        Raises:
+            OSError: The disk refused; the file is as it was, or erased. Call again.
+        """
+        run = RunRef(marker.thread_id, marker.run_id)
+        file = self._files.pop(run, None)
+        if file is not None:
+            file.close()
+        replace_file(self._layout.run(run), encode_line(marker))
 
     def refuse(self, events: Iterable[StreamEvent], cause: str, reason: str) -> None:
         """Keep events durably that have no file; see :meth:`DeadLetters.add_event`."""

@@ -13,7 +13,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge import BridgeError, Delivery, EventConsumer, JetStreamBridge
+from bridge import (
+    BridgeError,
+    ConsumerSpec,
+    Consumption,
+    Delivery,
+    JetStreamBridge,
+    Trimmer,
+)
 from store.archiver import Archiver
 from store.errors import ArchiveLockedError, LogReplacedError
 from store.layout import ArchiveLayout
@@ -93,25 +100,34 @@ class Sink:
 
     async def _archive(self, archiver: Archiver, stop: asyncio.Event) -> None:
         await self._check_log(archiver.reached_seq)
-        consumer = await self._bridge.event_consumer(
+        spec = ConsumerSpec.checked(
             CONSUMER,
             ack_wait_s=self._settings.ack_wait_s,
             max_ack_pending=self._settings.max_ack_pending,
+            max_deliver=None,
+            is_kept=True,
         )
-        _LOG.info("sink.ready", extra={"root": str(self._layout.root)})
+        async with self._bridge.open_consumer(spec) as consumer:
+            _LOG.info("sink.ready", extra={"root": str(self._layout.root)})
+            await self._write_what_comes(archiver, consumer, stop)
+
+    async def _write_what_comes(
+        self, archiver: Archiver, consumer: Consumption, stop: asyncio.Event
+    ) -> None:
+        trimmer = self._bridge.trimmer(archiver)
         gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
         try:
             while not stop.is_set():
                 batch = await gathering
                 gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
-                await self._commit(archiver, batch, stop)
+                if await self._commit(archiver, batch, stop):
+                    await _trim(trimmer, batch)
                 if not batch:
                     await self._check_log_in_passing(archiver.reached_seq)
             await self._commit(archiver, await gathering, stop)
         finally:
             gathering.cancel()
             await asyncio.gather(gathering, return_exceptions=True)
-            await consumer.close()
 
     async def _check_log(self, reached_seq: int) -> None:
         log_seq = await self._bridge.last_sequence()
@@ -124,7 +140,7 @@ class Sink:
             async with asyncio.timeout(self._settings.fetch_wait_s):
                 await self._check_log(reached_seq)
 
-    async def _gather(self, consumer: EventConsumer) -> list[Delivery]:
+    async def _gather(self, consumer: Consumption) -> list[Delivery]:
         """Fetch what is there, and what comes within the flush interval after it."""
         limit = self._settings.max_batch_events
         batch = await consumer.fetch(limit, wait_s=self._settings.fetch_wait_s)
@@ -135,22 +151,26 @@ class Sink:
 
     async def _commit(
         self, archiver: Archiver, batch: Sequence[Delivery], stop: asyncio.Event
-    ) -> None:
-        """Write, sync and acknowledge a batch, however long server or disk take to recover."""
+    ) -> bool:
+        """Write, sync and acknowledge a batch, however long server or disk take to recover.
+
+        Returns:
+            Whether the archive has it; not when there was nothing, or it had to be given up.
+        """
         if not batch:
-            return
+            return False
         while True:
             try:
                 await archiver.write([delivery.event for delivery in batch])
             except (BridgeError, OSError) as error:
                 if stop.is_set():
                     _LOG.warning("sink.batch.abandoned", extra={"events": len(batch)})
-                    return
+                    return False
                 await self._back_off("sink.write.failed", error, stop)
             else:
                 self._pause_s = _FIRST_PAUSE_S
                 await self._acknowledge(batch)
-                return
+                return True
 
     async def _acknowledge(self, batch: Sequence[Delivery]) -> None:
         try:
@@ -166,6 +186,14 @@ class Sink:
         _LOG.warning(what, extra={"error": str(error), "pause_s": self._pause_s})
         await _wait(stop, self._pause_s)
         self._pause_s = min(self._pause_s * 2, self._settings.max_backoff_s)
+
+
+async def _trim(trimmer: Trimmer, batch: Sequence[Delivery]) -> None:
+    try:
+        await trimmer.note([delivery.event for delivery in batch])
+    except (BridgeError, OSError) as error:
+        # Nothing depends on it: the runs are cut after their next events.
+        _LOG.warning("sink.trim.failed", extra={"error": str(error)})
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

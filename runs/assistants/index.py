@@ -6,7 +6,7 @@ Deterministic: equal texts and queries give equal rankings, ties in the order of
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,7 +87,7 @@ def split_passages(text: str) -> list[Passage]:
 
 def _blocks(text: str) -> Iterable[tuple[int, str]]:
     kept: list[str] = []
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
+    for number, line in enumerate([*_without_code(text), ""], start=1):
         is_heading = line.startswith("#") and _HEADING.fullmatch(line) is not None
         if kept and (not line.strip() or is_heading):
             yield number - len(kept), "\n".join(kept)
@@ -96,6 +96,15 @@ def _blocks(text: str) -> Iterable[tuple[int, str]]:
             yield number, line
         elif line.strip():
             kept.append(line)
+
+
+def _without_code(text: str) -> Iterator[str]:
+    """Yield the lines with those of fenced code left empty: code is no prose to quote."""
+    is_code = False
+    for line in text.splitlines():
+        is_fence = line.lstrip().startswith("```")
+        is_code ^= is_fence
+        yield "" if is_code or is_fence else line
 
 
 def _pieces(block: str) -> Iterable[tuple[int, str]]:

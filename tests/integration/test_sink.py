@@ -15,7 +15,15 @@ import nats
 import orjson
 import pytest
 
-from bridge import ApiError, BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
+from bridge import (
+    ApiError,
+    BridgeSettings,
+    ConsumerSpec,
+    JetStreamBridge,
+    NatsSettings,
+    RunRef,
+    new_event,
+)
 from bridge.subjects import Subjects
 from store import (
     ArchiveLayout,
@@ -23,7 +31,6 @@ from store import (
     ArchiveReader,
     ArchiveSettings,
     LogReplacedError,
-    parse_line,
 )
 from store.lock import ArchiveLock
 from store.sink import Sink
@@ -194,11 +201,13 @@ async def test_holes_are_read_from_the_log_when_deliveries_went_astray(bridge, r
     run = RunRef("thread-1", "run-1")
     await bridge.create(run.run_id, thread_id=run.thread_id)
     await bridge.publish_many(run.run_id, [new_event("messages", n) for n in range(700)])
-    consumer = await bridge.event_consumer("sink", ack_wait_s=60)
-    taken = []
-    while len(taken) < 701:
-        taken += await consumer.fetch(1000, wait_s=1)
-    await consumer.close()
+    spec = ConsumerSpec.checked(
+        "sink", ack_wait_s=60, max_deliver=None, max_ack_pending=10_000, is_kept=True
+    )
+    async with bridge.open_consumer(spec) as consumer:
+        taken = []
+        while len(taken) < 701:
+            taken += await consumer.fetch(1000, wait_s=1)
     await bridge.publish_end(run.run_id)
     # Nobody acknowledged 701 events: for 60 s the sink is handed the last one only.
     settings = SETTINGS.model_copy(update={"ack_wait_s": 60.0, "max_hole_events": 100})
@@ -450,8 +459,8 @@ async def test_files_hold_only_lines_that_parse_while_they_are_written(bridge, r
         publishing = asyncio.create_task(publish_run(bridge, run, 2000))
         seen = 0
         while seen < 2002:
-            lines = await asyncio.to_thread(list, ArchiveReader(root).read_lines(run))
-            assert [parse_line(line).run_seq for line in lines] == list(range(1, len(lines) + 1))
-            assert len(lines) >= seen
-            seen = len(lines)
+            records = await asyncio.to_thread(archived, root, run)
+            assert [run_seq for _, run_seq, *_ in records] == list(range(1, len(records) + 1))
+            assert len(records) >= seen
+            seen = len(records)
         await publishing

@@ -132,3 +132,9 @@ def test_no_line_with_words_is_lost_in_the_split(text):
     for line in text.splitlines():
         if line.strip() and not line.lstrip().startswith(("#", "=", "-")):
             assert line in kept or not parts
+
+
+def test_fenced_code_is_no_passage_and_lines_keep_their_numbers():
+    text = "First words.\n\n```\ncode = 1\n\nmore()\n```\n\nLast words."
+    found = [(each.text, each.line) for each in split_passages(text)]
+    assert found == [("First words.", 1), ("Last words.", 9)]

@@ -1,0 +1,116 @@
+"""How full the event log is: ordinary events are pushed back before the end of a run has no room.
+
+The server's limit refuses every event alike. So a process looks once a second how full the stream
+is, adds what it has sent itself since, and above a soft limit takes no more ordinary events. Births
+and terminals go on into the reserve. Room that comes back is seen by the next look.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final
+
+from bridge.errors import BridgeError, EventTooLargeError, StreamCapacityExceededError
+from bridge.settings import BridgeSettings
+from bridge.stream_reader import StreamReader
+
+_LOG = logging.getLogger("jetrun.room")
+
+_RESERVE_BYTES: Final = 64 << 20
+_RESERVE_SHARE: Final = 0.05
+#: Of a small log, a quarter is reserved at most.
+_MAX_RESERVE_SHARE: Final = 0.25
+#: What the server stores beside the payload of an event: subject, headers, its own record.
+_OVERHEAD_BYTES: Final = 400
+
+
+def soft_limit(max_bytes: int) -> int:
+    """Return the bytes above which ordinary events are refused."""
+    reserve = max(_RESERVE_SHARE * max_bytes, min(_RESERVE_BYTES, _MAX_RESERVE_SHARE * max_bytes))
+    return max_bytes - int(reserve)
+
+
+class LogRoom:
+    """What a process knows of the room in the log.
+
+    Args:
+        reader: Reads the events stream.
+        settings: The limits, and how often to look.
+    """
+
+    def __init__(self, reader: StreamReader, settings: BridgeSettings) -> None:
+        self._reader = reader
+        max_bytes = settings.log.max_bytes
+        self._soft_limit = None if max_bytes is None else soft_limit(max_bytes)
+        self._max_runs = settings.retention.max_runs
+        self._poll_s = settings.retention.capacity_poll_s
+        self._used_bytes = 0
+        self._runs = 0
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Look once, and from then on regularly."""
+        await self.look()
+        self._looking = asyncio.create_task(self._keep_looking(), name="log room")
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                await self.look()
+            except BridgeError as error:
+                # What was seen last counts on; the server refuses by itself what it cannot take.
+                _LOG.debug("room.unknown", extra={"error": str(error)})
+
+    async def look(self) -> None:
+        """Ask the server now."""
+        state = await self._reader.state()
+        self._used_bytes = state["bytes"]
+        self._runs = state.get("num_subjects", 0)
+
+    def admit(self, size_bytes: int) -> None:
+        """Count ordinary events that are about to be stored.
+
+        Raises:
+            EventTooLargeError: They would never fit.
+            StreamCapacityExceededError: There is no room for them now.
+        """
+        if self._soft_limit is None:
+            return
+        if size_bytes > self._soft_limit:
+            raise EventTooLargeError(size_bytes, self._soft_limit)
+        used_bytes = self._used_bytes + size_bytes + _OVERHEAD_BYTES
+        if used_bytes > self._soft_limit:
+            raise StreamCapacityExceededError(
+                f"{self._used_bytes} bytes are stored, ordinary events may fill {self._soft_limit}"
+            )
+        self._used_bytes = used_bytes
+
+    @property
+    def is_short(self) -> bool:
+        """Whether ordinary events are refused, or nearly so."""
+        limit = self._soft_limit
+        return limit is not None and self._used_bytes + _OVERHEAD_BYTES >= limit
+
+    @property
+    def excess_runs(self) -> int:
+        """How many runs the log holds beyond the limit; 0 or less when another one has room."""
+        return self._runs + 1 - self._max_runs
+
+    def refuse_run(self) -> None:
+        """Raise StreamCapacityExceededError when the log cannot take another run."""
+        if self.excess_runs > 0:
+            raise StreamCapacityExceededError(
+                f"all {self._max_runs} runs are active, or cannot leave yet"
+            )
+
+    def count_run(self) -> None:
+        """Count a run that was born."""
+        self._runs += 1
