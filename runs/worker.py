@@ -22,6 +22,7 @@ from runs.manager import RunManager
 from runs.models import Frozen
 from runs.retirement import Retirement
 from runs.settings import RunSettings, WorkerSettings
+from runs.sweeper import Sweeper
 
 _LOG = logging.getLogger("jetrun.worker")
 
@@ -77,10 +78,12 @@ class Worker:
             name: await self._bridge.jobs.consumer(name, lease_s=self._settings.lease_s)
             for name in self._executors
         }
+        manager = self._manager
+        sweeper = Sweeper(manager.records, manager.reconciler, stale_s=self._limits.stale_s)
         async with self._leases.kept(), self._bridge.controls.listen(self._on_nudge):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling.append(asyncio.create_task(self._retire()))
-            aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]
+            aside = [asyncio.create_task(sweeper.serve()), asyncio.create_task(stop.wait())]
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
                 # Pulling ends by failing only; the process then drains and ends, too.
@@ -108,12 +111,6 @@ class Worker:
         execution = self._executions.get(run_id)
         if execution is not None:
             execution.nudge()
-
-    async def _sweep(self) -> None:
-        try:
-            await self._manager.reconciler.sweep()
-        except (BridgeError, RunsError) as exc:
-            _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
 
     async def _retire(self) -> None:
         manager = self._manager
