@@ -8,7 +8,7 @@ import json
 import random
 import sys
 
-from bridge import BridgeError, BridgeSettings, JetStreamBridge, NatsSettings
+from bridge import BridgeError, BridgeSettings, JetStreamBridge, NatsSettings, RunRef
 from runs import (
     AssistantCatalog,
     AssistantSettings,
@@ -71,7 +71,7 @@ async def wreak_havoc(manager):
             if action == "create":
                 record = await manager.create(spec(thread, strategy))
                 tell(record)
-                known.append((record.thread_id, record.run_id))
+                known.append(RunRef(record.thread_id, record.run_id))
             else:
                 await manager.cancel(random_.choice(known[-20:]), action)
         except (RunsError, BridgeError):

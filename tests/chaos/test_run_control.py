@@ -259,7 +259,9 @@ class Havoc:
     async def kill(self, number):
         match ("worker", "creator", "server")[number % 3]:
             case "worker":
-                self._workers.pop(0).kill()
+                worker = self._workers.pop(0)
+                assert worker.returncode is None, "a worker ended by itself"
+                worker.kill()
                 self._workers.append(await self._processes.worker())
             case "creator":
                 await self._kill_creator()
@@ -271,6 +273,7 @@ class Havoc:
 
     async def _kill_creator(self):
         creator = self._creators.pop(0)
+        assert creator.returncode is None, "a creator ended by itself"
         creator.kill()
         self.told += await told_by(creator)
 
@@ -305,4 +308,5 @@ async def test_whoever_is_killed_every_run_ends_once_and_every_thread_is_free(
     logs = {}
     for thread_id, _ in threads:
         logs |= await assert_settled(thread_id)
+    print(len(havoc.told), len(logs), len(client.waiting))
     assert {run["run_id"] for run in havoc.told} <= logs.keys()
