@@ -73,6 +73,16 @@ def cursor_of(request: web.Request) -> str | None:
     return shown if len(shown) <= MAX_CURSOR_LENGTH else f"{shown[: MAX_CURSOR_LENGTH - 3]}..."
 
 
+async def decline(
+    request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """Answer with a stream that only says why it ends at once; the client comes again."""
+    response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
+    await response.prepare(request)
+    await response.write(sse.comment_block(str(error)))
+    return response
+
+
 class RunStreams:
     """Answers requests with event streams."""
 
@@ -112,16 +122,7 @@ class RunStreams:
                 await self._forward_with_heartbeats(request, response, reading, following)
         except BREAKS as error:
             if not response.prepared:
-                return await self.decline(request, error, headers)
-        return response
-
-    async def decline(
-        self, request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
-    ) -> web.StreamResponse:
-        """Answer with a stream that only says why it ends at once; the client comes again."""
-        response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
-        await response.prepare(request)
-        await response.write(sse.comment_block(str(error)))
+                return await decline(request, error, headers)
         return response
 
     async def _forward_with_heartbeats(

@@ -32,6 +32,7 @@ from bridge.errors import (
     StreamFencedError,
     StreamNotFoundError,
     StreamTerminatedError,
+    SubscriptionTakenError,
     TopologyDriftError,
     UnavailableError,
     UnknownSettingError,
@@ -66,6 +67,7 @@ from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
+from bridge.run_holders import RunHolders
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -88,6 +90,7 @@ from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription
 from bridge.trimming import Trimmer
 
 __all__ = [
@@ -150,6 +153,7 @@ __all__ = [
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunHolders",
     "RunRef",
     "Seconds",
     "Section",
@@ -173,6 +177,8 @@ __all__ = [
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
+    "Subscription",
+    "SubscriptionTakenError",
     "Terminal",
     "TopologyDriftError",
     "Trimmer",

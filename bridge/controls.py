@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import nats.errors
 from nats.aio.msg import Msg
 
 from bridge.connection import Connection
@@ -80,5 +79,4 @@ class ControlChannel:
         try:
             yield
         finally:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await subscription.unsubscribe()
+            await self._connection.unsubscribe(subscription)

@@ -205,9 +205,9 @@ class ColdTierError(BridgeError):
     code = "cold-tier"
     retryable = True
 
-    def __init__(self, run_id: str, reason: str) -> None:
-        super().__init__(f"the archive of run {run_id} cannot be read: {reason}")
-        self.run_id = run_id
+    def __init__(self, owner_id: str, reason: str) -> None:
+        super().__init__(f"the archive of {owner_id} cannot be read: {reason}")
+        self.owner_id = owner_id
 
 
 class TopologyDriftError(BridgeError):
@@ -249,6 +249,16 @@ class ConsumerNotFoundError(BridgeError):
         super().__init__(
             f"consumer {name} does not exist; it was never opened, was deleted, or nobody used it"
         )
+        self.name = name
+
+
+class SubscriptionTakenError(ConflictError):
+    """Another reader has opened the subscription, or it was deleted; this one reads no more."""
+
+    code = "subscription-taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"subscription {name} was taken over by another reader, or deleted")
         self.name = name
 
 

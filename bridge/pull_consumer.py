@@ -157,7 +157,7 @@ class PullConsumer:
         return await find_consumer(self._connection, self._stream, self._name)
 
     async def close(self) -> None:
-        """Stop asking, and give back what was not fetched, be it still on its way.
+        """Stop asking, and give back what was not fetched.
 
         What was fetched and not acknowledged is handed out again later.
         """
@@ -165,14 +165,18 @@ class PullConsumer:
         if self._keeping is not None:
             self._keeping.cancel()
         if self._subscription is not None:
-            # The connection may be gone, and the interest with it.
-            with suppress(nats.errors.Error, TimeoutError):
-                async with asyncio.timeout(_CLOSE_S):
-                    await self._subscription.drain()  # type: ignore[no-untyped-call]
+            await self._drain(self._subscription)
         if self._connection.is_open:
             while self._waiting:
                 message = self._waiting.popleft()
                 await PulledMessage(self._connection, message).acknowledge(NAK)
+
+    async def _drain(self, subscription: Subscription) -> None:
+        """End the interest, and take in what is on its way: it can be given back at once."""
+        # The connection may be gone, and the interest with it.
+        with suppress(nats.errors.Error, TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_S):
+                await subscription.drain()  # type: ignore[no-untyped-call]
 
     async def fetch(
         self, max_messages: int, *, wait_s: float, ask: int | None = None

@@ -26,6 +26,7 @@ from runs.errors import (
     UnsupportedStrategyError,
 )
 from runs.facade import RunsFacade, ThreadState
+from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
@@ -60,6 +61,7 @@ __all__ = [
     "CancelOutcome",
     "ContentionError",
     "DisconnectMode",
+    "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",

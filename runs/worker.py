@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from runs.claims import Claims
 from runs.errors import RunsError
 from runs.execution import Execution
 from runs.executor import Executor
+from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import Frozen
 from runs.retirement import Retirement
@@ -80,7 +82,12 @@ class Worker:
         }
         manager = self._manager
         sweeper = Sweeper(manager.records, manager.reconciler, stale_s=self._limits.stale_s)
-        async with self._leases.kept(), self._bridge.controls.listen(self._on_nudge):
+        async with (
+            self._leases.kept(),
+            self._bridge.controls.listen(self._on_nudge),
+            self._bridge.holders.answer(self._find_held),
+            self._bridge.sweeping(HeldRuns(self._bridge, self._manager)),
+        ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling.append(asyncio.create_task(self._retire()))
             aside = [asyncio.create_task(sweeper.serve()), asyncio.create_task(stop.wait())]
@@ -111,6 +118,9 @@ class Worker:
         execution = self._executions.get(run_id)
         if execution is not None:
             execution.nudge()
+
+    def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
+        return [run_id for run_id in run_ids if run_id in self._executions]
 
     async def _retire(self) -> None:
         manager = self._manager
