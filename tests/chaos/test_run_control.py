@@ -308,5 +308,4 @@ async def test_whoever_is_killed_every_run_ends_once_and_every_thread_is_free(
     logs = {}
     for thread_id, _ in threads:
         logs |= await assert_settled(thread_id)
-    print(len(havoc.told), len(logs), len(client.waiting))
     assert {run["run_id"] for run in havoc.told} <= logs.keys()
