@@ -89,19 +89,19 @@ class Worker:
             self._bridge.sweeping(HeldRuns(self._bridge, self._manager)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
-            pulling.append(asyncio.create_task(self._retire()))
-            aside = [asyncio.create_task(sweeper.serve()), asyncio.create_task(stop.wait())]
+            pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
+            stopping = asyncio.create_task(stop.wait())
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
-                # Pulling ends by failing only; the process then drains and ends, too.
-                await asyncio.wait((*pulling, aside[-1]), return_when=asyncio.FIRST_COMPLETED)
+                # These end by failing only; the process then drains and ends, too.
+                await asyncio.wait((*pulling, stopping), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 # What is handed back from now on must not come back here.
                 self._is_draining = True
                 self._update_room()
-                for each in (*pulling, *aside):
+                for each in (*pulling, stopping):
                     each.cancel()
-                await asyncio.wait((*pulling, *aside))
+                await asyncio.wait((*pulling, stopping))
                 await asyncio.gather(*(each.close() for each in consumers.values()))
                 await self._drain()
         for each in pulling:
