@@ -32,7 +32,7 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         catalog = AssistantCatalog(settings.assistants)
         manager = RunManager(bridge, catalog, settings.runs)
         app = create_app(settings, bridge, RunsFacade(manager, bridge))
-        async with bridge.sweeping(RunLeases(bridge, manager)):
+        async with bridge.retention.sweeping(RunLeases(bridge, manager)):
             yield app
 
 

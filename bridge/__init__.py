@@ -1,6 +1,5 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
-from bridge.archived_floor import ArchivedFloor
 from bridge.consumers import Delivery, EventConsumer
 from bridge.controls import ControlChannel
 from bridge.errors import (
@@ -55,10 +54,12 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
-from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
+from bridge.retention.archived_floor import ArchivedFloor
+from bridge.retention.leases import Leases
+from bridge.retention.trimming import Trimmer
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -81,7 +82,6 @@ from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, StreamBridge
 from bridge.subjects import RunRef, Subjects
-from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",

@@ -76,7 +76,7 @@ class Worker:
         async with (
             self._bridge.controls.listen(self._on_nudge),
             self._bridge.holders.answer(self._find_held),
-            self._bridge.sweeping(RunLeases(self._bridge, self._manager)),
+            self._bridge.retention.sweeping(RunLeases(self._bridge, self._manager)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]

@@ -65,7 +65,7 @@ class Sink:
         try:
             archiver = Archiver(self._bridge, self._layout, self._settings)
             with closing(archiver):
-                async with self._bridge.letting_go(archiver):
+                async with self._bridge.retention.letting_go(archiver):
                     await self._survive_outages(archiver, stop)
         finally:
             self._lock.release()
@@ -99,7 +99,7 @@ class Sink:
             ack_wait_s=self._settings.ack_wait_s,
             max_ack_pending=self._settings.max_ack_pending,
         )
-        trimmer = self._bridge.trimmer(archiver)
+        trimmer = self._bridge.retention.trimmer(archiver)
         _LOG.info("sink.ready", extra={"root": str(self._layout.root)})
         gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
         try:

@@ -13,7 +13,7 @@ from bridge import (
     StreamStatus,
     StreamTerminatedError,
 )
-from bridge.shard_claims import ShardClaims
+from bridge.retention.shard_claims import ShardClaims
 
 SOON = {"no_publish_timeout_s": 0.3, "unheld_grace_s": 0.1, "sweep_interval_s": 0.1}
 
@@ -58,7 +58,7 @@ async def test_a_silent_run_that_nobody_holds_is_ended_as_dead_letter(connect, e
     async with connect() as bridge, connect() as other:
         await bridge.create("silent", thread_id="t")
         leases = Holding()
-        async with other.sweeping(leases), bridge.subscribe("silent") as items:
+        async with other.retention.sweeping(leases), bridge.subscribe("silent") as items:
             await eventually(has_ended(bridge, "silent"))
             events = [item.event for item in [item async for item in items] if hasattr(item, "id")]
         info = await bridge.status("silent")
@@ -76,7 +76,7 @@ async def test_silence_inside_one_long_tool_call_does_not_end_a_held_run(connect
         for run_id in ("held", "abandoned"):
             await bridge.create(run_id, thread_id=f"t-{run_id}")
         leases = Holding("held")
-        async with bridge.sweeping(leases):
+        async with bridge.retention.sweeping(leases):
             await eventually(has_ended(bridge, "abandoned"))
             leases.asked = ()
             await eventually(lambda: leases.asked.count("held") > 5)
@@ -88,7 +88,7 @@ async def test_silence_inside_one_long_tool_call_does_not_end_a_held_run(connect
 async def test_a_run_that_publishes_now_and_then_is_never_ended(connect):
     async with connect(unheld_grace_s=0.01, sweep_interval_s=0.02) as bridge:
         await bridge.create("slow", thread_id="t")
-        async with bridge.sweeping():
+        async with bridge.retention.sweeping():
             for number in range(8):
                 await asyncio.sleep(0.15)
                 await bridge.publish("slow", "note", number)
@@ -100,7 +100,7 @@ async def test_a_run_that_awaits_input_may_be_silent_longer(connect, eventually)
         for run_id in ("waiting", "silent"):
             await bridge.create(run_id, thread_id=f"t-{run_id}")
         await bridge.mark_awaiting_input("waiting")
-        async with bridge.sweeping():
+        async with bridge.retention.sweeping():
             await eventually(has_ended(bridge, "silent"))
             assert not await has_ended(bridge, "waiting")()
             await eventually(has_ended(bridge, "waiting"))
@@ -115,7 +115,7 @@ async def test_a_run_whose_holders_cannot_be_asked_is_left_alone(connect):
     async with connect() as bridge:
         await bridge.create("run", thread_id="t")
         leases = Away()
-        async with asyncio.timeout(10), bridge.sweeping(leases):
+        async with asyncio.timeout(10), bridge.retention.sweeping(leases):
             while len(leases.asked) < 3:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
         assert not await has_ended(bridge, "run")()
@@ -134,7 +134,7 @@ async def test_each_shard_is_swept_by_one_process_until_that_one_has_gone(connec
 
 async def test_all_processes_are_asked_who_holds_a_run(connect):
     async with connect() as bridge, connect() as one, connect() as other:
-        run_ids = [f"run-{n}" for n in range(1200)]
+        run_ids = [f"run-{n}" for n in range(600)]
         assert await bridge.holders.ask(run_ids) == set()
         async with (
             one.holders.answer(lambda ids: [each for each in ids if each.endswith("7")]),

@@ -18,11 +18,11 @@ from bridge.event_log import EventLog
 from bridge.events import Terminal, timestamp
 from bridge.flight import Flight, Head
 from bridge.landing import Landing
-from bridge.leases import Leases
 from bridge.lifecycle import terminal_event
+from bridge.retention.leases import Leases
+from bridge.retention.survey import Sighting, Survey
 from bridge.settings import RetentionSettings
 from bridge.subjects import RunRef
-from bridge.survey import Sighting, Survey
 
 _LOG = logging.getLogger("jetrun.retention")
 
