@@ -1,7 +1,9 @@
 """Let ended runs of a memory log go in time, and end those that were abandoned."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
+from typing import Final
 
 from bridge.events import Terminal, timestamp
 from bridge.lifecycle import terminal_event
@@ -10,8 +12,10 @@ from bridge.retention.leases import Leases
 from bridge.retention.seal import first_kept
 from bridge.retention.silent_runs import NO_PUBLISH_TIMEOUT
 
+_LOG = logging.getLogger("jetrun.retention")
+
 #: Runs that are looked at without giving way to others.
-_STEP: int = 100
+_STEP: Final = 100
 
 
 class MemorySweep:
@@ -40,7 +44,10 @@ class MemorySweep:
             for start in range(0, len(runs), _STEP):
                 part = runs[start : start + _STEP]
                 self._let_go(part)
-                await self._end_abandoned(part)
+                try:
+                    await self._end_abandoned(part)
+                except Exception:  # noqa: BLE001 - of the leases' other side; other runs need their sweep
+                    _LOG.exception("retention.visit.failed")
                 await asyncio.sleep(0)
 
     def _let_go(self, runs: Iterable[RunLog]) -> None:

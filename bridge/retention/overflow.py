@@ -5,6 +5,7 @@ says how they ended stays. Where the number of runs does, ended runs leave altog
 runs that are read, and runs that the archive does not hold stay in any case.
 """
 
+import asyncio
 import heapq
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -40,9 +41,10 @@ class Overflow:
         readers: Tells which runs are being read.
         room: Knows how full the log is.
         floor: What the archive holds; ``None`` when there is none.
+        interval_s: Seconds between two searches that are in vain.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the collaborators of one sweep; made in one place
         self,
         log: EventLog,
         states: StateRecords,
@@ -50,7 +52,11 @@ class Overflow:
         readers: Readership,
         room: LogRoom,
         floor: ArchivedFloor | None,
+        *,
+        interval_s: float,
     ) -> None:
+        self._interval_s = interval_s
+        self._not_before = 0.0
         self._log = log
         self._states = states
         self._survey = survey
@@ -60,11 +66,14 @@ class Overflow:
 
     @property
     def is_needed(self) -> bool:
-        """Whether the log is nearly full, as of the last look."""
-        return self._room.is_nearly_full
+        """Whether the log is nearly full, as of the last look, and a search is not in vain."""
+        now = asyncio.get_running_loop().time()
+        return self._room.is_nearly_full and now >= self._not_before
 
     async def relieve(self) -> None:
         """Make room when the log is nearly full; one search of all runs, shard by shard.
+
+        After a search that found nothing to let go, the next one waits for an interval.
 
         Raises:
             UnavailableError: The server fell silent; call again.
@@ -73,6 +82,7 @@ class Overflow:
         if not self.is_needed:
             return
         await self._room.look()
+        self._not_before = asyncio.get_running_loop().time() + self._interval_s
         async for sighting in self._oldest():
             if self._room.surplus_runs > 0:
                 await self._remove(sighting)
@@ -108,6 +118,7 @@ class Overflow:
         kept = first_kept(sighting.newest)
         if sighting.messages > sighting.newest.run_seq - kept.run_seq + 1:
             await self._log.run(_run_of(sighting)).purge(below_seq=kept.stream_seq)
+            self._not_before = 0.0
             self._room.give_back(sighting.newest.total_bytes)
 
     async def _remove(self, sighting: Sighting) -> None:
@@ -119,6 +130,7 @@ class Overflow:
             with suppress(StateConflictError):  # it is being deleted by somebody else
                 await self._states.delete(REF, run.run_id, revision=ref.revision)
         await self._log.run(run).purge()
+        self._not_before = 0.0
         self._room.give_back(sighting.newest.total_bytes, runs=1)
         _LOG.info("retention.removed", extra={"run_id": run.run_id})
 

@@ -122,7 +122,15 @@ class Retention:
         )
 
     def _overflow(self, floor: ArchivedFloor | None) -> Overflow:
-        return Overflow(self._log, self._states, self._survey, self._readers, self._room, floor)
+        return Overflow(
+            self._log,
+            self._states,
+            self._survey,
+            self._readers,
+            self._room,
+            floor,
+            interval_s=self._settings.retention.sweep_interval_s,
+        )
 
     def _silent_runs(self, leases: Leases) -> SilentRuns:
         return SilentRuns(

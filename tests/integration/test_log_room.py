@@ -47,13 +47,13 @@ def connect(server):
 
 
 async def fill(bridge, run_id):
-    """Publish until the log refuses; return how many events it took."""
-    for count in range(10_000):
+    """Publish until the log refuses."""
+    for _ in range(10_000):
         try:
             await bridge.publish(run_id, "note", LARGE)
         except StreamCapacityExceededError:
-            return count
-    return pytest.fail("the log was never full")
+            return
+    pytest.fail("the log was never full")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_reserve_is_5_percent_or_64_mib_but_at_most_a_quarter(max_bytes, lim
 async def test_a_full_log_takes_births_attempts_and_terminals_and_no_ordinary_event(connect):
     async with connect(2 * MIB) as bridge:
         await bridge.create("full", thread_id="t")
-        assert await fill(bridge, "full") > 100
+        await fill(bridge, "full")
         for number in range(20):
             run_id = f"run-{number}"
             await bridge.create(run_id, thread_id="t")
@@ -232,7 +232,7 @@ async def test_ended_runs_make_room_in_a_full_log_before_their_time(connect, eve
     async with connect(2 * MIB, sweep_interval_s=0.5) as bridge:
         await bridge.create("live", thread_id="t")
         async with ended_runs(bridge, 14, "x" * 100_000) as run_ids:
-            assert await fill(bridge, "live") < 20
+            await fill(bridge, "live")
             async with bridge.retention.letting_go(None):
                 await eventually(lambda: _is_published(bridge, "live"))
             info = await bridge.status(run_ids[0])
