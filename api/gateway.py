@@ -18,7 +18,8 @@ from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge import BridgeError, JetStreamBridge, set_up_logging
-from runs import AssistantCatalog, RunLeases, RunManager, RunsFacade
+from runs import AssistantCatalog, HeldRuns, RunManager, RunsFacade
+from store import ArchiveColdTier
 
 
 @asynccontextmanager
@@ -28,11 +29,12 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
     Raises:
         BridgeError: NATS cannot be used; nothing was left open.
     """
-    async with JetStreamBridge(settings.bridge, name="jetrun-gateway") as bridge:
+    cold = ArchiveColdTier(settings.data)
+    async with JetStreamBridge(settings.bridge, name="jetrun-gateway", cold=cold) as bridge:
         catalog = AssistantCatalog(settings.assistants)
         manager = RunManager(bridge, catalog, settings.runs)
         app = create_app(settings, bridge, RunsFacade(manager, bridge))
-        async with bridge.retention.sweeping(RunLeases(bridge, manager)):
+        async with bridge.retention.sweeping(HeldRuns(bridge, manager)):
             yield app
 
 

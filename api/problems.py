@@ -29,24 +29,30 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
     {
         HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
         HTTPStatus.NOT_FOUND: (
+            bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,
             runs.errors.AssistantNotFoundError,
             runs.errors.OutputsNotFoundError,
             runs.errors.RunNotFoundError,
             runs.errors.ThreadNotFoundError,
+            store.errors.RunNotArchivedError,
         ),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
             bridge.errors.ConflictError,
+            bridge.errors.ConsumerDriftError,
             bridge.errors.StateConflictError,
             bridge.errors.StreamFencedError,
             bridge.errors.StreamTerminatedError,
+            bridge.errors.SubscriptionTakenError,
+            runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
             runs.errors.RunConflictError,
             runs.errors.RunFailedError,
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
             runs.errors.RunNotStartableError,
+            runs.errors.RunStoppedError,
             runs.errors.ThreadExistsError,
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
@@ -57,9 +63,11 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
             bridge.errors.InvalidIdError,
+            bridge.errors.InvalidStartError,
             bridge.errors.ReservedEventError,
             errors.InvalidJsonError,
             errors.InvalidRequestError,
+            store.errors.InvalidPageError,
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
@@ -85,6 +93,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.SERVICE_UNAVAILABLE: (
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
+            bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,
@@ -93,8 +102,12 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
+            store.errors.ErasureDelayedError,
         ),
-        HTTPStatus.INSUFFICIENT_STORAGE: (bridge.errors.StreamCapacityExceededError,),
+        HTTPStatus.INSUFFICIENT_STORAGE: (
+            bridge.errors.ConsumerLimitError,
+            bridge.errors.StreamCapacityExceededError,
+        ),
     }
 )
 
@@ -112,7 +125,7 @@ KnownError = (
 
 _MAY_RETRY: Final = frozenset({429, 503, 507})
 _CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
-    {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large"}
+    {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large", 416: "bad-range"}
 )
 
 
@@ -169,14 +182,17 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     details = {
         404: f"there is nothing at {request.path[:200]}",
         405: f"{request.method} is not possible at {request.path[:200]}",
+        416: "the range lies outside of the file; Content-Range says how long it is",
         413: f"the body exceeds the limit of {request.client_max_size} bytes",
     }
-    allow = error.headers.get("Allow")
+    told = {
+        name: error.headers[name] for name in ("Allow", "Content-Range") if name in error.headers
+    }
     return problem(
         error.status,
         _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
         details.get(error.status, error.reason),
-        {"Allow": allow} if allow else None,
+        told,
     )
 
 

@@ -1,7 +1,9 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
-from bridge.consumers import Delivery, EventConsumer
+from bridge.cold_tier import ColdTier
+from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
+from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -9,12 +11,17 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    ColdTierError,
     ConflictError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
     InvalidIdError,
+    InvalidStartError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -24,6 +31,7 @@ from bridge.errors import (
     StreamFencedError,
     StreamNotFoundError,
     StreamTerminatedError,
+    SubscriptionTakenError,
     TopologyDriftError,
     UnavailableError,
     UnknownSettingError,
@@ -54,11 +62,12 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
+from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
-from bridge.retention.leases import Leases
+from bridge.retention.run_holders import RunHolders
 from bridge.retention.trimming import Trimmer
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
@@ -80,8 +89,9 @@ from bridge.settings import (
 )
 from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
-from bridge.stream_bridge import Following, StreamBridge
+from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription
 
 __all__ = [
     "CANCELLED",
@@ -99,13 +109,22 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "ColdTier",
+    "ColdTierError",
     "ConflictError",
+    "ConsumerDriftError",
+    "ConsumerInfo",
+    "ConsumerLimitError",
+    "ConsumerNotFoundError",
+    "ConsumerSpec",
+    "Consumption",
     "ControlChannel",
+    "DeadCause",
+    "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
     "EmbeddedServer",
     "EmbeddedServerSettings",
-    "EventConsumer",
     "EventId",
     "EventTooLargeError",
     "Following",
@@ -114,6 +133,7 @@ __all__ = [
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
+    "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",
@@ -128,10 +148,12 @@ __all__ = [
     "NewEvent",
     "PortInUseError",
     "ProcessSettings",
+    "Push",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunHolders",
     "RunRef",
     "Seconds",
     "Section",
@@ -155,6 +177,8 @@ __all__ = [
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
+    "Subscription",
+    "SubscriptionTakenError",
     "Terminal",
     "TopologyDriftError",
     "Trimmer",

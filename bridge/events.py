@@ -248,7 +248,8 @@ class StreamEvent:
         payload: The JSON of the data, verbatim.
         category: What kind of event it is.
         created_at: The publisher's time, RFC 3339.
-        total_bytes: Payload bytes of this run up to and including this event.
+        total_bytes: Payload bytes of this run up to and including this event; 0 in an event that
+            was read from the archive, which does not keep it.
         writer: The nonce of the writer that stored it.
     """
 

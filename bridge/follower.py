@@ -2,16 +2,15 @@
 
 A follower keeps nothing that outlives it. It trusts only the continuity of run_seq: a live event
 that is the next one is taken, an older one dropped, and a later one sends it to the log. What the
-log no longer holds is counted and told in-band.
+log no longer holds is read from the archive; what neither tier holds is counted and told in-band.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
 from bridge.errors import BridgeClosedError, StreamNotFoundError
-from bridge.event_log import EventLog
 from bridge.events import (
     CANCELLED,
     DELETED,
@@ -25,8 +24,10 @@ from bridge.events import (
     StreamGap,
     StreamItem,
 )
+from bridge.history import RunHistory
 from bridge.ids import Cursor, EventId, parse_cursor
 from bridge.run_log import RunLog
+from bridge.stream_bridge import Push
 from bridge.stream_reader import MAX_PAGE_MESSAGES
 from bridge.tail import Reader, Tail
 
@@ -38,8 +39,8 @@ class Follower:
     """One reader of one run; make it with :meth:`open`.
 
     Args:
-        log: The events of all runs, to tell a foreign cursor from an evicted one.
-        run_log: The run's stored events.
+        history: The run's events in all tiers.
+        run_log: The run's events in the log.
         tail: The run's live feed.
         inbox: This reader's place at the feed.
         heartbeat_s: Seconds of silence after which a heartbeat is yielded.
@@ -47,13 +48,13 @@ class Follower:
 
     def __init__(
         self,
-        log: EventLog,
+        history: RunHistory,
         run_log: RunLog,
         tail: Tail,
         inbox: Reader,
         heartbeat_s: float,
     ) -> None:
-        self._events = log
+        self._history = history
         self._log = run_log
         self._tail = tail
         self._inbox = inbox
@@ -63,6 +64,8 @@ class Follower:
         self._over = False
         self._caught_up = False
         self._page_events = FIRST_PAGE_EVENTS
+        self._went_to_log_at = float("-inf")
+        self._settle_s = 0.0
         self._resume = ResumeResult(ResumeStatus.FRESH, BEFORE_ALL)
 
     @property
@@ -70,25 +73,50 @@ class Follower:
         """What became of the cursor."""
         return self._resume
 
+    def tap(self, push: Push) -> None:
+        """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
+
+        def push_next(event: StreamEvent) -> bool:
+            behind = event.run_seq - self._position.run_seq
+            if behind == 1 and not event.is_terminal and push(event):
+                self._position = event.event_id
+                return True
+            return behind <= 0
+
+        self._inbox.push = push_next
+
     async def open(self, last_event_id: str | None) -> None:
         """Find the place to start from, and read the first page.
 
         Raises:
             StreamNotFoundError: Nobody created the run, or it was deleted.
             UnavailableError: The server fell silent.
+            ColdTierError: The archive cannot be read.
         """
         cursor = parse_cursor(last_event_id)
+        self._go_to_log()
         if isinstance(cursor, EventId):
             events, self._caught_up = await self._log.read(cursor.stream_seq, FIRST_PAGE_EVENTS)
             if events and events[0].event_id == cursor and events[-1].event != DELETED:
                 self._resume_at(events[0])
                 self._accept(events[1:])
                 return
-        events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
-        if not events or events[-1].event == DELETED:
+            # A replica that lags may lack the cursor's event, or hold what is trimmed already.
+            first = await self._log.find_next(1)
+            events, self._caught_up = [] if first is None else [first], False
+        else:
+            events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
+        if events and events[-1].event == DELETED:
             raise StreamNotFoundError(self._log.run.run_id)
-        await self._judge(cursor, last_event_id, events[0].event_id)
-        self._accept(events)
+        await self._judge(cursor, last_event_id, await self._history.earliest(events))
+        if events and events[0].run_seq <= self._position.run_seq + 1:
+            self._accept(events)
+        else:
+            self._caught_up = False  # the archive comes first
+
+    def _go_to_log(self) -> None:
+        self._went_to_log_at = asyncio.get_running_loop().time()
+        self._settle_s = self._tail.settle_s
 
     def _resume_at(self, event: StreamEvent) -> None:
         self._resume = ResumeResult(ResumeStatus.RESUMED, event.event_id)
@@ -97,15 +125,17 @@ class Follower:
             self._end()
 
     async def _judge(self, cursor: Cursor, requested: str | None, earliest: EventId) -> None:
-        found = await self._find(cursor)
+        found = await self._history.find(cursor) if isinstance(cursor, EventId) else None
         self._resume = judge_cursor(self._log.run, cursor, found, earliest)
-        self._position = self._resume.position
         if self._resume.status is ResumeStatus.RESUMED:
+            self._position = self._resume.position
+            if found is not None:
+                self._resume_at(found)
             return
         # What is retained follows, wherever it begins.
         self._position = _just_before(earliest)
         if self._resume.status is not ResumeStatus.FRESH:
-            latest = await self._log.last()
+            latest = await self._history.last()
             gap = gap_of(
                 self._log.run,
                 requested,
@@ -114,11 +144,6 @@ class Follower:
                 latest=latest.event_id,
             )
             self._waiting += [] if gap is None else [gap]
-
-    async def _find(self, cursor: Cursor) -> StreamEvent | None:
-        if not isinstance(cursor, EventId):
-            return None
-        return await self._events.find(cursor.stream_seq)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield what is waiting, in order; see :class:`bridge.Following`."""
@@ -136,9 +161,7 @@ class Follower:
                 elif self._inbox.is_closed:
                     yield [CANCELLED]
                     return
-                elif (
-                    not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind()
-                ):
+                elif not await self._hear():
                     yield [HEARTBEAT]
         except StreamNotFoundError:
             yield [self._gone(), END]
@@ -170,8 +193,18 @@ class Follower:
         self._over = True
         self._waiting.append(END)
 
+    async def _hear(self) -> bool:
+        """Wait for something to do; ``False`` after a heartbeat interval without."""
+        silence_s = self._heartbeat_s
+        if self._settle_s:
+            settle_s, self._settle_s = min(self._settle_s, silence_s), 0.0
+            if await self._inbox.wait(settle_s) or await self._fell_behind():
+                return True
+            silence_s -= settle_s
+        return await self._inbox.wait(silence_s) or await self._fell_behind()
+
     async def _fell_behind(self) -> bool:
-        newest = await self._tail.look()
+        newest = await self._tail.look(self._went_to_log_at)
         if newest is None and self._tail.is_gone:
             raise StreamNotFoundError(self._log.run.run_id)
         if newest is None or newest.run_seq <= self._position.run_seq:
@@ -182,8 +215,9 @@ class Follower:
     async def _read(self) -> AsyncIterator[Batch]:
         """Read the next page of history; heartbeats while that takes long."""
         self._inbox.is_stale = False
+        self._go_to_log()
         self._page_events = min(self._page_events * 4, MAX_PAGE_MESSAGES)
-        page = asyncio.create_task(self._log.read(self._position.stream_seq + 1, self._page_events))
+        page = asyncio.create_task(self._history.read(self._position, self._page_events))
         try:
             while not (await asyncio.wait([page], timeout=self._heartbeat_s))[0]:
                 yield [HEARTBEAT]
@@ -191,13 +225,27 @@ class Follower:
         finally:
             page.cancel()
         if events and events[0].run_seq > self._position.run_seq + 1:
-            await self._report_hole(events[0])
+            events = await self._cross_hole(events)
+            complete = False
         self._accept(events)
         self._caught_up = complete
 
+    async def _cross_hole(self, events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+        """Believe a hole only when the leader confirms it; report what is missing.
+
+        Returns:
+            The events to go on with.
+        """
+        following = await self._log.find_next(self._position.stream_seq + 1)
+        if following is not None and following.run_seq < events[0].run_seq:
+            events = [following]  # the replica that answered lags
+        if events[0].run_seq > self._position.run_seq + 1:
+            await self._report_hole(events[0])
+        return events
+
     async def _report_hole(self, earliest: StreamEvent) -> None:
         is_deleted = earliest.event == DELETED
-        latest = earliest if is_deleted else await self._log.last()
+        latest = earliest if is_deleted else await self._history.last()
         self._waiting.append(
             StreamGap(
                 run_id=self._log.run.run_id,

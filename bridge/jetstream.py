@@ -11,9 +11,12 @@ from itertools import islice
 from typing import Any, Final
 
 from bridge.awaiting import AwaitingInput
+from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
-from bridge.consumers import EventConsumer, open_event_consumer
+from bridge.consumers import Consumers
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
+from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
 from bridge.errors import (
     BatchTooLargeError,
@@ -39,8 +42,10 @@ from bridge.events import (
 )
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
+from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
+from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
@@ -52,6 +57,7 @@ from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription, SubscriptionNames
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
 from bridge.writer import RunWriter
@@ -67,6 +73,7 @@ class JetStreamBridge(StreamBridge):
     Args:
         settings: Where the server is, and the limits of the log.
         name: How the connection is called in the server's monitoring.
+        cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
         states: Records that processes agree on.
@@ -82,8 +89,15 @@ class JetStreamBridge(StreamBridge):
     holders: RollCall
     retention: Retention
 
-    def __init__(self, settings: BridgeSettings | None = None, *, name: str = "jetrun") -> None:
+    def __init__(
+        self,
+        settings: BridgeSettings | None = None,
+        *,
+        name: str = "jetrun",
+        cold: ColdTier | None = None,
+    ) -> None:
         self._settings = settings or BridgeSettings()
+        self._cold = cold or NO_COLD_TIER
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
@@ -121,6 +135,12 @@ class JetStreamBridge(StreamBridge):
         self._log = EventLog(self._reader, self._subjects)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
+        self._dead_letters = DeadLetters(
+            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
+        )
+        self._consumers = Consumers(
+            connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
+        )
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
@@ -294,14 +314,24 @@ class JetStreamBridge(StreamBridge):
             await self.states.delete(REF, run_id, revision=ref.revision)
         self._threads.pop(run_id, None)
 
+    async def newest_events(self) -> AsyncGenerator[list[StreamEvent]]:
+        """Yield the newest event of every run of the log, page by page, in no particular order.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        for number in range(SHARDS):
+            async for page in self._survey.shard(shard_token(number)):
+                yield [sighting.newest for sighting in page]
+
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
         if not self._is_open:
             return CLOSED_STATS
         tally = Tally()
-        for number in range(SHARDS):
-            async for page in self._survey.shard(shard_token(number)):
-                tally.add(sighting.newest for sighting in page)
+        async for page in self.newest_events():
+            tally.add(page)
         return tally.stats(self._tails.total)
 
     @asynccontextmanager
@@ -316,7 +346,8 @@ class JetStreamBridge(StreamBridge):
         run = await self._known(run_id)
         run_log = self._log.run(run)
         async with self._tails.join(run_log) as (tail, inbox):
-            follower = Follower(self._log, run_log, tail, inbox, heartbeat_interval)
+            history = RunHistory(self._log, run_log, self._cold)
+            follower = Follower(history, run_log, tail, inbox, heartbeat_interval)
             await follower.open(last_event_id)
             yield follower
 
@@ -361,14 +392,44 @@ class JetStreamBridge(StreamBridge):
         self._remember(run)
         return run.thread_id
 
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, as the leader knows it.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        return await self.states.is_deleted(REF, check_id("run_id", run_id))
+
+    async def has_lived(self, run_id: str) -> bool:
+        """Whether somebody ever created the run, be it deleted since.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
+
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
-        """Return one event of a run by its id; ``None`` when the log does not hold it."""
+        """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
         cursor = parse_cursor(event_id)
         run = await self._known(run_id)
         if not isinstance(cursor, EventId):
             return None
         event = await self._log.run(run).find(cursor.stream_seq)
+        if event is None:
+            event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
+
+    async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
+        """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
+        self._check_open()
+        return await self._log.run(run).find(stream_seq)
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether this bridge stored an event, and no other one; it forgets after a while."""
+        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
 
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
@@ -391,29 +452,89 @@ class JetStreamBridge(StreamBridge):
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
 
+    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
+        """Make what holds on to the jobs of this process; see :class:`Leases`."""
+        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return the ids of a thread's runs that have a log, in no particular order."""
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
-    async def event_consumer(
-        self, name: str, *, ack_wait_s: float = 30.0, max_ack_pending: int = 10_000
-    ) -> EventConsumer:
-        """Open a durable consumer on the events of all runs.
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
+        self._check_open()
+        if spec.run_id is not None:
+            run = await self._known(spec.run_id)
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        return await self._consumers.open(spec)
+
+    @asynccontextmanager
+    async def subscription(
+        self,
+        name: str,
+        *,
+        thread_id: str,
+        run_id: str | None = None,
+        ack_wait_s: float = 30.0,
+        idle_s: float | None = None,
+    ) -> AsyncGenerator[Subscription]:
+        """Read one run, or all runs of a thread, in strict order from a position kept by name.
+
+        One reader has the name at a time: opening it takes it from whoever has it. Unlike with
+        :meth:`consume` nothing is shared and nothing is given up. Its consumers are named
+        ``{name}_{number}``, a new one for each opening.
 
         Args:
-            name: The consumer's name; processes that open the same one share the events.
+            name: One subject token.
+            thread_id: The thread.
+            run_id: The run in it; None reads all of them.
             ack_wait_s: Seconds after which an unacknowledged event is handed out again.
-            max_ack_pending: Unacknowledged events above which nothing more is handed out.
+            idle_s: Seconds without a reader after which the name is removed; None:
+                ``consumer_idle_s``.
+
+        Raises:
+            InvalidIdError: A name or id is not one subject token.
+            ConsumerDriftError: The name stands for another run or thread.
+            ConsumerLimitError: As many consumers exist as may exist.
+            SubscriptionTakenError: Too many others opened it at the same moment.
+            UnavailableError: The server fell silent.
         """
         self._check_open()
-        return await open_event_consumer(
+        check_id("thread_id", thread_id)
+        names = SubscriptionNames(
             self._connection,
             self._subjects,
-            name,
+            check_id("subscription", name),
+            wanted=self._subjects.events_of(
+                thread_id, None if run_id is None else check_id("run_id", run_id)
+            ),
             ack_wait_s=ack_wait_s,
-            max_ack_pending=max_ack_pending,
+            idle_s=idle_s or self._settings.log.consumer_idle_s,
         )
+        subscription = await names.open()
+        try:
+            yield subscription
+        finally:
+            await subscription.close()
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return await self._consumers.list()
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        await self._consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
 
     async def first_sequence(self) -> int:
         """Return the sequence of the oldest event in the log."""

@@ -79,7 +79,11 @@ class Place:
         Raises:
             StreamFencedError: A later attempt is among them.
         """
-        self.head = await self._move_to(await self._log.last())
+        newest = await self._log.last()
+        # A leader that was just deposed can answer with less than is known already. Going back
+        # would be fatal: this writer's own older events carry the mark of what it sends next.
+        if self.head is None or newest.event_id.stream_seq > self.head.stream_seq:
+            self.head = await self._move_to(newest)
         self._losses += 1
         if self._losses > EAGER_RETRIES:
             await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - only spreads retries
@@ -115,7 +119,7 @@ class Place:
 
     def _find_own(self, begun: StreamEvent, attempt: int) -> EventId | None:
         begun_attempt = attempt_of(begun)
-        is_repeat = attempt == FIRST_ATTEMPT or self._is_own(begun)
+        is_repeat = attempt == FIRST_ATTEMPT or self.has_written(begun)
         if begun_attempt > attempt or (begun_attempt == attempt and not is_repeat):
             raise StreamFencedError(self._log.run.run_id, attempt, begun_attempt)
         return begun.event_id if begun_attempt == attempt else None
@@ -125,13 +129,14 @@ class Place:
             await self._look_for_later_attempt(self._attempt, newest)
         return Head.of(newest)
 
-    def _is_own(self, begun: StreamEvent) -> bool:
-        return begun.writer.split(".", 1)[0] == self._identity
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return event.writer.split(".", 1)[0] == self._identity
 
     async def _look_for_later_attempt(self, own: int, newest: StreamEvent) -> None:
         reached = self._checked
         async for event in self._log.span(reached.stream_seq + 1, newest.event_id.stream_seq):
-            if event.event == BIRTH and attempt_of(event) >= own and not self._is_own(event):
+            if event.event == BIRTH and attempt_of(event) >= own and not self.has_written(event):
                 self._fence(own, attempt_of(event))
             if event.run_seq > reached.run_seq + 1:
                 break

@@ -22,6 +22,13 @@ WRITER: Final = "Run-Writer"
 VERSION: Final = "Run-Version"
 WIRE_VERSION: Final = "1"
 
+DEAD_CONSUMER: Final = "Dead-Consumer"
+DEAD_SEQUENCE: Final = "Dead-Sequence"
+DEAD_CAUSE: Final = "Dead-Cause"
+DEAD_REASON: Final = "Dead-Reason"
+DEAD_ATTEMPT: Final = "Dead-Attempt"
+DEAD_TIME: Final = "Dead-Time"
+
 EXPECTED_SUBJECT_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID: Final = "Nats-Msg-Id"
 EXPECTED_MESSAGE_ID: Final = "Nats-Expected-Last-Msg-Id"

@@ -21,7 +21,7 @@ from bridge.errors import (
     StreamTerminatedError,
     UnavailableError,
 )
-from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent
+from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent, StreamEvent
 from bridge.flight import MAX_BATCH_EVENTS, NOTHING, Flight, Head
 from bridge.ids import EventId
 from bridge.landing import Landing
@@ -113,6 +113,10 @@ class RunWriter:
     def is_idle(self) -> bool:
         """Whether nothing waits and no attempt depends on this writer."""
         return self._free.is_set() and not self._place.is_bound
+
+    def has_written(self, event: StreamEvent) -> bool:
+        """Whether an event of the run was sent from here."""
+        return self._place.has_written(event)
 
     async def create(self, birth: NewEvent) -> EventId:
         """Store the run's first event, unless it has one.
@@ -310,7 +314,7 @@ class RunWriter:
         if ack is None:
             return None
         if ack.duplicate:
-            return [await self._log.id_at(ack.seq)]
+            return [await self._find_stored(ack)]
         head = self._place.advance(flight, ack.seq)
         if self._marks is not None:
             self._trim_behind(self._marks, head)
@@ -359,9 +363,16 @@ class RunWriter:
         if event_id is not None:
             ack = await self._find_duplicate(wire.message_id(run_id, event_id))
             if ack is not None:
-                entry.resolve([await self._log.id_at(ack.seq)])
+                entry.resolve([await self._find_stored(ack)])
                 return
         raise StreamTerminatedError(run_id, head.event)
+
+    async def _find_stored(self, ack: Ack) -> EventId:
+        try:
+            return await self._log.id_at(ack.seq)
+        except UnavailableError as error:
+            what = f"finding the id of an event of run {self._log.run.run_id} that is stored"
+            raise UnavailableError(what, Stored.UNKNOWN) from error
 
     async def _find_duplicate(self, message_id: str) -> Ack | None:
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")

@@ -4,33 +4,62 @@ The sink (:class:`store.sink.Sink`, and ``python -m store.sink``) writes them ex
 see whole records only.
 """
 
+from store.cold_tier import ArchiveColdTier
 from store.errors import (
     ArchiveLockedError,
     ArchiveMarkError,
+    ErasureDelayedError,
+    InvalidPageError,
     InvalidPayloadError,
     LogReplacedError,
     MalformedLineError,
+    RunNotArchivedError,
     RunSeqHoleError,
     StoreError,
 )
+from store.event_store import RunEventStore
+from store.findings import Finding, FindingKind, RunReport
+from store.jetstream_store import JetStreamRunEventStore
+from store.jsonl_store import JsonlRunEventStore
 from store.layout import ArchiveLayout
-from store.reader import ArchiveReader, MalformedLine
-from store.record import Record, encode_line, parse_line
+from store.memory_store import MemoryRunEventStore
+from store.new_record import NewRecord
+from store.reader import ArchiveReader
+from store.record import Record, decode_event, encode_line, parse_line
+from store.repair import Repair, Repairer
+from store.run_lines import MalformedLine
 from store.settings import ArchiveSettings
+from store.verify import Verifier
 
 __all__ = [
+    "ArchiveColdTier",
     "ArchiveLayout",
     "ArchiveLockedError",
     "ArchiveMarkError",
     "ArchiveReader",
     "ArchiveSettings",
+    "ErasureDelayedError",
+    "Finding",
+    "FindingKind",
+    "InvalidPageError",
     "InvalidPayloadError",
+    "JetStreamRunEventStore",
+    "JsonlRunEventStore",
     "LogReplacedError",
     "MalformedLine",
     "MalformedLineError",
+    "MemoryRunEventStore",
+    "NewRecord",
     "Record",
+    "Repair",
+    "Repairer",
+    "RunEventStore",
+    "RunNotArchivedError",
+    "RunReport",
     "RunSeqHoleError",
     "StoreError",
+    "Verifier",
+    "decode_event",
     "encode_line",
     "parse_line",
 ]

@@ -36,7 +36,7 @@ class JsonlFile:
 
     def _open_end(self, root: Path) -> int:
         size = os.fstat(self._fd).st_size
-        end = _line_start(self._fd, size)
+        end = line_start(self._fd, size)
         if end < size:
             os.ftruncate(self._fd, end)
         # A process that was killed before it synced has left lines in memory only.
@@ -88,12 +88,8 @@ class JsonlFile:
         self._size_bytes = self._durable_bytes
 
     def lines_from_end(self) -> Iterator[bytes]:
-        """Yield the lines, last one first, reading no further back than is asked for."""
-        end = self._size_bytes
-        while end > 0:
-            start = _line_start(self._fd, end - 1)
-            yield _read_exactly(self._fd, start, end - start)
-            end = start
+        """Yield the lines, last one first, reading little further back than is asked for."""
+        return lines_back(self._fd, self._size_bytes)
 
     def close(self) -> None:
         """Close the file without syncing."""
@@ -106,8 +102,44 @@ def iterate_lines(file: BinaryIO) -> Iterator[bytes]:
     A last line without ``\n`` is being written at this moment, or torn; it is not yielded.
     """
     for line in file:
-        if line.endswith(b"\n"):
-            yield line
+        if not line.endswith(b"\n"):
+            return  # its rest, should it come now, must not be taken for a line
+        yield line
+
+
+def lines_back(fd: int, end: int) -> Iterator[bytes]:
+    r"""Yield the whole lines before an offset, last one first, each with its ``\n``.
+
+    Args:
+        fd: The file.
+        end: Where a line begins, or the last one ends.
+    """
+    rest = b""
+    size = _CHUNK_BYTES
+    while end > 0:
+        start = max(0, end - size)
+        block = read_exactly(fd, start, end - start) + rest
+        # What stands before the first line break belongs to a line that begins further ahead.
+        cut = 0 if start == 0 else block.find(b"\n", 0, -1) + 1
+        # A long line is gathered in few steps, because each one copies what there is of it.
+        is_within_line = start > 0 and cut == 0
+        size = size * 2 if is_within_line else _CHUNK_BYTES
+        rest = block if is_within_line else block[:cut]
+        if not is_within_line:
+            for line in reversed(block[cut:].split(b"\n")[:-1]):
+                yield line + b"\n"
+        end = start
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file durably; a crash leaves the old content or the new one, never a part."""
+    draft = path.with_suffix(".tmp")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fdatasync(file.fileno())
+    draft.replace(path)
+    sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:
@@ -126,18 +158,19 @@ def _sync_directories(directory: Path, root: Path) -> None:
         sync_directory(directory)
 
 
-def _line_start(fd: int, end: int) -> int:
+def line_start(fd: int, end: int) -> int:
     """Return the offset just after the last line break before ``end``."""
     while end > 0:
         start = max(0, end - _CHUNK_BYTES)
-        found = _read_exactly(fd, start, end - start).rfind(b"\n")
+        found = read_exactly(fd, start, end - start).rfind(b"\n")
         if found >= 0:
             return start + found + 1
         end = start
     return 0
 
 
-def _read_exactly(fd: int, offset: int, size: int) -> bytes:
+def read_exactly(fd: int, offset: int, size: int) -> bytes:
+    """Read a part of a file that is known to be there; an OSError when it is not."""
     data = os.pread(fd, size, offset)
     while len(data) < size:
         more = os.pread(fd, size - len(data), offset + len(data))

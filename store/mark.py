@@ -3,14 +3,13 @@
 The mark is a hint that only ever lags: the files decide what is archived.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from store.errors import ArchiveMarkError
-from store.jsonl import sync_directory
+from store.jsonl import replace_file
 
 _VERSION: Final = 1
 
@@ -50,10 +49,4 @@ class ArchiveMark:
 
     def write(self, last_seq: int) -> None:
         """Note ``last_seq`` durably; a crash leaves the old mark or the new one."""
-        draft = self._path.with_suffix(".tmp")
-        with draft.open("wb") as file:
-            file.write(_Mark(last_seq=last_seq).model_dump_json().encode() + b"\n")
-            file.flush()
-            os.fdatasync(file.fileno())
-        draft.replace(self._path)
-        sync_directory(self._path.parent)
+        replace_file(self._path, _Mark(last_seq=last_seq).model_dump_json().encode() + b"\n")

@@ -1,37 +1,19 @@
-"""Read the archive of one run, line by line, while it may be growing.
+"""Read the archive of a run while it may be growing, from any place, with bounded memory.
 
-A reader sees whole records only, in the order of the run, and holds one line in memory.
+A reader sees whole records only, in the order of the run.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
-from bridge import RunRef
-from store.errors import MalformedLineError
-from store.jsonl import iterate_lines
+from bridge import RunRef, StreamEvent
 from store.layout import ArchiveLayout
-from store.record import Record, find_place, parse_line
+from store.record import Record, decode_event, parse_line
+from store.run_lines import MalformedLine, OnMalformed, RunLines
 
 _LOG = logging.getLogger(__name__)
-
-
-class MalformedLine(NamedTuple):
-    """A line that is no record of its run. What it held is missing from the file.
-
-    Attributes:
-        path: The file.
-        line_number: Counted from 1.
-        reason: What is wrong with it.
-    """
-
-    path: Path
-    line_number: int
-    reason: str
-
-
-OnMalformed: TypeAlias = Callable[[MalformedLine], None]
 
 
 class ArchiveReader:
@@ -42,10 +24,13 @@ class ArchiveReader:
     Args:
         root: The data directory.
         on_malformed: Called for each malformed line that is passed over; it is logged by default.
+
+    Attributes:
+        malformed_lines: How many were passed over by this reader so far.
     """
 
     def __init__(self, root: Path, on_malformed: OnMalformed | None = None) -> None:
-        self._layout = ArchiveLayout(root)
+        self.layout = ArchiveLayout(root)
         self._on_malformed = on_malformed or _log_malformed
         self.malformed_lines = 0
 
@@ -67,53 +52,26 @@ class ArchiveReader:
             InvalidIdError: An id is not one subject token.
             OSError: The file cannot be read.
         """
-        for _, record in self._read(run, after_run_seq, limit):
-            yield record
+        with self.open(run) as lines:
+            yield from islice(lines.above(parse_line, after_run_seq), limit)
 
-    def read_lines(
-        self, run: RunRef, *, after_run_seq: int = 0, limit: int | None = None
-    ) -> Iterator[bytes]:
-        """Iterate over a run's lines as they are in the file; as :meth:`read_run` otherwise."""
-        for line, _ in self._read(run, after_run_seq, limit):
-            yield line
+    def read_events(self, run: RunRef, *, after_run_seq: int = 0) -> Iterator[StreamEvent]:
+        """Iterate over a run's records as the events that they were; as :meth:`read_run`."""
+        with self.open(run) as lines:
+            yield from lines.above(decode_event, after_run_seq)
 
-    def _read(
-        self, run: RunRef, after_run_seq: int, limit: int | None
-    ) -> Iterator[tuple[bytes, Record]]:
-        path = self._layout.run(run)
-        if limit == 0:
-            return
-        yielded = 0
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            for number, line in enumerate(iterate_lines(file), start=1):
-                place = find_place(line)
-                if place is not None and place.run_seq <= after_run_seq:
-                    continue
-                record = self._parse(line, run, path, number)
-                if record is not None and record.run_seq > after_run_seq:
-                    yield line, record
-                    yielded += 1
-                if yielded == limit:
-                    return
+    def find_last_event(self, run: RunRef) -> StreamEvent | None:
+        """Return the newest archived event of a run; errors as for :meth:`read_run`."""
+        with self.open(run) as lines:
+            return next(lines.below(decode_event, None), None)
 
-    def _parse(self, line: bytes, run: RunRef, path: Path, number: int) -> Record | None:
-        try:
-            return _parse_own(line, run)
-        except MalformedLineError as error:
-            self.malformed_lines += 1
-            self._on_malformed(MalformedLine(path, number, str(error)))
-            return None
+    def open(self, run: RunRef) -> RunLines:
+        """Open a run's file for reading at any place; errors as for :meth:`read_run`."""
+        return RunLines(self.layout.run(run), run, self._count_malformed)
 
-
-def _parse_own(line: bytes, run: RunRef) -> Record:
-    record = parse_line(line)
-    if (record.thread_id, record.run_id) != run:
-        raise MalformedLineError(f"a record of run {record.run_id}")
-    return record
+    def _count_malformed(self, line: MalformedLine) -> None:
+        self.malformed_lines += 1
+        self._on_malformed(line)
 
 
 def _log_malformed(line: MalformedLine) -> None:

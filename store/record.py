@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bridge import StreamEvent
+from bridge import EventId, StreamEvent
 from store.errors import InvalidPayloadError, MalformedLineError
 
 # The place comes first, at a bounded distance from the start of the line, and the content last:
@@ -28,6 +28,14 @@ _PLACE: Final = re.compile(
     rb'"seq":([0-9]{1,20}),"run_seq":([0-9]{1,20}),'
 )
 _LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+# A JSON string as the standard libraries write it; none of these holds a raw line break.
+_STRING: Final = rb'"(?:[^"\\]|\\.)*"'
+_FACTS: Final = re.compile(
+    rb'"created_at":(%b),"event_type":(%b),"category":(%b),"metadata":' % ((_STRING,) * 3)
+)
+_CONTENT: Final = b',"content":'
+_NO_METADATA: Final = b"null" + _CONTENT
+_LINE_END: Final = b"}\n"
 # orjson reads an integer beyond 64 bits as a float; the standard library keeps its digits.
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
@@ -96,6 +104,14 @@ def encode_placeholder(event: StreamEvent, cause: str) -> bytes:
     return _line(event, orjson.dumps({"dead_letter": cause}), b"null")
 
 
+def encode_archived(event: StreamEvent) -> bytes:
+    """Encode the line that the archive holds of an event, whatever the event is."""
+    try:
+        return encode_line(event)
+    except InvalidPayloadError as error:
+        return encode_placeholder(event, error.code)
+
+
 def parse_line(line: bytes) -> Record:
     """Read one line, with or without its line break.
 
@@ -118,6 +134,59 @@ def find_place(line: bytes) -> Place | None:
     if match is None:
         return None
     return Place(match[1].decode(), match[2].decode(), int(match[3]), int(match[4]))
+
+
+def decode_event(line: bytes) -> StreamEvent:
+    """Make the event of a line again, its payload cut out verbatim and not parsed.
+
+    It equals the event that the log held, but for ``total_bytes`` and ``writer``, which are not
+    archived. U+0085, U+2028 and U+2029 stay escaped.
+
+    Args:
+        line: A whole line with its line break.
+
+    Raises:
+        MalformedLineError: The line is not one of ours.
+    """
+    place = _PLACE.match(line)
+    facts = None if place is None else _FACTS.match(line, place.end())
+    if place is None or facts is None or not line.endswith(_LINE_END):
+        raise MalformedLineError("not a line that a sink writes")
+    metadata, start = _cut_metadata(line, facts.end())
+    payload = line[start : -len(_LINE_END)]
+    try:
+        _one_line("payload", payload)
+    except InvalidPayloadError as error:
+        raise MalformedLineError(str(error)) from error
+    created_at, event, category = (orjson.loads(text) for text in facts.groups())
+    return StreamEvent(
+        thread_id=place[1].decode(),
+        run_id=place[2].decode(),
+        event_id=EventId(int(place[3]), int(place[4])),
+        event=event,
+        payload=payload,
+        category=category,
+        created_at=created_at,
+        total_bytes=0,
+        metadata_json=metadata,
+    )
+
+
+def _cut_metadata(line: bytes, start: int) -> tuple[bytes | None, int]:
+    """Return the metadata that begins at ``start``, and where the content begins."""
+    if line.startswith(_NO_METADATA, start):
+        return None, start + len(_NO_METADATA)
+    # Only a parser knows where an object ends that may hold anything.
+    try:
+        text = line[start:].decode()
+        _, length = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedLineError(f"metadata is not JSON: {error}") from error
+    metadata = text[:length].encode()
+    content = start + len(metadata)
+    if not line.startswith(_CONTENT, content):
+        raise MalformedLineError("the content does not follow the metadata")
+    return metadata, content + len(_CONTENT)
 
 
 def _line(event: StreamEvent, metadata: bytes, content: bytes) -> bytes:

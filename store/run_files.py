@@ -7,7 +7,9 @@ from contextlib import suppress
 
 from bridge import RunRef, StreamEvent
 from store.dead_letters import DeadLetters
+from store.jsonl import replace_file
 from store.layout import ArchiveLayout
+from store.record import encode_line
 from store.run_file import NO_TAIL, RunFile, Tail
 from store.settings import ArchiveSettings
 
@@ -82,6 +84,20 @@ class RunFiles:
             self._abandon(groups)
             raise
         return appended
+
+    def erase(self, marker: StreamEvent) -> None:
+        """Replace all records of a run by the marker of its deletion, durably.
+
+        The marker's place keeps late and repeated records of the run out for good.
+
+        Raises:
+            OSError: The disk refused; the file is as it was, or erased. Call again.
+        """
+        run = RunRef(marker.thread_id, marker.run_id)
+        file = self._files.pop(run, None)
+        if file is not None:
+            file.close()
+        replace_file(self._layout.run(run), encode_line(marker))
 
     def refuse(self, events: Iterable[StreamEvent], cause: str, reason: str) -> None:
         """Keep events durably that have no file; see :meth:`DeadLetters.add_event`."""

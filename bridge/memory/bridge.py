@@ -10,9 +10,13 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Self
 
+from bridge.cold_tier import NO_COLD_TIER, ColdTier
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
+from bridge.dead_letters import MAX_LISTED, DeadLetter
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
+    ConflictError,
     InvalidEventError,
     ReservedEventError,
     StreamFencedError,
@@ -29,28 +33,37 @@ from bridge.events import (
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.ids import check_id, new_id
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
+from bridge.memory.consumers import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
 from bridge.memory.sweep import MemorySweep
-from bridge.retention.leases import Leases, NoLeases
+from bridge.retention.run_holders import NoHolders, RunHolders
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.subjects import RunRef
 
 
 class MemoryStreamBridge(StreamBridge):
-    """A bridge to a log in the memory of this process; all its calls belong on one event loop."""
+    """A bridge to a log in the memory of this process; all its calls belong on one event loop.
 
-    def __init__(self, settings: MemorySettings | None = None) -> None:
+    Args:
+        settings: How much is kept.
+        cold: Where events are read from that were evicted; ``None``: they are gone.
+    """
+
+    def __init__(
+        self, settings: MemorySettings | None = None, *, cold: ColdTier | None = None
+    ) -> None:
         self._settings = settings or MemorySettings()
         self._log = MemoryLog(self._settings)
+        self._cold = cold or NO_COLD_TIER
         self._writer = new_id()
         self._readers: set[MemoryFollowing] = set()
         self._is_open = False
 
     def peer(self) -> Self:
         """Make another bridge to the same log, as another process has one to the same server."""
-        other = type(self)(self._settings)
+        other = type(self)(self._settings, cold=self._cold)
         other._log = self._log  # noqa: SLF001 - of the same class
         return other
 
@@ -63,6 +76,7 @@ class MemoryStreamBridge(StreamBridge):
         self._is_open = False
         for reader in self._readers:
             reader.cancel()
+        self._log.consumers.wake()
 
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
@@ -145,16 +159,16 @@ class MemoryStreamBridge(StreamBridge):
         self._log.delete(run_id, self._writer)
 
     @asynccontextmanager
-    async def sweeping(self, leases: Leases | None = None) -> AsyncGenerator[None]:
+    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
         """Let ended runs go in time and end abandoned ones, for the length of a context.
 
         Without it only the counts and bytes of the settings bound the log.
 
         Args:
-            leases: Who holds runs; ``None`` when nobody does but their publishers.
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
         """
         self._check_open()
-        sweep = MemorySweep(self._log, self._settings, leases or NoLeases(), self._writer)
+        sweep = MemorySweep(self._log, self._settings, holders or NoHolders(), self._writer)
         task = asyncio.create_task(sweep.run(), name="memory sweep")
         try:
             yield
@@ -182,7 +196,8 @@ class MemoryStreamBridge(StreamBridge):
         """Open a run for reading in batches; see :meth:`StreamBridge.follow`."""
         self._check_open()
         log = self._log.get(check_id("run_id", run_id))
-        reader = MemoryFollowing(self._log, log, last_event_id, heartbeat_interval)
+        reader = MemoryFollowing(self._log, log, self._cold, heartbeat_interval)
+        await reader.open(last_event_id)
         self._readers.add(reader)
         log.readers += 1
         try:
@@ -210,6 +225,34 @@ class MemoryStreamBridge(StreamBridge):
             msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
             raise ValueError(msg)
         return self._log.trim(self._log.get(check_id("run_id", run_id)), keep)
+
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
+        self._check_open()
+        if spec.run_id is not None:
+            run = self._log.get(spec.run_id).run
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        consumers = self._log.consumers
+        consumer = consumers.open(spec, self._log.last_seq)
+        return MemorySource(consumers, consumer, lambda: self._log.last_seq, lambda: self._is_open)
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return self._log.consumers.infos(self._log.last_seq)
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        self._log.consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return self._log.consumers.dead_letters(name, after, min(limit, MAX_LISTED))
 
     def _check_open(self) -> None:
         if not self._is_open:

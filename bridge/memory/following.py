@@ -1,13 +1,14 @@
 """Follow one run of a memory log: a reader is a position and a wake-up, and copies nothing.
 
-A reader that is so slow that events were evicted before it came to them gets a gap that counts
-them, and goes on.
+A reader that is so slow that events were evicted before it came to them reads them from the
+archive; those that are not there are counted by a gap, and it goes on.
 """
 
 from collections.abc import AsyncIterator
 from typing import Final
 
-from bridge.cursors import gap_of, judge_cursor
+from bridge.cold_tier import ColdTier, find_archived
+from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
 from bridge.events import (
     CANCELLED,
     END,
@@ -17,38 +18,82 @@ from bridge.events import (
     ResumeResult,
     ResumeStatus,
     Signal,
+    StreamEvent,
     StreamGap,
     StreamItem,
 )
-from bridge.ids import EventId, parse_cursor
+from bridge.ids import Cursor, EventId, parse_cursor
 from bridge.memory.log import MemoryLog, RunLog
+from bridge.stream_bridge import Push
 
 MAX_ITEMS: Final = 500
 
 
 class MemoryFollowing:
-    """One reader of one run; see :class:`bridge.stream_bridge.Following`."""
+    """One reader of one run; see :class:`bridge.stream_bridge.Following`.
+
+    Make it with :meth:`open`.
+
+    Args:
+        log: All runs.
+        run: The run.
+        cold: The archive.
+        heartbeat_interval: Seconds of silence after which a heartbeat is yielded.
+    """
 
     def __init__(
-        self, log: MemoryLog, run: RunLog, last_event_id: str | None, heartbeat_interval: float
+        self, log: MemoryLog, run: RunLog, cold: ColdTier, heartbeat_interval: float
     ) -> None:
-        cursor = parse_cursor(last_event_id)
-        found = log.find(cursor.stream_seq) if isinstance(cursor, EventId) else None
-        earliest, latest = run.first.event_id, run.last.event_id
-        self._resume = judge_cursor(run.run, cursor, found, earliest)
-        self._gap = gap_of(run.run, last_event_id, self._resume, earliest=earliest, latest=latest)
+        self._log = log
         self._run = run
+        self._cold = cold
         self._heartbeat_s = heartbeat_interval
-        self._handled = last_event_id
-        # From here on every event counts: one evicted before it is read is told as a gap.
-        is_resumed = self._resume.status is ResumeStatus.RESUMED
-        self._next_seq = self._resume.position.run_seq + 1 if is_resumed else earliest.run_seq
+        self._resume = ResumeResult(ResumeStatus.FRESH, BEFORE_ALL)
+        self._gap: StreamGap | None = None
+        self._handled: str | None = None
+        self._next_seq = 1
         self._is_cancelled = False
 
     @property
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
         return self._resume
+
+    def tap(self, push: Push) -> None:
+        """Do nothing: batches are as quick, because nothing is copied into them."""
+
+    async def open(self, last_event_id: str | None) -> None:
+        """Find the place to start from.
+
+        Raises:
+            ColdTierError: The archive cannot be read.
+        """
+        run, cursor = self._run, parse_cursor(last_event_id)
+        earliest = await self._earliest()
+        self._resume = judge_cursor(run.run, cursor, await self._find(cursor), earliest)
+        self._gap = gap_of(
+            run.run, last_event_id, self._resume, earliest=earliest, latest=run.last.event_id
+        )
+        self._handled = last_event_id
+        # From here on every event counts: one evicted before it is read is looked for.
+        is_resumed = self._resume.status is ResumeStatus.RESUMED
+        self._next_seq = self._resume.position.run_seq + 1 if is_resumed else earliest.run_seq
+
+    async def _earliest(self) -> EventId:
+        first = self._run.first.event_id
+        if first.run_seq > 1:
+            archived = await self._cold.read(self._run.run, after_run_seq=0, limit=1)
+            if archived and archived[0].run_seq < first.run_seq:
+                return archived[0].event_id
+        return first
+
+    async def _find(self, cursor: Cursor) -> StreamEvent | None:
+        if not isinstance(cursor, EventId):
+            return None
+        found = self._log.find(cursor.stream_seq)
+        if found is None:
+            found = await find_archived(self._cold, self._run.run, cursor.run_seq)
+        return found
 
     def cancel(self) -> None:
         """Let the reader have what is there, then ``CANCELLED``."""
@@ -58,7 +103,7 @@ class MemoryFollowing:
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield what is waiting; see :class:`bridge.stream_bridge.Following`."""
         while True:
-            batch = self._take()
+            batch = await self._take_archived() or self._take()
             if batch:
                 yield batch
                 if isinstance(batch[-1], Signal):
@@ -66,9 +111,25 @@ class MemoryFollowing:
             elif not await self._run.wait(self._heartbeat_s):
                 yield [HEARTBEAT]
 
+    async def _take_archived(self) -> list[StreamItem]:
+        if self._next_seq >= self._run.first.run_seq:
+            return []
+        archived = await self._cold.read(
+            self._run.run, after_run_seq=self._next_seq - 1, limit=MAX_ITEMS
+        )
+        items: list[StreamItem] = []
+        for event in archived:
+            if event.run_seq >= self._run.first.run_seq:
+                break
+            items += self._take_gaps(event)
+            items.append(event)
+            self._next_seq = event.run_seq + 1
+            self._handled = event.id
+        return items
+
     def _take(self) -> list[StreamItem]:
         run = self._run
-        items: list[StreamItem] = [*self._take_gaps()]
+        items: list[StreamItem] = [*self._take_gaps(run.first)]
         # A closing bridge gives all that is left at once, so that its end is bounded.
         limit = len(run.events) if self._is_cancelled else MAX_ITEMS
         stop = min(self._next_seq + limit, run.last.run_seq + 1)
@@ -83,22 +144,23 @@ class MemoryFollowing:
                 items.append(CANCELLED)
         return items
 
-    def _take_gaps(self) -> list[StreamGap]:
+    def _take_gaps(self, available: StreamEvent) -> list[StreamGap]:
+        """Tell what is missing before an event that is the next one to be had."""
         run, gaps = self._run, []
         if self._gap is not None:
             gaps.append(self._gap)
             self._gap = None
-        missing = run.first.run_seq - self._next_seq
+        missing = available.run_seq - self._next_seq
         if missing > 0:
             gaps.append(
                 StreamGap(
                     run.run.run_id,
                     self._handled,
-                    run.first.id,
+                    available.id,
                     run.last.id,
                     missing,
                     GapReason.EVICTED,
                 )
             )
-            self._next_seq = run.first.run_seq
+            self._next_seq = available.run_seq
         return gaps

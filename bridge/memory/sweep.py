@@ -8,7 +8,7 @@ from typing import Final
 from bridge.events import Terminal, timestamp
 from bridge.lifecycle import terminal_event
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
-from bridge.retention.leases import Leases
+from bridge.retention.run_holders import RunHolders
 from bridge.retention.seal import first_kept
 from bridge.retention.silent_runs import NO_PUBLISH_TIMEOUT
 
@@ -24,16 +24,16 @@ class MemorySweep:
     Args:
         log: All runs.
         settings: The times.
-        leases: Who holds runs.
+        holders: Who holds runs.
         writer: The mark of the bridge that sweeps.
     """
 
     def __init__(
-        self, log: MemoryLog, settings: MemorySettings, leases: Leases, writer: str
+        self, log: MemoryLog, settings: MemorySettings, holders: RunHolders, writer: str
     ) -> None:
         self._log = log
         self._settings = settings
-        self._leases = leases
+        self._holders = holders
         self._writer = writer
 
     async def run(self) -> None:
@@ -46,7 +46,7 @@ class MemorySweep:
                 self._let_go(part)
                 try:
                     await self._end_abandoned(part)
-                except Exception:  # noqa: BLE001 - of the leases' other side; other runs need their sweep
+                except Exception:  # noqa: BLE001 - of the holders' other side; other runs need their sweep
                     _LOG.exception("retention.visit.failed")
                 await asyncio.sleep(0)
 
@@ -68,14 +68,14 @@ class MemorySweep:
         silent = {run.run: (run, run.last) for run in runs if self._is_silent(run)}
         if not silent:
             return
-        held = await self._leases.find_held(list(silent))
+        held = await self._holders.find_held(list(silent))
         for ref, (run, newest) in silent.items():
             if ref.run_id in held or run.last is not newest or run.terminal is not None:
                 continue
             facts = {"reason": NO_PUBLISH_TIMEOUT, "timestamp": timestamp()}
             event = terminal_event(Terminal.DEAD_LETTER, facts)
             self._log.append(run, [event], self._writer)
-            await self._leases.settle(ref)
+            await self._holders.settle(ref)
 
     def _is_silent(self, run: RunLog) -> bool:
         limits = self._settings

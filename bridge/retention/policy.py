@@ -9,11 +9,11 @@ from bridge.connection import Connection
 from bridge.event_log import EventLog
 from bridge.retention.archived_floor import ArchivedFloor
 from bridge.retention.ended_runs import EndedRuns
-from bridge.retention.leases import Leases, NoLeases
 from bridge.retention.overflow import Overflow
 from bridge.retention.readership import Readership
 from bridge.retention.room import LogRoom
 from bridge.retention.rounds import going_round
+from bridge.retention.run_holders import NoHolders, RunHolders
 from bridge.retention.shard_claims import ShardClaims
 from bridge.retention.silent_runs import SilentRuns
 from bridge.retention.survey import Survey
@@ -85,18 +85,18 @@ class Retention:
             yield
 
     @asynccontextmanager
-    async def sweeping(self, leases: Leases | None = None) -> AsyncGenerator[None]:
+    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
         """End silent runs that nobody holds, for the length of a context.
 
         Any number of processes may do so; they share the work. In the ``cache`` profile they let
         ended runs leave, too.
 
         Args:
-            leases: Who holds runs; ``None`` when nobody does but their publishers.
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
         """
         interval_s = self._settings.retention.sweep_interval_s
         claims = ShardClaims(self._states, interval_s)
-        silent = self._silent_runs(leases or NoLeases())
+        silent = self._silent_runs(holders or NoHolders())
         is_cache = self._settings.log.profile == "cache"
         ended, overflow = self._ended_runs(None), self._overflow(None)
 
@@ -132,13 +132,13 @@ class Retention:
             interval_s=self._settings.retention.sweep_interval_s,
         )
 
-    def _silent_runs(self, leases: Leases) -> SilentRuns:
+    def _silent_runs(self, holders: RunHolders) -> SilentRuns:
         return SilentRuns(
             self._connection,
             self._log,
             self._survey,
             awaiting=AwaitingInput(self._states),
-            leases=leases,
+            holders=holders,
             settings=self._settings.retention,
             max_remembered=self._settings.log.max_cached_runs,
         )

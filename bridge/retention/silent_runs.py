@@ -19,7 +19,7 @@ from bridge.events import Terminal, timestamp
 from bridge.flight import Flight, Head
 from bridge.landing import Landing
 from bridge.lifecycle import terminal_event
-from bridge.retention.leases import Leases
+from bridge.retention.run_holders import RunHolders
 from bridge.retention.survey import Sighting, Survey
 from bridge.settings import RetentionSettings
 from bridge.subjects import RunRef
@@ -37,7 +37,7 @@ class SilentRuns:
         log: The events of all runs.
         survey: Finds the runs.
         awaiting: Tells which runs wait for their user.
-        leases: Tells which runs are in somebody's hands.
+        holders: Tells which runs are in somebody's hands.
         settings: How long a run may be silent.
         max_remembered: Runs of which it is remembered that nobody held them.
     """
@@ -49,7 +49,7 @@ class SilentRuns:
         survey: Survey,
         *,
         awaiting: AwaitingInput,
-        leases: Leases,
+        holders: RunHolders,
         settings: RetentionSettings,
         max_remembered: int,
     ) -> None:
@@ -57,7 +57,7 @@ class SilentRuns:
         self._log = log
         self._survey = survey
         self._awaiting = awaiting
-        self._leases = leases
+        self._holders = holders
         self._settings = settings
         self._max_remembered = max_remembered
         self._writer = f"sweep-{uuid4().hex[:12]}"
@@ -76,7 +76,7 @@ class SilentRuns:
             }
             if not silent:
                 continue
-            held = await self._leases.find_held(list(silent))
+            held = await self._holders.find_held(list(silent))
             for run, sighting in silent.items():
                 if run.run_id in held:
                     self._unheld.pop(run, None)
@@ -114,7 +114,7 @@ class SilentRuns:
         if ack is None:
             return  # it published something, or was ended, since it was looked at
         _LOG.warning("run.abandoned", extra={"run_id": run.run_id, "reason": NO_PUBLISH_TIMEOUT})
-        await self._leases.settle(run)
+        await self._holders.settle(run)
 
 
 def _run_of(sighting: Sighting) -> RunRef:

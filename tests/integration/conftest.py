@@ -16,6 +16,7 @@ from api.listener import open_listener
 from api.settings import Settings
 from bridge import JetStreamBridge, NatsSettings
 from runs import AssistantCatalog, RunManager, RunsFacade
+from store import ArchiveColdTier
 
 
 class Gateway:
@@ -44,7 +45,7 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(settings):
-    async with JetStreamBridge(settings.bridge) as bridge:
+    async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
         facade = RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
         gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
         listener = open_listener(settings.http)

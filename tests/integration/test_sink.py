@@ -15,7 +15,15 @@ import nats
 import orjson
 import pytest
 
-from bridge import ApiError, BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
+from bridge import (
+    ApiError,
+    BridgeSettings,
+    ConsumerSpec,
+    JetStreamBridge,
+    NatsSettings,
+    RunRef,
+    new_event,
+)
 from bridge.subjects import Subjects
 from store import (
     ArchiveLayout,
@@ -194,11 +202,13 @@ async def test_holes_are_read_from_the_log_when_deliveries_went_astray(bridge, r
     run = RunRef("thread-1", "run-1")
     await bridge.create(run.run_id, thread_id=run.thread_id)
     await bridge.publish_many(run.run_id, [new_event("messages", n) for n in range(700)])
-    consumer = await bridge.event_consumer("sink", ack_wait_s=60)
-    taken = []
-    while len(taken) < 701:
-        taken += await consumer.fetch(1000, wait_s=1)
-    await consumer.close()
+    spec = ConsumerSpec.checked(
+        "sink", ack_wait_s=60, max_deliver=None, max_ack_pending=10_000, is_kept=True
+    )
+    async with bridge.open_consumer(spec) as consumer:
+        taken = []
+        while len(taken) < 701:
+            taken += await consumer.fetch(1000, wait_s=1)
     await bridge.publish_end(run.run_id)
     # Nobody acknowledged 701 events: for 60 s the sink is handed the last one only.
     settings = SETTINGS.model_copy(update={"ack_wait_s": 60.0, "max_hole_events": 100})
@@ -450,8 +460,36 @@ async def test_files_hold_only_lines_that_parse_while_they_are_written(bridge, r
         publishing = asyncio.create_task(publish_run(bridge, run, 2000))
         seen = 0
         while seen < 2002:
-            lines = await asyncio.to_thread(list, ArchiveReader(root).read_lines(run))
-            assert [parse_line(line).run_seq for line in lines] == list(range(1, len(lines) + 1))
-            assert len(lines) >= seen
-            seen = len(lines)
+            records = await asyncio.to_thread(archived, root, run)
+            assert [run_seq for _, run_seq, *_ in records] == list(range(1, len(records) + 1))
+            assert len(records) >= seen
+            seen = len(records)
         await publishing
+
+
+async def test_the_file_of_a_deleted_run_holds_its_marker_and_nothing_else(
+    bridge, root, layout, eventually
+):
+    run, other = RunRef("thread-1", "run-1"), RunRef("thread-1", "run-2")
+    await publish_run(bridge, run, 20)
+    kept = await publish_run(bridge, other, 3)
+    async with sinking(bridge, root):
+        await eventually(is_archived(root, run, 22))
+        await bridge.cleanup(run.run_id)
+        await eventually(is_archived(root, run, 1))
+    (line,) = layout.run(run).read_bytes().splitlines()
+    assert (parse_line(line).event_type, parse_line(line).run_seq) == ("deleted", 23)
+    assert archived(root, other) == expected(kept)
+    assert not layout.dead_letters.exists()
+
+
+async def test_a_run_that_was_deleted_before_the_sink_came_leaves_its_marker(
+    bridge, root, layout, eventually
+):
+    run = RunRef("thread-1", "run-1")
+    await publish_run(bridge, run, 20)
+    await bridge.cleanup(run.run_id)
+    async with sinking(bridge, root):
+        await eventually(is_archived(root, run, 1))
+    assert archived(root, run)[0][2] == "deleted"
+    assert not layout.dead_letters.exists()

@@ -54,10 +54,16 @@ def test_a_run_is_read_from_the_start_or_after_any_record(archive, layout):
     assert numbers(reader.read_run(RUN, limit=0)) == []
 
 
-def test_lines_come_as_they_are_in_the_file(archive, layout):
-    archive(lines_of(make_events(1, 4)))
-    lines = list(ArchiveReader(layout.root).read_lines(RUN, after_run_seq=1, limit=2))
-    assert b"".join(lines) == lines_of(make_events(2, 3))
+def test_events_come_back_as_they_were(archive, layout):
+    events = [*make_events(1, 3), make_event(4, metadata_json=b'{"k": [",\\"content\\":"]}')]
+    archive(lines_of(events))
+    reader = ArchiveReader(layout.root)
+    found = list(reader.read_events(RUN, after_run_seq=1))
+    assert found == events[1:]
+    assert found[-1].metadata_json == events[-1].metadata_json
+    assert found[-1].frame == events[-1].frame
+    assert reader.find_last_event(RUN) == events[-1]
+    assert reader.find_last_event(RunRef("thread-1", "nobody")) is None
 
 
 def test_a_run_without_a_file_has_no_records_and_asking_creates_nothing(layout):

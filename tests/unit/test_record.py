@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import encode_json
-from store import InvalidPayloadError, MalformedLineError, encode_line, parse_line
+from store import (
+    InvalidPayloadError,
+    MalformedLineError,
+    decode_event,
+    encode_line,
+    parse_line,
+)
 from store.record import encode_placeholder, find_place
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -58,6 +64,44 @@ def test_any_json_value_comes_back_equal_and_its_bytes_are_in_the_line(value, me
     record = parse_line(line)
     assert encode_json(record.content) == payload
     assert record.metadata == metadata
+
+
+@given(
+    value=JSON_VALUES,
+    metadata=st.none() | st.dictionaries(TEXT | st.just("content"), JSON_VALUES, max_size=3),
+    name=TEXT,
+    category=TEXT,
+)
+def test_an_event_is_cut_out_of_its_line_with_the_bytes_that_were_published(
+    value, metadata, name, category
+):
+    encoded_metadata = None if metadata is None else json.dumps(metadata).encode()
+    event = make_event(
+        encode_json(value), metadata_json=encoded_metadata, event=name, category=category
+    )
+    found = decode_event(encode_line(event))
+    assert found.payload == escaped(event.payload)
+    assert found.data == event.data
+    for fact in ("event_id", "event", "category", "created_at", "metadata_json"):
+        assert getattr(found, fact) == getattr(event, fact)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[:-2],
+        lambda line: line[1:],
+        lambda line: line.replace(b'"content":', b'"contents":'),
+        lambda line: line.replace(b'"metadata":{"m":1}', b'"metadata":{"m":1'),
+        lambda line: line.replace(b'{"a": 1.50}', b'{"a": 1.50'),
+        lambda line: line.replace(b'{"a": 1.50}', b"\x00" * 11),
+        lambda line: line.replace(b'"event_type":"messages"', b'"event_type":messages'),
+    ],
+)
+def test_no_event_is_made_of_a_damaged_line(damage):
+    line = encode_line(make_event(b'{"a": 1.50}', metadata_json=b'{"m":1}'))
+    with pytest.raises(MalformedLineError):
+        decode_event(damage(line))
 
 
 @given(value=JSON_VALUES, name=TEXT, category=TEXT, created_at=TEXT)

@@ -6,7 +6,7 @@ from typing import Protocol
 from bridge.subjects import RunRef
 
 
-class Leases(Protocol):
+class RunHolders(Protocol):
     """Says which runs are in somebody's hands; run control implements it."""
 
     async def find_held(self, runs: Sequence[RunRef]) -> set[str]:
@@ -26,7 +26,7 @@ class Leases(Protocol):
         """
 
 
-class NoLeases:
+class NoHolders:
     """Runs that nobody but their publishers looks after."""
 
     async def find_held(self, runs: Sequence[RunRef]) -> set[str]:  # noqa: ARG002 - of the protocol

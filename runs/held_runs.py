@@ -13,7 +13,7 @@ from runs.errors import RunNotFoundError
 from runs.manager import RunManager
 
 
-class RunLeases:
+class HeldRuns:
     """Tells the sweep for silent runs which of them are looked after.
 
     Args:

@@ -9,8 +9,8 @@ from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RetentionSetti
 from runs import (
     AssistantCatalog,
     AssistantSettings,
+    HeldRuns,
     MultitaskStrategy,
-    RunLeases,
     RunManager,
     RunsFacade,
     RunSpec,
@@ -68,8 +68,8 @@ def facade(manager, bridge):
 
 
 @pytest.fixture
-def leases(bridge, manager):
-    return RunLeases(bridge, manager)
+def held_runs(bridge, manager):
+    return HeldRuns(bridge, manager)
 
 
 @asynccontextmanager
@@ -100,24 +100,24 @@ def has_events(bridge, run, count):
 
 
 async def test_a_worker_holds_what_it_executes_however_silent(
-    connect, catalog, facade, bridge, leases, eventually
+    connect, catalog, facade, bridge, held_runs, eventually
 ):
     """Wound: 10 minutes of silence dead-lettered a run that was inside one long tool call."""
     async with working(connect, catalog):
         run = await start_run(facade, 2.0)
         ref = RunRef(run.thread_id, run.run_id)
         await eventually(has_events(bridge, run, 2))
-        async with bridge.retention.sweeping(leases):
-            assert await leases.find_held([ref]) == {run.run_id}
+        async with bridge.retention.sweeping(held_runs):
+            assert await held_runs.find_held([ref]) == {run.run_id}
             assert await asyncio.wait_for(facade.join_wait(run.thread_id, run.run_id), 20) == "done"
-        await eventually(lambda: _is_free(leases, ref))
+        await eventually(lambda: _is_free(held_runs, ref))
 
 
-async def _is_free(leases, ref):
-    return not await leases.find_held([ref])
+async def _is_free(held_runs, ref):
+    return not await held_runs.find_held([ref])
 
 
-async def test_runs_that_wait_for_their_turn_or_for_a_worker_are_held(facade, leases):
+async def test_runs_that_wait_for_their_turn_or_for_a_worker_are_held(facade, held_runs):
     first = await start_run(facade, 1)
     second = await facade.create_background(
         RunSpec(
@@ -129,16 +129,16 @@ async def test_runs_that_wait_for_their_turn_or_for_a_worker_are_held(facade, le
     )
     refs = [RunRef(run.thread_id, run.run_id) for run in (first, second)]
     strange = RunRef(first.thread_id, "stranger")
-    assert await leases.find_held([*refs, strange]) == {first.run_id, second.run_id}
+    assert await held_runs.find_held([*refs, strange]) == {first.run_id, second.run_id}
 
 
 async def test_a_started_run_whose_worker_is_gone_ends_and_frees_its_thread(
-    facade, bridge, manager, leases, eventually
+    facade, bridge, manager, held_runs, eventually
 ):
     run = await start_run(facade, 60)
     ref = RunRef(run.thread_id, run.run_id)
     await manager.start(ref, "a worker that was killed", 1)
-    async with bridge.retention.sweeping(leases):
+    async with bridge.retention.sweeping(held_runs):
 
         async def is_over():
             return (await facade.find_run(run.run_id)).status.is_final

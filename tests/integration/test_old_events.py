@@ -1,0 +1,117 @@
+"""Old events over HTTP: from the files that a sink wrote, through the log, to the live feed."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bridge import new_event
+from store import ArchiveLayout, ArchiveSettings
+from store.sink import Sink
+
+SETTINGS = ArchiveSettings(fetch_wait_s=0.05, standby_poll_s=0.01)
+KEPT = 256
+EVENTS = 10_000
+
+
+@asynccontextmanager
+async def sinking(gateway, settings):
+    stop = asyncio.Event()
+    task = asyncio.create_task(Sink(gateway.bridge, settings.data, SETTINGS).run(stop))
+    yield
+    stop.set()
+    async with asyncio.timeout(10):
+        await task
+
+
+@pytest.fixture
+def archive(gateway, settings, eventually):
+    """Let a sink bring everything of a run into its file: ``await archive(run)``; its path."""
+
+    async def archive(run):
+        path = ArchiveLayout(settings.data).run((run.thread_id, run.run_id))
+        count = (await gateway.bridge.status(run.run_id)).event_count
+        async with sinking(gateway, settings):
+            await eventually(
+                lambda: path.exists() and path.read_bytes().count(b"\n") == count, within_s=60
+            )
+        return path
+
+    return archive
+
+
+def numbers(raw, wire):
+    """The run_seqs of all events of a stream, and the names of those that have no id."""
+    events = wire.events(raw)
+    ids = [event["id"] for event in events if "id" in event]
+    return [int(one.split("-")[1]) for one in ids], [e["event"] for e in events if "id" not in e]
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+async def test_a_long_run_is_resumed_from_its_first_event_in_one_request(
+    gateway, http, open_run, wire, archive, chaos_factor
+):
+    count = EVENTS * min(chaos_factor, 10)
+    first = (await gateway.bridge.status(open_run.run_id)).first_id
+    for start in range(0, count, 1000):
+        await open_run.publish_many([new_event("note", {"n": start + n}) for n in range(1000)])
+    await open_run.end()
+    await archive(open_run)
+    await gateway.bridge.trim(open_run.run_id, keep=KEPT)
+    async with wire.read(http, f"{open_run.path}/stream", headers={"Last-Event-ID": first}) as read:
+        raw = await asyncio.wait_for(read.response.content.read(), 300)
+    seen, others = numbers(raw, wire)
+    assert others == []
+    assert seen == list(range(2, count + 3))
+
+
+async def test_a_run_that_left_the_log_entirely_is_read_from_its_file(
+    gateway, http, open_run, wire, archive
+):
+    ids = [await open_run.publish("note", n) for n in range(5)]
+    await open_run.end(data={"status": "success", "outputs": None, "error": None})
+    await gateway.facade.settle(open_run.thread_id, open_run.run_id)
+    await archive(open_run)
+    await gateway.bridge._connection.api("$JS.API.STREAM.PURGE.JETRUN_EVENTS", {})
+    for cursor, expected in ((None, range(1, 8)), (ids[1], range(4, 8)), (ids[4], [7])):
+        headers = {"Last-Event-ID": cursor} if cursor else {}
+        async with wire.read(http, f"{open_run.path}/stream", headers=headers) as stream:
+            seen, others = numbers(await stream.rest(), wire)
+        assert others == []
+        assert seen == list(expected)
+
+
+async def test_final_values_are_read_from_the_archive_once_they_left_the_log(
+    gateway, http, open_run, archive
+):
+    outputs = await open_run.publish("values", {"answer": 42}, category="outputs")
+    await open_run.end(data={"status": "success", "outputs": outputs, "error": None})
+    await gateway.facade.settle(open_run.thread_id, open_run.run_id)
+    await archive(open_run)
+    await gateway.bridge.trim(open_run.run_id, keep=1)
+    async with http.get(f"{open_run.path}/join") as answer:
+        assert await answer.json() == {"answer": 42}
+    async with http.get(f"/threads/{open_run.thread_id}/state") as answer:
+        assert (await answer.json())["values"] == {"answer": 42}
+
+
+async def test_a_stream_ends_cleanly_while_the_archive_cannot_be_read(
+    gateway, http, open_run, wire, archive
+):
+    cursor = await open_run.publish("note", 1)
+    await open_run.publish("note", 2)
+    await open_run.end()
+    path = await archive(open_run)
+    await gateway.bridge.trim(open_run.run_id, keep=1)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    path.mkdir()
+    url, headers = f"{open_run.path}/stream", {"Last-Event-ID": cursor}
+    async with wire.read(http, url, headers=headers) as stream:
+        raw = await stream.rest()
+    assert wire.events(raw) == []
+    assert b"cannot be read" in raw
+    path.rmdir()
+    hidden.rename(path)
+    async with wire.read(http, url, headers=headers) as stream:
+        assert numbers(await stream.rest(), wire) == ([3, 4], [])
