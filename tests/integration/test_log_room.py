@@ -34,10 +34,10 @@ def connect(server):
     """Open a bridge to a log of ``max_bytes``: ``async with connect(...) as bridge``."""
 
     @asynccontextmanager
-    async def connect(max_bytes=None, **limits):
+    async def connect(max_bytes=None, profile="archive", **limits):
         settings = BridgeSettings(
             nats=NatsSettings(url=server.url, user=server.user, password=server.password),
-            log=LogSettings(max_bytes=max_bytes),
+            log=LogSettings(max_bytes=max_bytes, profile=profile),
             retention=RetentionSettings(capacity_poll_s=POLL_S, **limits),
         )
         async with JetStreamBridge(settings) as bridge:
@@ -144,7 +144,7 @@ async def test_one_event_above_the_runs_limit_is_refused_and_evicts_nothing(conn
 
 
 async def test_a_run_beyond_the_limit_is_refused_and_known_ones_are_not(connect):
-    async with connect(max_runs=3) as bridge:
+    async with connect(max_runs=3, max_runs_policy="reject") as bridge:
         births = [await bridge.create(f"run-{n}", thread_id="t") for n in range(3)]
         with pytest.raises(StreamCapacityExceededError) as caught:
             await bridge.create("run-3", thread_id="t")
@@ -173,7 +173,7 @@ async def is_held(bridge, run_id):
 
 
 async def test_runs_that_ended_first_leave_first_for_new_ones(connect, eventually):
-    async with connect(max_runs=10, sweep_interval_s=0.5) as bridge:
+    async with connect(profile="cache", max_runs=10, sweep_interval_s=0.5) as bridge:
         await bridge.create("live", thread_id="t")
         async with ended_runs(bridge, 9) as run_ids, bridge.retention.letting_go(None):
             await eventually(lambda: _has_left(bridge, run_ids[0]))
@@ -210,13 +210,21 @@ async def test_ended_runs_that_are_read_or_not_archived_do_not_leave_for_new_one
             return 0 if run.run_id == "old-1" else 3
 
     async with (
-        connect(max_runs=4, sweep_interval_s=0.5) as bridge,
+        connect(profile="cache", max_runs=4, sweep_interval_s=0.5) as bridge,
         ended_runs(bridge, 4) as run_ids,
         bridge.follow("old-0"),
         bridge.retention.letting_go(Floor()),
     ):
         await eventually(lambda: _has_left(bridge, "old-2"))
         assert [await is_held(bridge, each) for each in run_ids] == [True, True, False, True]
+
+
+async def test_with_an_archive_no_run_is_forgotten_and_none_refused(connect):
+    async with connect(max_runs=3, sweep_interval_s=0.1) as bridge, ended_runs(bridge, 6) as ids:
+        async with bridge.retention.letting_go(None):
+            await asyncio.sleep(0.3)
+            assert await _is_created(bridge, "new")
+        assert all([await is_held(bridge, run_id) for run_id in ids])
 
 
 async def test_by_the_policy_reject_nothing_leaves_for_new_runs(connect):
