@@ -18,6 +18,8 @@ from bridge.replies import SilenceError
 from bridge.stream_reader import StoredMessage, StreamReader
 from bridge.subjects import Subjects
 
+#: The kind of record that says which thread owns a run; written before the run's birth.
+REF: Final = "ref"
 TOMBSTONE: Final = b""
 ABSENT: Final = 0
 

@@ -222,9 +222,8 @@ class StreamBridge(ABC):
     async def cleanup(self, run_id: str, *, delay: float = 0) -> None:
         """Forget a run's events for good; a later publish or create cannot bring it back.
 
-        Readers under way get what was there and then ``END``. Where an archive is written, what it
-        does not have by then is missing from it: leave it ``delay``, or end the run first and wait.
-        Cleaning up twice changes nothing.
+        Readers under way get what was there and then ``END``. Where an archive is written, the
+        run's file is erased. Cleaning up twice changes nothing.
 
         Args:
             run_id: The run, live or ended.

@@ -86,7 +86,7 @@ class Worker:
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
             self._bridge.holders.answer(self._find_held),
-            self._bridge.sweeping(HeldRuns(self._bridge, self._manager)),
+            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
