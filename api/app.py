@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
 from api.many_runs import ManyRunsRoutes
@@ -22,6 +23,7 @@ from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from bridge import JetStreamBridge
 from runs import AssistantCatalog, RunsFacade
+from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
 UNATTENDED: Final = web.AppKey("unattended", UnattendedWork)
@@ -67,6 +69,11 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
         watching.routes(),
         RunRoutes(bridge, facade, watching, unattended, http).routes(),
         ManyRunsRoutes(facade, unattended, http).routes(),
+        ArchiveRoutes(
+            facade,
+            JetStreamRunEventStore(bridge, settings.data),
+            ArchiveLayout(settings.data),
+        ).routes(),
     )
     return app
 

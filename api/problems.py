@@ -35,6 +35,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.OutputsNotFoundError,
             runs.errors.RunNotFoundError,
             runs.errors.ThreadNotFoundError,
+            store.errors.RunNotArchivedError,
         ),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
@@ -51,6 +52,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
             runs.errors.RunNotStartableError,
+            runs.errors.RunStoppedError,
             runs.errors.ThreadExistsError,
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
@@ -100,6 +102,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
+            store.errors.ErasureDelayedError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (
             bridge.errors.ConsumerLimitError,
@@ -122,7 +125,7 @@ KnownError = (
 
 _MAY_RETRY: Final = frozenset({429, 503, 507})
 _CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
-    {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large"}
+    {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large", 416: "bad-range"}
 )
 
 
@@ -179,14 +182,17 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     details = {
         404: f"there is nothing at {request.path[:200]}",
         405: f"{request.method} is not possible at {request.path[:200]}",
+        416: "the range lies outside of the file; Content-Range says how long it is",
         413: f"the body exceeds the limit of {request.client_max_size} bytes",
     }
-    allow = error.headers.get("Allow")
+    told = {
+        name: error.headers[name] for name in ("Allow", "Content-Range") if name in error.headers
+    }
     return problem(
         error.status,
         _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
         details.get(error.status, error.reason),
-        {"Allow": allow} if allow else None,
+        told,
     )
 
 

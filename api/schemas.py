@@ -210,6 +210,14 @@ class RunList(Page):
     status: RunStatus | None = None
 
 
+class RecordQuery(Body):
+    """The query of the routes that list records."""
+
+    limit: int = Field(50, ge=0, le=1000)
+    before_seq: int | None = Field(None, ge=1)
+    after_seq: int | None = Field(None, ge=0)
+
+
 class RunCancel(Body):
     """The query of ``POST /threads/{thread_id}/runs/{run_id}/cancel``."""
 

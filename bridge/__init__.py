@@ -63,9 +63,11 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
+from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
+from bridge.run_holders import RunHolders
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -137,6 +139,7 @@ __all__ = [
     "Job",
     "JobConsumer",
     "JobQueue",
+    "Leases",
     "LogSettings",
     "LoggingSettings",
     "MemorySettings",
@@ -150,6 +153,7 @@ __all__ = [
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunHolders",
     "RunRef",
     "Seconds",
     "Section",

@@ -28,6 +28,7 @@ from bridge.errors import (
 )
 from bridge.outage import Outage
 from bridge.outbound import Outbound, encode_message
+from bridge.pulse import Pulse
 from bridge.replies import Inbox, Replies, ReplyStream, SilenceError
 from bridge.settings import BridgeSettings
 
@@ -36,8 +37,6 @@ log = logging.getLogger("jetrun.connection")
 #: JetStream answers with this HTTP-like code while a leader is being chosen or starts up.
 _TEMPORARY: Final = 503
 _NO_RESPONDERS: Final = "503"
-#: Time to read what the kernel has received.
-_READ_FIRST_S: Final = 0.1
 
 Disturbance = Callable[[], None]
 
@@ -62,9 +61,14 @@ class Connection:
         self._tokens = count(1)
         self._inbox = ""
         self._listeners: set[Disturbance] = set()
+        self._pulse = Pulse(
+            self.flush,
+            lambda: self._client.stats["in_msgs"],
+            self._leave_silent_server,
+            every_s=settings.nats.ping_interval_s,
+        )
         self._patience: asyncio.Timeout
         self._refusal: Exception | None = None
-        self._watch: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -116,15 +120,14 @@ class Connection:
         await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
         self._opened = True
         self._up.set()
-        self._watch = asyncio.create_task(self._leave_when_silent())
+        self._pulse.start()
 
     async def close(self) -> None:
         """Close at once; open requests fail."""
         self._outbound.flush()
         self._closed = True
         self._up.set()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._pulse.stop()
         self._replies.fail_all()
         self._disturb()
         await self._abandon()
@@ -170,13 +173,13 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         log.debug("nats.error", extra={"error": type(error).__name__})
+        if not self._client.is_connected:
+            # nats-py 2.16 forgets the connection of an attempt that failed without closing it.
+            self._outbound.abort()
         if not self._opened and "authorization" in str(error).lower():
             # nats-py would go on trying; the credentials will not get better.
             self._refusal = error
             self._patience.reschedule(asyncio.get_running_loop().time())
-        if not self._client.is_connected:
-            # nats-py 2.16 forgets the connection of an attempt that failed without closing it.
-            self._outbound.abort()
         if isinstance(error, nats.errors.SlowConsumerError):
             self._disturb()
 
@@ -192,19 +195,10 @@ class Connection:
         self._up.set()
         self._disturb()
 
-    async def _leave_when_silent(self) -> None:
-        """Break a connection to a server that does not answer: a stopped one never closes it."""
-        while True:
-            await asyncio.sleep(self._settings.nats.ping_interval_s)
-            received = self._client.stats["in_msgs"]
-            try:
-                await self.flush()
-            except SilenceError:
-                # After this process itself has stood still, what came meanwhile is read first.
-                await asyncio.sleep(_READ_FIRST_S)
-                if self.is_connected and self._client.stats["in_msgs"] == received:
-                    log.warning("nats.silent", extra={"url": self._public_url()})
-                    self._outbound.abort()
+    def _leave_silent_server(self) -> None:
+        if self.is_connected:
+            log.warning("nats.silent", extra={"url": self._public_url()})
+            self._outbound.abort()
 
     def _disturb(self) -> None:
         for listener in tuple(self._listeners):
@@ -323,7 +317,18 @@ class Connection:
         """
         if not self.is_open:
             raise BridgeClosedError
-        return await self._client.subscribe(subject, cb=callback)
+        client = self._client
+        try:
+            return await client.subscribe(subject, cb=callback)
+        except RuntimeError:
+            # uvloop refuses to write to a transport that has just died. nats-py has noted the
+            # subscription, and sends it when it is connected again.
+            return client._subs[client._sid]  # noqa: SLF001 - it was not handed over
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; without a connection the interest is gone already."""
+        with suppress(nats.errors.Error, OSError, RuntimeError):
+            await subscription.unsubscribe()
 
     async def flush(self) -> None:
         """Wait until the server has taken everything sent so far, at most ``request_timeout_s``.

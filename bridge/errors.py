@@ -205,9 +205,9 @@ class ColdTierError(BridgeError):
     code = "cold-tier"
     retryable = True
 
-    def __init__(self, run_id: str, reason: str) -> None:
-        super().__init__(f"the archive of run {run_id} cannot be read: {reason}")
-        self.run_id = run_id
+    def __init__(self, owner_id: str, reason: str) -> None:
+        super().__init__(f"the archive of {owner_id} cannot be read: {reason}")
+        self.owner_id = owner_id
 
 
 class TopologyDriftError(BridgeError):

@@ -11,7 +11,7 @@ from typing import Final
 from bridge.cold_tier import ColdTier, find_archived
 from bridge.errors import StreamNotFoundError
 from bridge.event_log import EventLog
-from bridge.events import StreamEvent
+from bridge.events import DELETED, StreamEvent
 from bridge.ids import EventId
 from bridge.run_log import RunLog
 
@@ -81,13 +81,14 @@ class RunHistory:
 
         Returns:
             Events of one tier, ascending, and whether nothing more was there. When the first one
-            is not the next number of the run, then no tier holds those in between.
+            is not the next number of the run, then no tier holds those in between, or the run was
+            deleted.
         """
         following = after.run_seq + 1
         if following < self._log_begins and (archived := await self._archived(after, limit)):
             return archived, False
         events, complete = await self._run_log.read(after.stream_seq + 1, limit)
-        if events and events[0].run_seq > following:
+        if events and events[0].run_seq > following and events[0].event != DELETED:
             self._log_begins = events[0].run_seq
             if archived := await self._archived(after, limit):
                 return archived, False

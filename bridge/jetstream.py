@@ -5,7 +5,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
 from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
+from bridge.ended_runs import EndedRuns
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
@@ -45,9 +46,16 @@ from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
+from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.readership import Readership
+from bridge.roll_call import RollCall
 from bridge.room import LogRoom
+from bridge.rounds import going_round
+from bridge.run_holders import NoHolders, RunHolders
 from bridge.settings import BridgeSettings
+from bridge.shard_claims import ShardClaims
+from bridge.silent_runs import SilentRuns
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
@@ -79,11 +87,13 @@ class JetStreamBridge(StreamBridge):
         states: Records that processes agree on.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
+        holders: Asks who executes runs.
     """
 
     states: StateRecords
     jobs: JobQueue
     controls: ControlChannel
+    holders: RollCall
 
     def __init__(
         self,
@@ -98,6 +108,7 @@ class JetStreamBridge(StreamBridge):
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
         self._threads: OrderedDict[str, str] = OrderedDict()
+        self._aside = AsyncExitStack()
 
     async def start(self) -> None:
         """Connect, make or verify the JetStream assets, and open the bridge.
@@ -114,8 +125,11 @@ class JetStreamBridge(StreamBridge):
         try:
             await ensure_streams(connection, self._settings)
             self._assemble(connection)
-            await self._room.open()
+            await self._aside.enter_async_context(self._room)
+            readers = RollCall(connection, self._subjects.readers)
+            await self._aside.enter_async_context(readers.answer(self._tails.find_read))
         except BaseException:
+            await self._aside.aclose()
             await connection.close()
             raise
         self._is_open = True
@@ -141,6 +155,7 @@ class JetStreamBridge(StreamBridge):
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
+        self.holders = RollCall(connection, self._subjects.holders)
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -157,7 +172,7 @@ class JetStreamBridge(StreamBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
-        await self._room.close()
+        await self._aside.aclose()
         await self._connection.close()
 
     @property
@@ -279,14 +294,24 @@ class JetStreamBridge(StreamBridge):
             await self.states.delete(REF, run_id, revision=ref.revision)
         self._threads.pop(run_id, None)
 
+    async def newest_events(self) -> AsyncGenerator[list[StreamEvent]]:
+        """Yield the newest event of every run of the log, page by page, in no particular order.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        for number in range(SHARDS):
+            async for page in self._survey.shard(shard_token(number)):
+                yield [sighting.newest for sighting in page]
+
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
         if not self._is_open:
             return CLOSED_STATS
         tally = Tally()
-        for number in range(SHARDS):
-            async for page in self._survey.shard(shard_token(number)):
-                tally.add(sighting.newest for sighting in page)
+        async for page in self.newest_events():
+            tally.add(page)
         return tally.stats(self._tails.total)
 
     @asynccontextmanager
@@ -337,6 +362,63 @@ class JetStreamBridge(StreamBridge):
         max_runs = self._settings.log.max_cached_runs
         return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
 
+    @asynccontextmanager
+    async def letting_go(self, floor: ArchivedFloor | None) -> AsyncGenerator[None]:
+        """Let the events of ended runs leave in time, for the length of a context.
+
+        Args:
+            floor: What the archive holds; nothing else leaves. ``None`` when there is no archive.
+        """
+        self._check_open()
+        interval_s = self._settings.retention.sweep_interval_s
+        async with going_round(self._ended_runs(floor).visit, interval_s):
+            yield
+
+    @asynccontextmanager
+    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
+        """End silent runs that nobody holds, for the length of a context.
+
+        Any number of processes may do so; they share the work. In the ``cache`` profile the events
+        of ended runs leave, too.
+
+        Args:
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
+        """
+        self._check_open()
+        limits = self._settings.retention
+        claims = ShardClaims(self.states, limits.sweep_interval_s)
+        ended = self._ended_runs(None) if self._settings.log.profile == "cache" else None
+        silent = SilentRuns(
+            self._connection,
+            self._log,
+            self._survey,
+            awaiting=self._awaiting,
+            holders=holders or NoHolders(),
+            settings=limits,
+            max_remembered=self._settings.log.max_cached_runs,
+        )
+
+        async def visit(shard: str) -> None:
+            if await claims.claim(shard):
+                await silent.visit(shard)
+                if ended is not None:
+                    await ended.visit(shard)
+
+        async with going_round(visit, limits.sweep_interval_s):
+            yield
+
+    def _ended_runs(self, floor: ArchivedFloor | None) -> EndedRuns:
+        roll_call = RollCall(self._connection, self._subjects.readers)
+        readers = Readership(self._connection, self._subjects, roll_call)
+        return EndedRuns(
+            self._log,
+            self._survey,
+            readers,
+            self._settings.retention,
+            floor,
+            max_remembered=self._settings.log.max_cached_runs,
+        )
+
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
 
@@ -356,16 +438,24 @@ class JetStreamBridge(StreamBridge):
         self._remember(run)
         return run.thread_id
 
-    async def has_lived(self, run_id: str) -> bool:
-        """Return whether somebody ever created the run, be it deleted since.
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, as the leader knows it.
 
         Raises:
             InvalidIdError: ``run_id`` is not one subject token.
             UnavailableError: The server fell silent.
         """
-        if await self.find_thread(run_id) is not None:
-            return True
-        return await self.states.is_deleted(REF, run_id)
+        self._check_open()
+        return await self.states.is_deleted(REF, check_id("run_id", run_id))
+
+    async def has_lived(self, run_id: str) -> bool:
+        """Whether somebody ever created the run, be it deleted since.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
@@ -407,6 +497,10 @@ class JetStreamBridge(StreamBridge):
             found = [event for event in events if event.run_seq > run_seq]
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
+
+    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
+        """Make what holds on to the jobs of this process; see :class:`Leases`."""
+        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
 
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return the ids of a thread's runs that have a log, in no particular order."""

@@ -36,6 +36,8 @@ PULL_EXPIRES_S: Final = 5.0
 #: Seconds beyond that after which a silent request is taken for lost.
 _GRACE_S: Final = 2.0
 _RETRY_S: Final = 0.2
+#: Wait for what is on its way when a consumer closes.
+_CLOSE_S: Final = 2.0
 NANOSECONDS: Final = 1_000_000_000
 _IDLE_HEARTBEAT: Final = "100"
 _USED_UP: Final = frozenset({"404", "408"})
@@ -163,12 +165,18 @@ class PullConsumer:
         if self._keeping is not None:
             self._keeping.cancel()
         if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+            await self._drain(self._subscription)
         if self._connection.is_open:
             while self._waiting:
                 message = self._waiting.popleft()
                 await PulledMessage(self._connection, message).acknowledge(NAK)
+
+    async def _drain(self, subscription: Subscription) -> None:
+        """End the interest, and take in what is on its way: it can be given back at once."""
+        # The connection may be gone, and the interest with it.
+        with suppress(nats.errors.Error, TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_S):
+                await subscription.drain()  # type: ignore[no-untyped-call]
 
     async def fetch(
         self, max_messages: int, *, wait_s: float, ask: int | None = None

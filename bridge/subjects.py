@@ -44,6 +44,8 @@ class Subjects:
         self.all_state = f"{prefix}.state.>"
         self.all_jobs = f"{prefix}.job.>"
         self.all_dead = f"{prefix}.dead.>"
+        self.readers = f"{prefix}.roll.readers"
+        self.holders = f"{prefix}.roll.holders"
         self.all_controls = f"{prefix}.control.*"
 
     def event(self, run: RunRef) -> str:

@@ -6,11 +6,10 @@ once: whatever may have been lost is reported to the readers, who then read the 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -152,10 +151,11 @@ class Tail:
         if self._look is not None:
             self._look.cancel()
         if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+            await self._connection.unsubscribe(self._subscription)
 
     async def _on_message(self, message: Msg) -> None:
+        if message.reply and not message.data:
+            return  # somebody asks the server whether the run is read
         headers = message.headers or {}
         try:
             seq = int(headers[wire.STREAM_SEQUENCE])
@@ -245,6 +245,11 @@ class Tails:
         """Return how many readers follow a run in this process."""
         tail = self._tails.get(run)
         return 0 if tail is None else len(tail.readers)
+
+    def find_read(self, run_ids: Sequence[str]) -> list[str]:
+        """Return those runs that somebody follows in this process."""
+        read = {run.run_id for run, tail in self._tails.items() if tail.readers}
+        return [run_id for run_id in run_ids if run_id in read]
 
     @property
     def total(self) -> int:

@@ -1,5 +1,6 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.blocking import BlockingContext
 from runs.catalog import Assistant, AssistantCatalog
 from runs.context import RunContext
 from runs.errors import (
@@ -17,6 +18,7 @@ from runs.errors import (
     RunNotFoundError,
     RunNotStartableError,
     RunsError,
+    RunStoppedError,
     ThreadExistsError,
     ThreadNotFoundError,
     UnsupportedActionError,
@@ -24,6 +26,7 @@ from runs.errors import (
     UnsupportedStrategyError,
 )
 from runs.facade import RunsFacade, ThreadState
+from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
@@ -53,10 +56,12 @@ __all__ = [
     "AssistantName",
     "AssistantNotFoundError",
     "AssistantSettings",
+    "BlockingContext",
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
     "DisconnectMode",
+    "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
@@ -79,6 +84,7 @@ __all__ = [
     "RunSettings",
     "RunSpec",
     "RunStatus",
+    "RunStoppedError",
     "RunsError",
     "RunsFacade",
     "ThreadExistsError",

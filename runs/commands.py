@@ -34,6 +34,15 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A worker that goes gives the run back, to be executed again."""
+
+    run_id: str
+    attempt: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCancel:
     """Someone wants the run to stop."""
 
@@ -75,4 +84,6 @@ class Delete:
     at: datetime
 
 
-Command: TypeAlias = Admit | Start | RequestCancel | Finish | Forget | MergeMetadata | Delete
+Command: TypeAlias = (
+    Admit | Start | Release | RequestCancel | Finish | Forget | MergeMetadata | Delete
+)

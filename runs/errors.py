@@ -170,6 +170,16 @@ class RunInterruptedError(RunsError):
         self.run_id = run_id
 
 
+class RunStoppedError(RunsError):
+    """The run that a sync function executes shall stop; the function should clean up and return."""
+
+    code = "run-stopped"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} is being stopped; nothing more of it is stored")
+        self.run_id = run_id
+
+
 class OutputsNotFoundError(RunsError):
     """The run succeeded, but the log no longer holds its final values."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from bridge import JetStreamBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.catalog import AssistantCatalog
-from runs.commands import MergeMetadata, RequestCancel, Start
+from runs.commands import MergeMetadata, Release, RequestCancel, Start
 from runs.creation import RunCreation
 from runs.deletion import Deletion
 from runs.effects import Nudge
@@ -141,6 +141,15 @@ class RunManager:
         """
         command = Start(run.run_id, worker, attempt, now())
         return (await self._steps.take(run.thread_id, command, known)).thread
+
+    async def release(self, run: RunRef, attempt: int) -> None:
+        """Say that a worker gives a run back, to be executed again; a stale call does nothing.
+
+        Raises:
+            ThreadNotFoundError: The thread is deleted.
+            UnavailableError: The server fell silent; the run will count as lost.
+        """
+        await self._steps.take(run.thread_id, Release(run.run_id, attempt, now()))
 
     async def cancel(
         self, run: RunRef, action: str = "interrupt", *, user_id: str | None = None

@@ -36,16 +36,25 @@ class ActiveRun(QueuedRun):
         started: Whether a worker has ever begun to execute it.
         attempt: The number of the newest execution; 0 before the first.
         worker: Which worker that is.
+        released: That worker has given the run back, to be executed again.
+        losses: How many attempts ended because their worker was lost.
     """
 
     since: AwareDatetime
     started: bool = False
     attempt: int = 0
     worker: str | None = None
+    released: bool = False
+    losses: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a worker has begun to execute the run and not given it back."""
+        return self.started and not self.released
 
     def has_begun(self, run_id: str) -> bool:
-        """Whether this is ``run_id`` and a worker has begun to execute it."""
-        return self.started and self.run_id == run_id
+        """Whether this is ``run_id`` and a worker holds it."""
+        return self.is_held and self.run_id == run_id
 
 
 class OutputsRef(Frozen):

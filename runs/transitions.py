@@ -17,6 +17,7 @@ from runs.commands import (
     Finish,
     Forget,
     MergeMetadata,
+    Release,
     RequestCancel,
     Start,
 )
@@ -47,8 +48,8 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
     match command:
         case Admit():
             return _admit(thread, command)
-        case Start():
-            return _start(thread, command)
+        case Start() | Release():
+            return _execute(thread, command)
         case RequestCancel():
             return _request_cancel(thread, command)
         case Finish():
@@ -75,7 +76,7 @@ def outstanding(thread: ThreadRecord) -> tuple[Effect, ...]:
     """Return the effects that the thread's state still asks for; doing one twice is harmless."""
     effects: list[Effect] = []
     active = thread.active
-    if active is not None and not active.started:
+    if active is not None and not active.is_held:
         effects.extend(_effects_of_turn(thread, active))
     elif active is not None and active.run_id in thread.cancels:
         effects.append(Nudge(active.run_id))
@@ -128,6 +129,10 @@ def _stop_all(thread: ThreadRecord, action: CancelAction) -> Step:
     return thread.model_copy(update={"cancels": wishes}), stops
 
 
+def _execute(thread: ThreadRecord, command: Start | Release) -> Step:
+    return _start(thread, command) if isinstance(command, Start) else _release(thread, command)
+
+
 def _start(thread: ThreadRecord, command: Start) -> Step:
     active = thread.find_active(command.run_id)
     if active is None:
@@ -138,8 +143,21 @@ def _start(thread: ThreadRecord, command: Start) -> Step:
         return thread, ()
     if command.attempt <= active.attempt:
         raise RunNotStartableError(command.run_id, f"attempt {active.attempt} has begun")
-    begun = {"started": True, "attempt": command.attempt, "worker": command.worker}
+    begun = {
+        "started": True,
+        "attempt": command.attempt,
+        "worker": command.worker,
+        "released": False,
+        "losses": active.losses + active.is_held,
+    }
     return _changed(thread, command.at, active=active.model_copy(update=begun)), ()
+
+
+def _release(thread: ThreadRecord, command: Release) -> Step:
+    active = thread.find_active(command.run_id)
+    if active is None or active.attempt != command.attempt or not active.is_held:
+        return thread, ()
+    return _changed(thread, command.at, active=active.model_copy(update={"released": True})), ()
 
 
 def _request_cancel(thread: ThreadRecord, command: RequestCancel) -> Step:

@@ -8,14 +8,17 @@ from store.cold_tier import ArchiveColdTier
 from store.errors import (
     ArchiveLockedError,
     ArchiveMarkError,
+    ErasureDelayedError,
     InvalidPageError,
     InvalidPayloadError,
     LogReplacedError,
     MalformedLineError,
+    RunNotArchivedError,
     RunSeqHoleError,
     StoreError,
 )
 from store.event_store import RunEventStore
+from store.findings import Finding, FindingKind, RunReport
 from store.jetstream_store import JetStreamRunEventStore
 from store.jsonl_store import JsonlRunEventStore
 from store.layout import ArchiveLayout
@@ -23,8 +26,10 @@ from store.memory_store import MemoryRunEventStore
 from store.new_record import NewRecord
 from store.reader import ArchiveReader
 from store.record import Record, decode_event, encode_line, parse_line
+from store.repair import Repair, Repairer
 from store.run_lines import MalformedLine
 from store.settings import ArchiveSettings
+from store.verify import Verifier
 
 __all__ = [
     "ArchiveColdTier",
@@ -33,6 +38,9 @@ __all__ = [
     "ArchiveMarkError",
     "ArchiveReader",
     "ArchiveSettings",
+    "ErasureDelayedError",
+    "Finding",
+    "FindingKind",
     "InvalidPageError",
     "InvalidPayloadError",
     "JetStreamRunEventStore",
@@ -43,9 +51,14 @@ __all__ = [
     "MemoryRunEventStore",
     "NewRecord",
     "Record",
+    "Repair",
+    "Repairer",
     "RunEventStore",
+    "RunNotArchivedError",
+    "RunReport",
     "RunSeqHoleError",
     "StoreError",
+    "Verifier",
     "decode_event",
     "encode_line",
     "parse_line",

@@ -1,6 +1,7 @@
 """Bring events into the files of their runs, with what is missing read from the log first.
 
-When :meth:`Archiver.write` returns, its events are durable in the archive, once and in order.
+When :meth:`Archiver.write` returns, its events are durable in the archive, once and in order. The
+marker of a deleted run takes the place of all that its file held.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from itertools import islice
 from typing import ParamSpec, Protocol, TypeVar
 
 from bridge import ForeignMessageError, InvalidIdError, RunRef, StreamEvent
+from bridge.events import DELETED
 from store.layout import ArchiveLayout
 from store.mark import ArchiveMark
 from store.run_file import Tail
@@ -102,10 +104,15 @@ class Archiver:
 
     async def _write_part(self, groups: Mapping[RunRef, Sequence[StreamEvent]]) -> None:
         tails = await self._in_thread(self._files.tails, groups)
+        lasting = {}
         for run, events in groups.items():
+            if events[-1].event == DELETED:
+                await self._in_thread(self._files.erase, events[-1])
+                continue
             if _has_hole(events, tails[run]):
                 await self._catch_up(run, events, tails[run])
-        await self._in_thread(self._files.append, groups)
+            lasting[run] = events
+        await self._in_thread(self._files.append, lasting)
 
     async def _catch_up(self, run: RunRef, events: Sequence[StreamEvent], tail: Tail) -> None:
         """Write a run from the log, piece by piece, until the last of ``events`` is in the file."""
@@ -113,6 +120,9 @@ class Archiver:
         while tail.run_seq < last_run_seq:
             # Once the log has dropped the run, what was delivered is all there is.
             known = await self._read_after(run, tail) or events
+            if known[-1].event == DELETED:
+                await self._in_thread(self._files.erase, known[-1])
+                return
             await self._note_gaps(run, known, tail.run_seq)
             await self._in_thread(self._files.append, {run: known}, is_gap_known=True)
             tail = Tail(*known[-1].event_id)

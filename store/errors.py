@@ -79,6 +79,34 @@ class InvalidPageError(StoreError, ValueError):
     code = "invalid-page"
 
 
+class RunNotArchivedError(StoreError):
+    """The run has no file, because no sink has seen it yet, or none is there; try again."""
+
+    code = "run-not-archived"
+    retryable = True
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} has no file yet: the sink writes it within moments")
+        self.run_id = run_id
+
+
+class ErasureDelayedError(StoreError):
+    """The log has deleted the runs, but their files are still there because no sink is at work.
+
+    Start a sink: it erases them by itself. Calling again waits for it.
+    """
+
+    code = "erasure-delayed"
+    retryable = True
+
+    def __init__(self, thread_id: str, files: int) -> None:
+        super().__init__(
+            f"thread {thread_id}: {files} files of deleted runs wait for a sink to erase them"
+        )
+        self.thread_id = thread_id
+        self.files = files
+
+
 class ArchiveMarkError(StoreError):
     """The archive's mark cannot be read; nothing was written."""
 

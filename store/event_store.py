@@ -196,20 +196,26 @@ class RunEventStore(ABC):
                 count += record.category == MESSAGE
         return count
 
-    # TMP@abstractmethod
+    @abstractmethod
     async def delete_by_run(self, thread_id: str, run_id: str) -> int:
         """Erase a run; a later put to it is refused, and its sequences are never used again.
 
         Returns:
-            How many records went.
+            How many records went; 0 when there is no such run.
+
+        Raises:
+            ErasureDelayedError: The run is deleted, and its file will be once a sink runs.
         """
 
-    # TMP@abstractmethod
+    @abstractmethod
     async def delete_by_thread(self, thread_id: str) -> int:
         """Erase all runs of a thread; a later put to it is refused, in any run.
 
         Returns:
             How many records went.
+
+        Raises:
+            ErasureDelayedError: As for :meth:`delete_by_run`.
         """
 
     async def _list_thread(self, thread_id: str, page: RecordPage) -> list[Record]:

@@ -1,16 +1,19 @@
 """The records in the files of an archive, by sequence, read in small pieces off the event loop."""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, ParamSpec, TypeVar
 
-from bridge import RunRef
+from bridge import ColdTierError, RunRef
 from bridge.events import DELETED, TERMINAL_EVENTS
 from store.line_search import by_seq
 from store.merging import Records, RunSpan
 from store.placing import shown
 from store.reader import ArchiveReader
 from store.record import Record, parse_line
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 #: The first piece is small, because most pages are; later ones grow.
 _FIRST_PIECE: Final = 32
@@ -21,6 +24,8 @@ _MAX_PIECE_BYTES: Final = 4 << 20
 class FileRecords:
     """Reads records of any run; what a marker has erased is not there.
 
+    Its methods raise ColdTierError when a file is there and cannot be read.
+
     Args:
         reader: Of the archive.
     """
@@ -30,7 +35,7 @@ class FileRecords:
 
     async def spans(self, thread_id: str) -> list[RunSpan]:
         """Return the runs of a thread that have records; costs two short reads for each."""
-        return await asyncio.to_thread(self._spans, thread_id)
+        return await _in_thread(thread_id, self._spans, thread_id)
 
     def _spans(self, thread_id: str) -> list[RunSpan]:
         spans = []
@@ -43,9 +48,13 @@ class FileRecords:
                 spans.append(RunSpan(run, first.seq, last.seq, is_ended))
         return spans
 
+    async def runs(self, thread_id: str) -> list[RunRef]:
+        """Return the runs of a thread that have a file."""
+        return await _in_thread(thread_id, self._reader.layout.runs, thread_id)
+
     async def find_last(self, run: RunRef) -> Record | None:
         """Return a run's newest record, a marker included; ``None`` when it has none."""
-        return await asyncio.to_thread(self._find_last, run)
+        return await _in_thread(run.run_id, self._find_last, run)
 
     def _find_last(self, run: RunRef) -> Record | None:
         with self._reader.open(run) as lines:
@@ -60,7 +69,7 @@ class FileRecords:
                 return _piece(lines.above(sizes.parse, after_seq, key=by_seq), count, sizes)
 
         size = _FIRST_PIECE
-        while piece := await asyncio.to_thread(read, after_seq, size):
+        while piece := await _in_thread(run.run_id, read, after_seq, size):
             for record in piece:
                 yield record
             after_seq = piece[-1].seq
@@ -75,11 +84,18 @@ class FileRecords:
                 return _piece(lines.below(sizes.parse, before_seq, key=by_seq), count, sizes)
 
         size = _FIRST_PIECE
-        while piece := await asyncio.to_thread(read, before_seq, size):
+        while piece := await _in_thread(run.run_id, read, before_seq, size):
             for record in piece:
                 yield record
             before_seq = piece[-1].seq
             size = min(size * 2, _MAX_PIECE)
+
+
+async def _in_thread(what: str, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except OSError as error:
+        raise ColdTierError(what, error.strerror or str(error)) from error
 
 
 class _Sizes:

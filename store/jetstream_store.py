@@ -4,12 +4,13 @@ Writes go to the log; what is in the files is read from there, and what is not t
 log. So a reader sees every write that returned before, however far the sink is behind.
 """
 
+import asyncio
 import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import Collection, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +20,13 @@ from bridge import (
     JetStreamBridge,
     NewEvent,
     RunRef,
+    StateConflictError,
     StreamNotFoundError,
+    StreamTerminatedError,
+    check_id,
 )
 from bridge.events import DELETED
+from store.errors import ErasureDelayedError
 from store.event_store import RunEventStore
 from store.file_records import FileRecords
 from store.merging import Records, RunSpan
@@ -35,6 +40,11 @@ from store.record_names import event_type
 #: the write after it, with all its repeats, falls into that time.
 _MAX_SEARCH_S: Final = 60.0
 _PAGE: Final = 500
+#: Says that a thread was deleted, so that no run can be made in it again.
+_ERASED: Final = "erased"
+#: How long a deletion waits for the sink to erase the files; normally it takes milliseconds.
+_ERASE_WAIT_S: Final = 10.0
+_ERASE_POLL_S: Final = 0.02
 
 
 class JetStreamRunEventStore(RunEventStore):
@@ -87,9 +97,60 @@ class JetStreamRunEventStore(RunEventStore):
             raise StreamNotFoundError(run.run_id)
         return record_of(stored)
 
+    async def delete_by_run(self, thread_id: str, run_id: str) -> int:
+        """Erase a run in log and archive; see :meth:`RunEventStore.delete_by_run`."""
+        run = RunRef.checked(thread_id, run_id)
+        count = await self._delete(run)
+        await self._wait_for_files(thread_id, [run])
+        return count
+
+    async def delete_by_thread(self, thread_id: str) -> int:
+        """Erase all runs of a thread; see :meth:`RunEventStore.delete_by_thread`."""
+        check_id("thread_id", thread_id)
+        with suppress(StateConflictError):  # it was deleted before
+            await self._bridge.states.create(_ERASED, thread_id, b"{}")
+        count = 0
+        erased: set[RunRef] = set()
+        # A put that passed the check just before may have made one more run.
+        while left := await self._runs(thread_id) - erased:
+            for run in left:
+                count += await self._delete(run)
+            erased |= left
+        await self._wait_for_files(thread_id, erased)
+        return count
+
+    async def _runs(self, thread_id: str) -> set[RunRef]:
+        logged = await self._bridge.list_runs(thread_id)
+        archived = await self._files.runs(thread_id)
+        return {*archived, *(RunRef(thread_id, run_id) for run_id in logged)}
+
+    async def _delete(self, run: RunRef) -> int:
+        if await self._bridge.find_thread(run.run_id) != run.thread_id:
+            return 0
+        try:
+            count = (await self._bridge.status(run.run_id)).event_count
+            await self._bridge.cleanup(run.run_id)
+        except StreamNotFoundError:
+            return 0
+        return count
+
+    async def _wait_for_files(self, thread_id: str, runs: Collection[RunRef]) -> None:
+        deadline = time.monotonic() + _ERASE_WAIT_S
+        while left := [run for run in runs if not await self._is_erased(run)]:
+            if time.monotonic() > deadline:
+                raise ErasureDelayedError(thread_id, len(left))
+            await asyncio.sleep(_ERASE_POLL_S)
+
+    async def _is_erased(self, run: RunRef) -> bool:
+        # What a sink is about to write of a run that has no file yet, its marker will replace.
+        last = await self._files.find_last(run)
+        return last is None or last.event_type == DELETED
+
     async def _ensure_run(self, run: RunRef) -> None:
         owner = await self._bridge.find_thread(run.run_id)
         if owner is None:
+            if await self._bridge.states.find(_ERASED, run.thread_id) is not None:
+                raise StreamTerminatedError(run.run_id, DELETED)
             await self._bridge.create(run.run_id, thread_id=run.thread_id)
         elif owner != run.thread_id:
             raise ConflictError(f"run {run.run_id} exists under another thread")
@@ -106,6 +167,8 @@ class JetStreamRunEventStore(RunEventStore):
         return list(spans.values())
 
     async def _ascending(self, run: RunRef, after_seq: int) -> Records:
+        if await self._bridge.is_deleted(run.run_id):
+            return  # its file may still be there
         seq, run_seq = after_seq, 0
         may_have_moved = True
         while True:
@@ -133,6 +196,8 @@ class JetStreamRunEventStore(RunEventStore):
                     newest.append(record)
         while newest:
             yield newest.pop()
+        if await self._bridge.is_deleted(run.run_id):
+            return
         async for record in self._files.descending(run, page.before_seq):
             if record.seq <= archived_seq:
                 yield record

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from bridge import NewEvent, RunRef, StreamNotFoundError, StreamTerminatedError
+from bridge import NewEvent, RunRef, StreamNotFoundError, StreamTerminatedError, check_id
 from bridge.events import DELETED, STATUS_OF_EVENT, TERMINAL_EVENTS
 from store.event_store import RunEventStore
 from store.merging import Records, RunSpan
@@ -62,7 +62,7 @@ class MemoryRunEventStore(RunEventStore):
 
     async def delete_by_thread(self, thread_id: str) -> int:
         """Erase all runs of a thread; see :meth:`RunEventStore.delete_by_thread`."""
-        self._deleted_threads.add(thread_id)
+        self._deleted_threads.add(check_id("thread_id", thread_id))
         runs = [run for run in self._runs if run.thread_id == thread_id]
         return sum([await self.delete_by_run(*run) for run in runs])
 

@@ -104,6 +104,14 @@ def encode_placeholder(event: StreamEvent, cause: str) -> bytes:
     return _line(event, orjson.dumps({"dead_letter": cause}), b"null")
 
 
+def encode_archived(event: StreamEvent) -> bytes:
+    """Encode the line that the archive holds of an event, whatever the event is."""
+    try:
+        return encode_line(event)
+    except InvalidPayloadError as error:
+        return encode_placeholder(event, error.code)
+
+
 def parse_line(line: bytes) -> Record:
     """Read one line, with or without its line break.
 

@@ -72,7 +72,8 @@ class Sink:
         try:
             archiver = Archiver(self._bridge, self._layout, self._settings)
             with closing(archiver):
-                await self._survive_outages(archiver, stop)
+                async with self._bridge.letting_go(archiver):
+                    await self._survive_outages(archiver, stop)
         finally:
             self._lock.release()
         _LOG.info("sink.stopped", extra={"reached_seq": archiver.reached_seq})

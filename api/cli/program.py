@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.archive import repair, verify
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
 from api.cli.roles import sink, worker
@@ -12,11 +13,12 @@ from api.cli.serve import serve
 from api.cli.tail import tail
 from api.startup_errors import StartupError
 from bridge import BridgeError
+from store import StoreError
 
 _HELP = "Durable, resumable runs on NATS JetStream."
 
 _APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for _command in (serve, worker, sink, tail, demo):
+for _command in (serve, worker, sink, tail, verify, repair, demo):
     _APP.command()(_command)
 
 
@@ -24,7 +26,7 @@ def main() -> None:
     """Run the command line; expected errors end it with one red line and exit status 1."""
     try:
         _APP()
-    except (StartupError, BridgeError) as exc:
+    except (StartupError, BridgeError, StoreError) as exc:
         print_error(str(exc))
         sys.exit(1)
 

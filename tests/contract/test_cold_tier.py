@@ -6,7 +6,16 @@ from collections import defaultdict
 import pytest
 from reading import PATIENCE_S, events_of, read_all, run_seqs, take
 
-from bridge import END, ColdTierError, GapReason, ResumeStatus, RunRef, StreamGap, new_event
+from bridge import (
+    END,
+    ColdTierError,
+    GapReason,
+    ResumeStatus,
+    RunRef,
+    StreamGap,
+    StreamNotFoundError,
+    new_event,
+)
 from store import ArchiveLayout, encode_line
 
 
@@ -188,3 +197,14 @@ async def test_an_archive_that_cannot_be_read_is_an_error_and_no_gap(
         await resume(bridge, run, ids[3])
     assert caught.value.retryable
     path.rmdir()
+
+
+async def test_a_deleted_run_is_not_read_from_its_file(bridge, run, ids, archive):
+    await archive(run)
+    await bridge.trim(run, keep=5)
+    async with bridge.subscribe(run, last_event_id=ids[35]) as stream:
+        await take(stream, 4)
+        await bridge.cleanup(run)
+        assert await take(stream, 1) == [END]
+    with pytest.raises(StreamNotFoundError):
+        await read_all(bridge, run, ids[3])

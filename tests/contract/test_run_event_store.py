@@ -28,12 +28,15 @@ from bridge import (
 from store import (
     ArchiveLayout,
     ArchiveLockedError,
+    ArchiveSettings,
     InvalidPageError,
     JetStreamRunEventStore,
     JsonlRunEventStore,
     MemoryRunEventStore,
     encode_line,
+    file_records,
 )
+from store.sink import Sink
 
 T, R = "thread-1", "run-1"
 
@@ -439,3 +442,121 @@ async def test_a_run_belongs_to_one_thread(setting, store):
     await put(store, 1)
     with pytest.raises(ConflictError):
         await put(store, 2, thread_id="thread-2")
+
+
+@pytest.fixture
+async def erasing(setting, store, thread):  # noqa: ARG001 - two must not write the files at once
+    """Let a sink erase the files of deleted runs, where there is one."""
+    if not isinstance(setting, LogSetting):
+        yield
+        return
+    stop = asyncio.Event()
+    quick = ArchiveSettings(fetch_wait_s=0.02, standby_poll_s=0.01)
+    sink = asyncio.create_task(Sink(store._bridge, setting._root, quick).run(stop))
+    yield
+    stop.set()
+    await sink
+
+
+@pytest.mark.usefixtures("erasing")
+async def test_a_deleted_run_is_gone_from_every_list_and_from_every_file(store, thread):
+    others = [record for record in thread if record.run_id != "run-1"]
+    everything = await store.list_events(T, "run-1")
+    assert await store.delete_by_run(T, "run-1") == len(everything)
+    assert await store.list_events(T, "run-1") == []
+    assert await store.list_messages(T) == others
+    assert await store.count_messages(T) == len(others)
+    assert await store.delete_by_run(T, "run-1") == 0
+    assert await store.delete_by_run(T, "nobody") == 0
+
+
+@pytest.mark.usefixtures("erasing")
+async def test_no_seq_is_used_again_after_a_deletion(setting, store, thread):
+    last_run = thread[-1].run_id
+    await store.delete_by_run(T, last_run)
+    with pytest.raises(StreamTerminatedError):
+        await put(store, 99, run_id=last_run)
+    assert (await put(store, 100, run_id="run-9")).seq > thread[-1].seq
+    if isinstance(setting, LogSetting):
+        async with setting.store() as other:
+            assert (await put(other, 101, run_id="run-9")).seq > thread[-1].seq + 1
+
+
+@pytest.mark.usefixtures("erasing")
+async def test_a_deleted_thread_does_not_come_back_through_a_late_write(store, thread):
+    await put(store, 0, run_id="elsewhere", thread_id="thread-2")
+    assert await store.delete_by_thread(T) >= len(thread)
+    assert await store.list_messages(T) == []
+    for run_id in ("run-1", "run-new"):
+        with pytest.raises(StreamTerminatedError):
+            await put(store, 99, run_id=run_id)
+    assert await store.list_messages(T) == []
+    assert len(await store.list_messages("thread-2")) == 1
+    assert await store.delete_by_thread(T) == 0
+
+
+async def test_a_deletion_leads_nowhere_out_of_the_archive(store, tmp_path):
+    kept = tmp_path / "data" / "kept.jsonl"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("mine\n")
+    for thread_id, run_id in (("..", "kept"), (T, "../../../kept"), ("../..", "x")):
+        with pytest.raises(InvalidIdError):
+            await store.delete_by_run(thread_id, run_id)
+        if thread_id != T:
+            with pytest.raises(InvalidIdError):
+                await store.delete_by_thread(thread_id)
+    assert kept.read_text() == "mine\n"
+
+
+@pytest.fixture
+def run_file(setting, tmp_path):
+    """The file of the run, where there is one."""
+    if isinstance(setting, MemorySetting):
+        pytest.skip("memory has no files")
+    return ArchiveLayout(tmp_path / "data").run(RunRef(T, R))
+
+
+async def test_a_line_that_is_no_object_stops_neither_reads_nor_writes(
+    setting, store, settle, run_file
+):
+    stored = [await put(store, n) for n in range(3)]
+    await settle(R)
+    run_file.parent.mkdir(parents=True, exist_ok=True)
+    with run_file.open("ab") as file:
+        file.write(b"[1, 2]\n\x00\xff\n")
+    if isinstance(setting, JsonlSetting):
+        stored.append(await put(store, 3))
+    assert await store.list_messages(T) == stored
+    assert ns(await store.list_messages(T, after_seq=stored[0].seq)) == ns(stored[1:])
+
+
+async def test_a_torn_last_line_takes_no_other_record_with_it(setting, run_file):
+    async with setting.store() as store:
+        stored = [await put(store, n) for n in range(3)]
+        await setting.settle(store, RunRef(T, R))
+    run_file.parent.mkdir(parents=True, exist_ok=True)
+    with run_file.open("ab") as file:
+        file.write(b'{"thread_id":"thread-1","run_id":"run-1","seq":9')
+    async with setting.store() as store:
+        assert await store.list_messages(T) == stored
+        if isinstance(setting, JsonlSetting):
+            stored.append(await put(store, 3))
+            assert await store.list_messages(T) == stored
+
+
+@pytest.mark.usefixtures("run_file")
+async def test_a_page_reads_a_page_and_not_the_thread(setting, store, settle):
+    if isinstance(setting, LogSetting) and setting._archived != 1:
+        pytest.skip("this is about files")
+    for start in range(0, 3000, 1000):
+        await store.put_batch([new(n) for n in range(start, start + 1000)])
+        for _ in range(3):
+            await settle(R)
+    reads = []
+    parse = file_records.parse_line
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_records, "parse_line", lambda line: reads.append(1) or parse(line))
+        assert ns(await store.list_messages(T, limit=10)) == list(range(2990, 3000))
+        middle = await store.list_messages(T, limit=10, after_seq=1500)
+    assert len(middle) == 10
+    assert len(reads) < 150

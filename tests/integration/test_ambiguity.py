@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import signal
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 import nats
 import pytest
@@ -19,6 +19,7 @@ from bridge import (
     JetStreamBridge,
     LogSettings,
     NatsSettings,
+    RetentionSettings,
     Stored,
     StreamCapacityExceededError,
     UnavailableError,
@@ -53,7 +54,9 @@ async def connect(server):
                 url=url, user=server.user, password=server.password, reconnect_wait_s=0.02
             )
             log = LogSettings(**{"request_timeout_s": 0.3, "outage_budget_s": 15, **limits})
-            settings = BridgeSettings(nats=nats_settings, log=log)
+            # What others store is not seen before the server refuses.
+            rarely = RetentionSettings(capacity_poll_s=60)
+            settings = BridgeSettings(nats=nats_settings, log=log, retention=rarely)
             return await stack.enter_async_context(JetStreamBridge(settings))
 
         yield connect
@@ -317,35 +320,46 @@ async def test_10210_too_many_open_batches_elsewhere(bridge, direct, proxy, raw,
     assert [event.id for event in (await stored(direct))[1:]] == ids
 
 
-@pytest.mark.parametrize("loses_answers", [False, True])
-async def test_10077_a_full_log_refuses_and_takes_again_when_there_is_room(
-    connect, proxy, loses_answers
+@pytest.mark.parametrize("answers", ["come", "get lost"])
+async def test_10077_a_log_that_others_have_filled_refuses_until_there_is_room(
+    connect, proxy, raw, eventually, answers
 ):
+    """Past the room that this process has reckoned with; an unanswered copy is not forgotten."""
     limits = {"max_bytes": 1 << 20}
     direct, bridge = await connect(**limits), await connect(proxy.url, **limits)
     await direct.create(RUN.run_id, thread_id=RUN.thread_id)
-    if loses_answers:
-        counter = iter(range(10**6))
+    await bridge.publish(RUN.run_id, "note", "first")
+    filling = Subjects("jetrun").event(RunRef(RUN.thread_id, "elsewhere"))
+    codes = watch_refusals(proxy)
+    if answers == "get lost":
 
-        async def lose_some(_wire, message):
-            return not (message.is_ack and next(counter) % 4 == 3)
+        async def fill_and_lose(_wire, _message):
+            await fill(raw, filling)
 
-        proxy.on_down = lose_some
-    ids = []
+        proxy.on_down = Once(lambda m: m.is_ack, fill_and_lose)
+        mine = [await bridge.publish(RUN.run_id, "note", "x" * 50_000)]
+    else:
+        await fill(raw, filling)
+        with pytest.raises(StreamCapacityExceededError) as caught:
+            await bridge.publish(RUN.run_id, "note", "x" * 50_000)
+        assert caught.value.retryable
+        assert codes == [10077]
+        mine = []
+    assert [event.id for event in (await stored(direct))[1:]] == mine
+    await raw.jetstream().purge_stream("JETRUN_EVENTS", subject=filling)
 
-    async def publish_until_refused():
-        while len(ids) < 30:
-            ids.append(await bridge.publish(RUN.run_id, "note", "x" * 50_000))
+    async def has_room():
+        with suppress(StreamCapacityExceededError):
+            return await bridge.publish(RUN.run_id, "note", "x" * 50_000)
 
-    with pytest.raises(StreamCapacityExceededError) as caught:
-        await publish_until_refused()
-    assert caught.value.retryable
-    assert len(ids) > 10
-    assert [event.id for event in await stored(direct)] == ids
-    await direct.trim(RUN.run_id, keep=1)
-    await bridge.publish(RUN.run_id, "note", "x" * 50_000)
-    await bridge.publish_end(RUN.run_id)
-    assert (await direct.status(RUN.run_id)).event_count == len(ids) + 3
+    mine.append(await eventually(has_room))
+    assert [event.id for event in (await stored(direct))[1:]] == mine
+
+
+async def fill(raw, subject):
+    """Publish past the bridge until the server takes no more."""
+    while "error" not in json.loads((await raw.request(subject, b"x" * 50_000)).data):
+        pass
 
 
 async def test_a_server_that_is_away_fails_within_the_budget_and_stores_nothing(
@@ -362,9 +376,11 @@ async def test_a_server_that_is_away_fails_within_the_budget_and_stores_nothing(
         return_exceptions=True,
     )
     assert all(isinstance(outcome, UnavailableError) for outcome in outcomes)
-    # The first flight, which took all single events together, may have reached the server.
-    assert {outcome.stored for outcome in outcomes[:100]} == {Stored.UNKNOWN}
-    assert {outcome.stored for outcome in outcomes[100:]} == {Stored.NO}
+    # Only the first flight, some of the single events, may have reached the server.
+    states = [outcome.stored for outcome in outcomes]
+    flown = states.count(Stored.UNKNOWN)
+    assert 1 <= flown <= 100
+    assert states == [Stored.UNKNOWN] * flown + [Stored.NO] * (len(states) - flown)
     with pytest.raises(UnavailableError) as caught:
         async with asyncio.timeout(2):
             await bridge.publish(RUN.run_id, "note", "later")

@@ -31,6 +31,7 @@ from store import (
     ArchiveReader,
     ArchiveSettings,
     LogReplacedError,
+    parse_line,
 )
 from store.lock import ArchiveLock
 from store.sink import Sink
@@ -464,3 +465,31 @@ async def test_files_hold_only_lines_that_parse_while_they_are_written(bridge, r
             assert len(records) >= seen
             seen = len(records)
         await publishing
+
+
+async def test_the_file_of_a_deleted_run_holds_its_marker_and_nothing_else(
+    bridge, root, layout, eventually
+):
+    run, other = RunRef("thread-1", "run-1"), RunRef("thread-1", "run-2")
+    await publish_run(bridge, run, 20)
+    kept = await publish_run(bridge, other, 3)
+    async with sinking(bridge, root):
+        await eventually(is_archived(root, run, 22))
+        await bridge.cleanup(run.run_id)
+        await eventually(is_archived(root, run, 1))
+    (line,) = layout.run(run).read_bytes().splitlines()
+    assert (parse_line(line).event_type, parse_line(line).run_seq) == ("deleted", 23)
+    assert archived(root, other) == expected(kept)
+    assert not layout.dead_letters.exists()
+
+
+async def test_a_run_that_was_deleted_before_the_sink_came_leaves_its_marker(
+    bridge, root, layout, eventually
+):
+    run = RunRef("thread-1", "run-1")
+    await publish_run(bridge, run, 20)
+    await bridge.cleanup(run.run_id)
+    async with sinking(bridge, root):
+        await eventually(is_archived(root, run, 1))
+    assert archived(root, run)[0][2] == "deleted"
+    assert not layout.dead_letters.exists()

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from runs.commands import Admit, Delete, Finish, Forget, MergeMetadata, RequestCancel, Start
+from runs.commands import (
+    Admit,
+    Delete,
+    Finish,
+    Forget,
+    MergeMetadata,
+    Release,
+    RequestCancel,
+    Start,
+)
 from runs.effects import CreateLog, EnqueueJob, Nudge, Retire, RollBack, Seal
 from runs.errors import (
     IllegalTransitionError,
@@ -214,6 +223,19 @@ def test_only_a_later_attempt_takes_a_started_run_over():
     assert (taken.active.worker, taken.active.attempt) == ("w2", 2)
 
 
+def test_a_released_run_is_offered_again_and_its_handing_back_is_no_loss():
+    thread, _ = start(thread_with("a"), "a", 1, "w1")
+    stale, _ = transition(thread, Release("a", 2, AT))
+    assert stale is thread
+    released, _ = transition(thread, Release("a", 1, AT))
+    assert EnqueueJob("a", "echo") in outstanding(released)
+    assert cancel(released, "a")[1] == (Seal("a"),)
+    thread, _ = start(released, "a", 2, "w2")
+    assert (thread.active.is_held, thread.active.losses) == (True, 0)
+    thread, _ = start(thread, "a", 3, "w3")
+    assert thread.active.losses == 1
+
+
 def test_only_a_success_replaces_the_outputs_of_the_thread():
     thread, _ = finish(thread_with("a"), "a", SUCCESS)
     thread, _ = finish(admit(thread, "b")[0], "b", Outcome(RunStatus.ERROR))
@@ -296,6 +318,13 @@ class Runs(RuleBasedStateMachine):
             assert run_id not in self.wishes
             assert run_id not in self.finished
 
+    @rule(run_id=run_ids, attempt=st.integers(1, 3))
+    def release_one(self, run_id, attempt):
+        before = self.thread.active
+        assert self.apply(Release(run_id, attempt, AT)) == ()
+        if self.thread.active is not before:
+            assert (before.run_id, before.attempt, before.is_held) == (run_id, attempt, True)
+
     @rule(run_id=run_ids, action=st.sampled_from(CancelAction))
     def cancel_one(self, run_id, action):
         effects = self.apply(RequestCancel(run_id, action, AT))
@@ -343,7 +372,7 @@ class Runs(RuleBasedStateMachine):
     def a_crash_before_the_effects_can_be_made_good_from_the_state(self):
         effects = outstanding(self.thread)
         active = self.thread.active
-        if active and not active.started:
+        if active and not active.is_held:
             is_cancelled = active.run_id in self.thread.cancels
             wanted = Seal(active.run_id) if is_cancelled else EnqueueJob(active.run_id, "echo")
             assert wanted in effects

@@ -1,0 +1,110 @@
+"""The routes that read what runs have emitted: pages of records, and a run's file as it is."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.errors import InvalidRequestError
+from api.file_ranges import serve_lines
+from api.request_bodies import read_query
+from api.run_watching import run_of
+from api.schemas import RecordQuery
+from api.threads import thread_of
+from runs import RunsFacade
+from store import Record, RunEventStore, RunNotArchivedError
+from store.layout import ArchiveLayout
+
+#: Reads one page: before_seq, after_seq, limit.
+_ReadPage = Callable[[int | None, int | None, int], Awaitable[list[Record]]]
+
+
+class ArchiveRoutes:
+    """Lists records and hands out files.
+
+    Args:
+        facade: Knows which threads and runs there are.
+        store: Reads log and archive as one.
+        layout: Where the files are.
+    """
+
+    def __init__(self, facade: RunsFacade, store: RunEventStore, layout: ArchiveLayout) -> None:
+        self._facade = facade
+        self._store = store
+        self._layout = layout
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves of the archive."""
+        run = "/threads/{thread_id}/runs/{run_id}"
+        return [
+            web.get(f"{run}/events", self.events),
+            web.get(f"{run}/messages", self.run_messages),
+            web.get(f"{run}/events.jsonl", self.download),
+            web.get("/threads/{thread_id}/messages", self.thread_messages),
+        ]
+
+    async def events(self, request: web.Request) -> web.Response:
+        """``GET .../events``: a run's records of all categories, from the first one on."""
+        run = run_of(request)
+        query = read_query(request, RecordQuery)
+        await self._facade.get_run(*run)
+        types = _event_types(request)
+        if query.before_seq is None and query.after_seq is None:
+            query = query.model_copy(update={"after_seq": 0})
+        return await _answer(
+            query,
+            lambda before, after, limit: self._store.list_events(
+                *run, event_types=types, before_seq=before, after_seq=after, limit=limit
+            ),
+        )
+
+    async def run_messages(self, request: web.Request) -> web.Response:
+        """``GET .../messages``: a run's messages, the latest ones unless a side is named."""
+        run = run_of(request)
+        query = read_query(request, RecordQuery)
+        await self._facade.get_run(*run)
+        return await _answer(
+            query,
+            lambda before, after, limit: self._store.list_messages_by_run(
+                *run, before_seq=before, after_seq=after, limit=limit
+            ),
+        )
+
+    async def thread_messages(self, request: web.Request) -> web.Response:
+        """``GET /threads/{thread_id}/messages``: those of all runs of a thread, likewise."""
+        thread_id = thread_of(request)
+        query = read_query(request, RecordQuery)
+        await self._facade.get_thread(thread_id)
+        return await _answer(
+            query,
+            lambda before, after, limit: self._store.list_messages(
+                thread_id, before_seq=before, after_seq=after, limit=limit
+            ),
+        )
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """``GET .../events.jsonl``: the whole lines of a run's file, or a range of their bytes."""
+        run = run_of(request)
+        await self._facade.get_run(*run)
+        try:
+            return await serve_lines(request, self._layout.run(run))
+        except FileNotFoundError:
+            raise RunNotArchivedError(run.run_id) from None
+
+
+def _event_types(request: web.Request) -> frozenset[str] | None:
+    given = [name for names in request.query.getall("event_type", []) for name in names.split(",")]
+    if any(not name for name in given):
+        raise InvalidRequestError("event_type: an empty name")
+    return frozenset(given) or None
+
+
+async def _answer(query: RecordQuery, read: _ReadPage) -> web.Response:
+    page = await read(query.before_seq, query.after_seq, query.limit)
+    has_more = False
+    # A page can be full in bytes, too, so that its length does not tell.
+    if page and query.after_seq is not None:
+        has_more = bool(await read(None, page[-1].seq, 1))
+    elif page:
+        has_more = bool(await read(page[0].seq, None, 1))
+    return json_answer({"data": [record.model_dump() for record in page], "has_more": has_more})

@@ -1,0 +1,80 @@
+"""Serve a growing file of lines, or a range of its bytes, as it is at this moment.
+
+Only whole lines are served. What was written never changes, so a client that was cut off asks for
+the rest by a range, and sees nothing twice.
+"""
+
+import asyncio
+import os
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from store.jsonl import line_start
+
+_CHUNK_BYTES: Final = 256 * 1024
+
+
+async def serve_lines(request: web.Request, path: Path) -> web.StreamResponse:
+    """Answer with the file's whole lines; 206 with a range of them when one is asked for.
+
+    Raises:
+        FileNotFoundError: There is no such file; nothing was sent.
+        web.HTTPRequestRangeNotSatisfiable: The range lies outside of what there is.
+    """
+    fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = await asyncio.to_thread(_whole_lines, fd)
+        start, stop = _range(request, size)
+        is_part = request.headers.get("Range") is not None
+        response = web.StreamResponse(
+            status=HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK,
+            headers={
+                "Accept-Ranges": "bytes",
+                "Cache-Control": "no-store",
+                "Content-Type": "application/x-ndjson",
+                "Content-Disposition": f'attachment; filename="{path.name}"',
+                **({"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if is_part else {}),
+            },
+        )
+        response.content_length = stop - start
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await _copy(fd, start, stop, response)
+        return response
+    finally:
+        os.close(fd)
+
+
+def _whole_lines(fd: int) -> int:
+    return line_start(fd, os.fstat(fd).st_size)
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int]:
+    try:
+        wanted = request.http_range
+    except ValueError:
+        raise _unsatisfiable(size) from None
+    start, stop = wanted.start or 0, wanted.stop
+    if start < 0:  # the last so many bytes
+        start = max(0, size + start)
+    stop = size if stop is None else min(stop, size)
+    if request.headers.get("Range") is not None and start >= stop:
+        raise _unsatisfiable(size)
+    return start, stop
+
+
+def _unsatisfiable(size: int) -> web.HTTPRequestRangeNotSatisfiable:
+    return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+
+
+async def _copy(fd: int, start: int, stop: int, response: web.StreamResponse) -> None:
+    while start < stop:
+        chunk = await asyncio.to_thread(os.pread, fd, min(_CHUNK_BYTES, stop - start), start)
+        if not chunk:
+            msg = f"the file ends {stop - start} bytes early: its run was deleted meanwhile"
+            raise ConnectionError(msg)
+        await response.write(chunk)
+        start += len(chunk)
