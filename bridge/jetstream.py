@@ -4,7 +4,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
@@ -468,10 +468,16 @@ class JetStreamBridge(StreamBridge):
             event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
 
-    async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
-        """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
+    async def read_archived(
+        self, run: RunRef, after_run_seq: int, *, limit: int = 500
+    ) -> Sequence[StreamEvent]:
+        """Return the next archived events of a run, ascending; none without an archive.
+
+        Raises:
+            ColdTierError: The archive is there and cannot be read; try again.
+        """
         self._check_open()
-        return await self._log.run(run).find(stream_seq)
+        return await self._cold.read(run, after_run_seq=after_run_seq, limit=limit)
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
