@@ -571,19 +571,19 @@ class JetStreamBridge(StreamBridge):
             await subscription.close()
 
     async def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return await self._consumers.list()
 
     async def delete_consumer(self, name: str) -> None:
-        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()
         await self._consumers.delete(check_id("consumer", name))
 
     async def list_dead_letters(
         self, name: str, *, after: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
-        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        """Return what a consumer gave up; see :meth:`Consuming.list_dead_letters`."""
         self._check_open()
         check_id("consumer", name)
         return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
