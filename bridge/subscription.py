@@ -222,8 +222,12 @@ class SubscriptionNames:
                 if isinstance(error, ConsumerDriftError) and error.field == "filter_subject":
                     raise
                 continue  # another reader was quicker
-            for generation in known:
-                await self._remove(generation)
+            try:
+                for generation in known:
+                    await self._remove(generation)
+            except BaseException:
+                await opening.consumer.close()
+                raise
             return opening
         raise SubscriptionTakenError(self.name)
 

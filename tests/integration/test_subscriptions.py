@@ -5,7 +5,15 @@ from functools import partial
 
 import pytest
 
-from bridge import ConsumerDriftError, LogSettings, RunRef, SubscriptionTakenError, new_event
+from bridge import (
+    ConsumerDriftError,
+    LogSettings,
+    RunRef,
+    SubscriptionTakenError,
+    UnavailableError,
+    new_event,
+)
+from bridge.subscription import SubscriptionNames
 from store.sink import Sink
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -151,6 +159,30 @@ async def test_a_reader_that_lost_its_name_cannot_take_events_from_its_successor
             await first.ack()
             assert [event.id for event in await second.fetch(10, wait_s=5)] == [event_id]
     assert birth.run_seq == 1
+
+
+async def test_a_takeover_that_dies_half_way_leaves_the_position(
+    gateway, open_run, names, monkeypatch
+):
+    options = {"thread_id": open_run.thread_id, "run_id": open_run.run_id}
+    bridge = gateway.bridge
+    async with bridge.subscription("ui", **options) as first:
+        await first.fetch(10, wait_s=5)
+        await first.ack()
+
+    async def die(*_):
+        raise UnavailableError("the old consumer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SubscriptionNames, "_remove", die)
+        with pytest.raises(UnavailableError):
+            async with bridge.subscription("ui", **options):
+                pass
+    assert await names() == ["ui_1", "ui_2"]
+    event_id = await open_run.publish("updates", 1)
+    async with bridge.subscription("ui", **options) as last:
+        assert [event.id for event in await last.fetch(10, wait_s=5)] == [event_id]
+        assert await names() == ["ui_3"]
 
 
 async def test_many_that_open_one_name_at_once_leave_one_reader(gateway, open_run, names):
