@@ -5,7 +5,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
@@ -422,10 +422,16 @@ class JetStreamBridge(StreamBridge):
             event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
 
-    async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
-        """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
+    async def read_archived(
+        self, run: RunRef, after_run_seq: int, *, limit: int = 500
+    ) -> Sequence[StreamEvent]:
+        """Return the next archived events of a run, ascending; none without an archive.
+
+        Raises:
+            ColdTierError: The archive is there and cannot be read; try again.
+        """
         self._check_open()
-        return await self._log.run(run).find(stream_seq)
+        return await self._cold.read(run, after_run_seq=after_run_seq, limit=limit)
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
@@ -519,19 +525,19 @@ class JetStreamBridge(StreamBridge):
             await subscription.close()
 
     async def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return await self._consumers.list()
 
     async def delete_consumer(self, name: str) -> None:
-        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()
         await self._consumers.delete(check_id("consumer", name))
 
     async def list_dead_letters(
         self, name: str, *, after: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
-        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        """Return what a consumer gave up; see :meth:`Consuming.list_dead_letters`."""
         self._check_open()
         check_id("consumer", name)
         return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))

@@ -33,7 +33,7 @@ from bridge.events import (
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.ids import check_id, new_id
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
-from bridge.memory.consumers import MemorySource
+from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
 from bridge.memory.sweep import MemorySweep
@@ -237,19 +237,19 @@ class MemoryStreamBridge(StreamBridge):
         return MemorySource(consumers, consumer, lambda: self._log.last_seq, lambda: self._is_open)
 
     async def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return self._log.consumers.infos(self._log.last_seq)
 
     async def delete_consumer(self, name: str) -> None:
-        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()
         self._log.consumers.delete(check_id("consumer", name))
 
     async def list_dead_letters(
         self, name: str, *, after: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
-        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        """Return what a consumer gave up; see :meth:`Consuming.list_dead_letters`."""
         self._check_open()
         check_id("consumer", name)
         return self._log.consumers.dead_letters(name, after, min(limit, MAX_LISTED))
