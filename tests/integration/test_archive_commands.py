@@ -91,3 +91,25 @@ async def test_a_log_that_does_not_answer_is_no_verdict(archived, jetrun, server
     status, out = await jetrun("verify", "--thread", RUN.thread_id)
     assert (status, out) == (1, "")
     assert (await jetrun("verify", "--offline"))[0] == 0
+
+
+async def test_the_archive_is_asked_and_exported(archived, jetrun, tmp_path):
+    assert archived.exists()
+    sql = "SELECT event_type, count(*) AS n FROM records GROUP BY 1 ORDER BY 2 DESC, 1"
+    status, out = await jetrun("query", sql, "--json")
+    assert (status, [json.loads(line) for line in out.splitlines()]) == (
+        0,
+        [
+            {"event_type": "note", "n": 20},
+            {"event_type": "end", "n": 1},
+            {"event_type": "metadata", "n": 1},
+        ],
+    )
+    status, out = await jetrun("query", sql)
+    assert status == 0
+    assert "note" in out
+    target = tmp_path / "records.parquet"
+    status, out = await jetrun("export", "--parquet", target)
+    assert (status, target.exists()) == (0, True)
+    assert "22 records" in out
+    assert (await jetrun("query", "SELECT nothing"))[0] == 1
