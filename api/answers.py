@@ -17,6 +17,24 @@ def json_answer(
     )
 
 
+def page_headers(total: int, end: int) -> dict[str, str]:
+    """Name how many there are in all, and where the next page begins, if there is one.
+
+    Args:
+        total: How many there are.
+        end: The offset behind this page.
+    """
+    headers = {"X-Pagination-Total": str(total)}
+    if end < total:
+        headers["X-Pagination-Next"] = str(end)
+    return headers
+
+
+def done() -> web.Response:
+    """Answer that it is done; without a body."""
+    return web.Response(status=204)
+
+
 def accepted() -> web.Response:
     """Answer that the wish is stored and will be carried out; without a body."""
     return web.Response(status=202)

@@ -8,6 +8,7 @@ from aiohttp import web
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
+from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
 from api.response_headers import CrossOrigin, add_request_id
@@ -16,6 +17,7 @@ from api.runs import RunRoutes
 from api.settings import Settings
 from api.settling import Settling
 from api.stream import RunStreams
+from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
@@ -50,20 +52,23 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
     app[UNATTENDED] = unattended
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
+    settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
         Attachments(facade, unattended),
         open_streams,
-        RunStreams(facade, open_streams, Settling(facade, http.settle_after_s), http),
+        RunStreams(facade, open_streams, settling, http),
+        SubscribedStreams(bridge, facade, open_streams, settling, http),
         http,
     )
     _add_routes(
         app,
         SystemRoutes(bridge, open_streams).routes(),
         AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
-        ThreadRoutes(facade).routes(),
+        ThreadRoutes(facade, unattended).routes(),
         watching.routes(),
         RunRoutes(bridge, facade, watching, unattended, http).routes(),
+        ManyRunsRoutes(facade, unattended, http).routes(),
         ArchiveRoutes(
             facade,
             JetStreamRunEventStore(bridge, settings.data),

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from api.answers import json_answer
+from api.answers import json_answer, page_headers
 from api.request_bodies import read_body
 from api.schemas import AssistantSearch
 from api.shapes import assistant_shape
@@ -31,10 +31,7 @@ class AssistantRoutes:
         query = await read_body(request, AssistantSearch)
         found = self._find(query)
         end = query.offset + query.limit
-        headers = {"X-Pagination-Total": str(len(found))}
-        if end < len(found):
-            headers["X-Pagination-Next"] = str(end)
-        return json_answer(found[query.offset : end], headers=headers)
+        return json_answer(found[query.offset : end], headers=page_headers(len(found), end))
 
     async def count(self, request: web.Request) -> web.Response:
         """``POST /assistants/count``: a bare number."""

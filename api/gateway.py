@@ -18,7 +18,7 @@ from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from bridge import BridgeError, JetStreamBridge, set_up_logging
-from runs import AssistantCatalog, RunManager, RunsFacade
+from runs import AssistantCatalog, HeldRuns, RunManager, RunsFacade
 from store import ArchiveColdTier
 
 
@@ -32,8 +32,10 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
     cold = ArchiveColdTier(settings.data)
     async with JetStreamBridge(settings.bridge, name="jetrun-gateway", cold=cold) as bridge:
         catalog = AssistantCatalog(settings.assistants)
-        facade = RunsFacade(RunManager(bridge, catalog, settings.runs), bridge)
-        yield create_app(settings, bridge, facade)
+        manager = RunManager(bridge, catalog, settings.runs)
+        app = create_app(settings, bridge, RunsFacade(manager, bridge))
+        async with bridge.sweeping(HeldRuns(bridge, manager)):
+            yield app
 
 
 async def serve_application(

@@ -26,6 +26,9 @@ class HttpSettings(Section):
     stall_s: Seconds = Field(
         120.0, description="how long a client may read nothing at all before it is cut off"
     )
+    subscription_idle_s: Seconds = Field(
+        86_400.0, description="without a connection, after which a subscription is removed"
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may call from a browser; * for all"
     )

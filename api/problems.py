@@ -29,6 +29,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
     {
         HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
         HTTPStatus.NOT_FOUND: (
+            bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,
             runs.errors.AssistantNotFoundError,
             runs.errors.OutputsNotFoundError,
@@ -39,15 +40,19 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
             bridge.errors.ConflictError,
+            bridge.errors.ConsumerDriftError,
             bridge.errors.StateConflictError,
             bridge.errors.StreamFencedError,
             bridge.errors.StreamTerminatedError,
+            bridge.errors.SubscriptionTakenError,
+            runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
             runs.errors.RunConflictError,
             runs.errors.RunFailedError,
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
             runs.errors.RunNotStartableError,
+            runs.errors.RunStoppedError,
             runs.errors.ThreadExistsError,
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
@@ -58,6 +63,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
             bridge.errors.InvalidIdError,
+            bridge.errors.InvalidStartError,
             bridge.errors.ReservedEventError,
             errors.InvalidJsonError,
             errors.InvalidRequestError,
@@ -101,7 +107,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.ContentionError,
             store.errors.ErasureDelayedError,
         ),
-        HTTPStatus.INSUFFICIENT_STORAGE: (bridge.errors.StreamCapacityExceededError,),
+        HTTPStatus.INSUFFICIENT_STORAGE: (
+            bridge.errors.ConsumerLimitError,
+            bridge.errors.StreamCapacityExceededError,
+        ),
     }
 )
 

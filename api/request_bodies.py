@@ -51,6 +51,15 @@ def read_query(request: web.Request, model: type[_Model]) -> _Model:
     return check(model, dict(request.query))
 
 
+def read_headers(request: web.Request, model: type[_Model]) -> _Model:
+    """Read the request's headers by their names in lower case; of a repeated one the last counts.
+
+    Raises:
+        InvalidRequestError: They do not fit ``model``; the message names each place.
+    """
+    return check(model, {name.lower(): value for name, value in request.headers.items()})
+
+
 def check(model: type[_Model], content: object) -> _Model:
     """Return ``content`` as ``model``.
 

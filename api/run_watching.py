@@ -3,12 +3,14 @@
 from aiohttp import web
 
 from api.attachment import Attachments
+from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
 from api.open_streams import OpenStreams
-from api.request_bodies import read_body, read_query
-from api.schemas import RunCreate, RunJoin
-from api.stream import BREAKS, Reading, RunStreams, cursor_of
+from api.request_bodies import read_body, read_headers, read_query
+from api.schemas import RunCreate, RunHeaders, RunJoin
+from api.stream import BREAKS, Reading, RunStreams, cursor_of, decline
 from api.stream_modes import ModeFilter, parse_modes
+from api.subscribed_stream import Subscribed, SubscribedStreams, subscription_of
 from api.threads import thread_of
 from api.waiting import RunWaits
 from bridge import RunRef, check_id
@@ -24,12 +26,14 @@ class RunWatching:
         attachments: Attachments,
         open_streams: OpenStreams,
         streams: RunStreams,
+        subscribed: SubscribedStreams,
         settings: HttpSettings,
     ) -> None:
         self._facade = facade
         self._attachments = attachments
         self._open_streams = open_streams
         self._streams = streams
+        self._subscribed = subscribed
         self._settings = settings
         self.waits = RunWaits(open_streams, settings)
 
@@ -45,6 +49,7 @@ class RunWatching:
             web.get(f"{run}/stream", self.stream, allow_head=False),
             web.get(f"{run}/join", self.join, allow_head=False),
             web.get("/runs/{run_id}/stream", self.stream, allow_head=False),
+            web.get("/threads/{thread_id}/stream", self.stream_thread, allow_head=False),
         ]
 
     async def create_and_stream(self, request: web.Request) -> web.StreamResponse:
@@ -68,12 +73,25 @@ class RunWatching:
         try:
             run = await self._joined(request)
         except BREAKS as error:
-            return await self._streams.decline(request, error)
+            return await decline(request, error)
         query = read_query(request, RunJoin)
         modes = parse_modes(request.query.getall("stream_mode", []))
-        reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))
+        name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
+            if name is not None:
+                wanted = Subscribed(name, run.thread_id, run.run_id, modes)
+                return await self._subscribed.serve(request, wanted)
+            reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))
             return await self._streams.serve(request, reading)
+
+    async def stream_thread(self, request: web.Request) -> web.StreamResponse:
+        """``GET /threads/{thread_id}/stream``: all runs of a thread, resumed by name, for ever."""
+        thread_id = thread_of(request)
+        name = subscription_of(request)
+        if name is None:
+            raise InvalidRequestError("subscription: a thread's stream needs a name to resume by")
+        modes = parse_modes(request.query.getall("stream_mode", []))
+        return await self._subscribed.serve(request, Subscribed(name, thread_id, None, modes))
 
     async def join(self, request: web.Request) -> web.StreamResponse:
         """``GET .../join``: wait for a run's final values."""
@@ -85,8 +103,7 @@ class RunWatching:
 
     async def _read_spec(self, request: web.Request) -> RunSpec:
         thread_id = thread_of(request) if "thread_id" in request.match_info else None
-        body = await read_body(request, RunCreate)
-        return body.spec(thread_id, self._settings)
+        return await read_spec(request, thread_id, self._settings)
 
     async def _create(self, request: web.Request, spec: RunSpec) -> RunRef:
         # A refusal must come before the run exists: afterwards it would be started twice.
@@ -110,6 +127,23 @@ class RunWatching:
             return await self.waits.serve(
                 request, run, lambda: self._facade.join_wait(run.thread_id, run.run_id)
             )
+
+
+async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:
+    """Read what a request that creates a run asks for.
+
+    Args:
+        request: The request.
+        thread_id: The thread; None for a stateless run.
+        settings: What counts where the body is silent.
+
+    Raises:
+        GatewayError: Body or headers have the wrong form.
+        UnsupportedOptionError: An option is set that nothing honours.
+    """
+    body = await read_body(request, RunCreate)
+    key = read_headers(request, RunHeaders).idempotency_key
+    return body.spec(thread_id, settings).model_copy(update={"idempotency_key": key})
 
 
 def run_of(request: web.Request) -> RunRef:

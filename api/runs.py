@@ -4,17 +4,17 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from api.answers import accepted, json_answer
+from api.answers import accepted, done, json_answer
 from api.http_settings import HttpSettings
 from api.locations import run_headers
 from api.request_bodies import read_body, read_query
-from api.run_watching import RunWatching, run_of
-from api.schemas import EventPublish, RunCancel, RunCreate, RunList
+from api.run_watching import RunWatching, read_spec, run_of
+from api.schemas import EventPublish, RunCancel, RunList
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
 from bridge import StreamBridge
-from runs import RunInterruptedError, RunsFacade, RunSpec
+from runs import RunInterruptedError, RunNotFoundError, RunsFacade, RunSpec
 
 
 class RunRoutes:
@@ -42,20 +42,19 @@ class RunRoutes:
             web.post("/runs", self.create_stateless),
             web.get("/threads/{thread_id}/runs", self.list),
             web.get(run, self.get),
+            web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
             web.post(f"{run}/events", self.publish),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST /threads/{thread_id}/runs``: start a run and answer at once."""
-        thread_id = thread_of(request)
-        body = await read_body(request, RunCreate)
-        return await self._created(body.spec(thread_id, self._settings))
+        spec = await read_spec(request, thread_of(request), self._settings)
+        return await self._created(spec)
 
     async def create_stateless(self, request: web.Request) -> web.Response:
         """``POST /runs``: start a run in a thread of its own and answer at once."""
-        body = await read_body(request, RunCreate)
-        return await self._created(body.spec(None, self._settings))
+        return await self._created(await read_spec(request, None, self._settings))
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}/runs``, newest first."""
@@ -70,8 +69,19 @@ class RunRoutes:
         run = run_of(request)
         return json_answer(run_shape(await self._facade.get_run(run.thread_id, run.run_id)))
 
+    async def delete(self, request: web.Request) -> web.Response:
+        """``DELETE /threads/{thread_id}/runs/{run_id}``; goes on when the client leaves."""
+        run = run_of(request)
+        deletion = self._facade.delete_run(run.thread_id, run.run_id)
+        if not await self._unattended.finish(deletion, "delete run"):
+            raise RunNotFoundError(run.run_id)
+        return done()
+
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended."""
+        """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended.
+
+        A run that is rolled back is gone then: the answer is ``null``.
+        """
         run = run_of(request)
         query = read_query(request, RunCancel)
         wish = self._facade.cancel(run.thread_id, run.run_id, action=query.action)
@@ -80,9 +90,12 @@ class RunRoutes:
             return accepted()
 
         async def ended() -> object:
-            with suppress(RunInterruptedError):  # what was asked for
-                await self._facade.join_wait(run.thread_id, run.run_id)
-            return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
+            try:
+                with suppress(RunInterruptedError):  # what was asked for
+                    await self._facade.join_wait(run.thread_id, run.run_id)
+                return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
+            except RunNotFoundError:
+                return None  # rolled back, so there is no run to show
 
         return await self._watching.waits.serve(request, run, ended)
 

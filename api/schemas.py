@@ -4,19 +4,22 @@ Unknown keys are ignored, because SDKs send some that mean nothing here. A known
 honoured is refused by name when it is set: ignoring it would be a silent lie.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from api.errors import ContradictoryOptionsError
 from api.http_settings import HttpSettings
 from api.stream_modes import StreamMode
 from runs import (
+    MAX_KEY,
     CancelAction,
     DisconnectMode,
     MultitaskStrategy,
     RunSpec,
     RunStatus,
+    ThreadQuery,
+    ThreadStatus,
     UnsupportedOptionError,
 )
 
@@ -61,6 +64,13 @@ class ThreadCreate(Body):
     metadata: JsonObject | None = None
     if_exists: Literal["raise", "do_nothing"] | None = None
     supersteps: Any = None
+    ttl: Any = None
+
+
+class ThreadPatch(Body):
+    """The body of ``PATCH /threads/{thread_id}``."""
+
+    metadata: JsonObject | None = None
     ttl: Any = None
 
 
@@ -127,6 +137,14 @@ class RunCreate(Body):
         )
 
 
+class RunHeaders(Body):
+    """The headers of every call that creates a run; their names in lower case."""
+
+    idempotency_key: str | None = Field(
+        None, alias="idempotency-key", min_length=1, max_length=MAX_KEY
+    )
+
+
 class EventPublish(Body):
     """The body of ``POST /threads/{thread_id}/runs/{run_id}/events``."""
 
@@ -144,6 +162,46 @@ class Page(Body):
 
     limit: int = Field(10, ge=1, le=1000)
     offset: int = Field(0, ge=0, le=10_000_000)
+
+
+class ThreadFilter(Body):
+    """The body of ``POST /threads/count``, and what it shares with a search."""
+
+    metadata: JsonObject | None = None
+    ids: Annotated[tuple[str, ...], Field(max_length=1000)] | None = None
+    status: ThreadStatus | None = None
+    values: Any = None
+
+    def query(self) -> ThreadQuery:
+        """Return what run control is asked for.
+
+        Raises:
+            UnsupportedOptionError: An option is set that nothing honours.
+        """
+        self.refuse("values")
+        return ThreadQuery(metadata=self.metadata or {}, ids=self.ids, status=self.status)
+
+
+class ThreadSearch(ThreadFilter, Page):
+    """The body of ``POST /threads/search``."""
+
+    sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] = (
+        "updated_at"
+    )
+    sort_order: Literal["asc", "desc"] = "desc"
+    select: tuple[Name, ...] | None = None
+    extract: Any = None
+
+    def query(self) -> ThreadQuery:
+        """Return what run control is asked for.
+
+        Raises:
+            UnsupportedOptionError: An option is set that nothing honours.
+        """
+        self.refuse("extract")
+        sort_by = "updated_at" if self.sort_by == "state_updated_at" else self.sort_by
+        order = {"sort_by": sort_by, "is_descending": self.sort_order == "desc"}
+        return super().query().model_copy(update=order)
 
 
 class RunList(Page):
@@ -165,6 +223,38 @@ class RunCancel(Body):
 
     wait: bool = False
     action: CancelAction = CancelAction.INTERRUPT
+
+
+class RunsCancelQuery(Body):
+    """The query of ``POST /runs/cancel``."""
+
+    action: CancelAction = CancelAction.INTERRUPT
+
+
+class RunsCancel(Body):
+    """The body of ``POST /runs/cancel``: either some runs of a thread, or all that are so."""
+
+    thread_id: str | None = None
+    run_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)] | None = None
+    status: Literal["pending", "running", "all"] | None = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        if (self.run_ids is None) == (self.status is None):
+            raise ValueError("either run_ids or status must be given")
+        if self.run_ids is not None and self.thread_id is None:
+            raise ValueError("run_ids need thread_id")
+        return self
+
+
+class BatchedRun(RunCreate):
+    """One run of ``POST /runs/batch``."""
+
+    thread_id: str | None = None
+
+
+class RunBatch(RootModel[Annotated[tuple[BatchedRun, ...], Field(min_length=1, max_length=100)]]):
+    """The body of ``POST /runs/batch``."""
 
 
 class RunJoin(Body):

@@ -6,7 +6,7 @@ one would make an empty event in clients that have seen an id.
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -60,11 +60,32 @@ def end_block(event_id: str) -> bytes:
 
 def terminal_blocks(terminal: StreamEvent) -> bytes:
     """Encode how the run ended: its error if it has one, then ``end``, both with one id."""
-    if terminal.event not in _SHOWN_AS_ERROR:
+    error = _error_of(terminal)
+    if error is None:
         return end_block(terminal.id)
+    return sse_frame(terminal.id, "error", orjson.dumps(error)) + end_block(terminal.id)
+
+
+def _error_of(terminal: StreamEvent) -> dict[str, Any] | None:
+    if terminal.event not in _SHOWN_AS_ERROR:
+        return None
     fault = outcome_of(terminal).error
-    data = {"error": "Error", "message": ""} if fault is None else fault.model_dump()
-    return sse_frame(terminal.id, "error", orjson.dumps(data)) + end_block(terminal.id)
+    return {"error": "Error", "message": ""} if fault is None else fault.model_dump()
+
+
+def run_done_block(terminal: StreamEvent) -> bytes:
+    """Encode the end of a run on a stream that goes on with the thread's other runs.
+
+    ``end`` and ``error`` would make clients leave; the platform's thread stream tells it by
+    ``metadata``, too.
+    """
+    data = {
+        "status": "run_done",
+        "run_id": terminal.run_id,
+        "thread_id": terminal.thread_id,
+        "error": _error_of(terminal),
+    }
+    return sse_frame(terminal.id, "metadata", orjson.dumps(data))
 
 
 _SHOWN_AS_ERROR: Final = frozenset({Terminal.ERRORED.value, Terminal.DEAD_LETTER.value})

@@ -14,6 +14,7 @@ from api import sse
 from api.errors import GatewayClosingError, TooManyStreamsError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.live_writes import Chunks, live_push
 from api.locations import stream_headers
 from api.open_streams import OpenStreams
 from api.settling import Settling
@@ -72,6 +73,16 @@ def cursor_of(request: web.Request) -> str | None:
     return shown if len(shown) <= MAX_CURSOR_LENGTH else f"{shown[: MAX_CURSOR_LENGTH - 3]}..."
 
 
+async def decline(
+    request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """Answer with a stream that only says why it ends at once; the client comes again."""
+    response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
+    await response.prepare(request)
+    await response.write(sse.comment_block(str(error)))
+    return response
+
+
 class RunStreams:
     """Answers requests with event streams."""
 
@@ -86,6 +97,7 @@ class RunStreams:
         self._open_streams = open_streams
         self._settling = settling
         self._settings = settings
+        self._chunks = Chunks()
 
     async def serve(self, request: web.Request, reading: Reading) -> web.StreamResponse:
         """Answer with the run's events until its end, or until the connection has to end.
@@ -110,16 +122,7 @@ class RunStreams:
                 await self._forward_with_heartbeats(request, response, reading, following)
         except BREAKS as error:
             if not response.prepared:
-                return await self.decline(request, error, headers)
-        return response
-
-    async def decline(
-        self, request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
-    ) -> web.StreamResponse:
-        """Answer with a stream that only says why it ends at once; the client comes again."""
-        response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
-        await response.prepare(request)
-        await response.write(sse.comment_block(str(error)))
+                return await decline(request, error, headers)
         return response
 
     async def _forward_with_heartbeats(
@@ -137,6 +140,9 @@ class RunStreams:
             every_s=settings.heartbeat_s,
             stall_s=settings.stall_s,
         ):
+            push = live_push(request, response, reading.modes, self._chunks)
+            if push is not None:
+                following.tap(push)
             end = await self._forward(response, reading, following)
         if end:
             await response.write_eof(end)

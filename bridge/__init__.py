@@ -2,8 +2,9 @@
 
 from bridge.archived_floor import ArchivedFloor
 from bridge.cold_tier import ColdTier
-from bridge.consumers import Delivery, EventConsumer
+from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
+from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
     AlreadyQueuedError,
@@ -13,11 +14,15 @@ from bridge.errors import (
     BridgeError,
     ColdTierError,
     ConflictError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
     InvalidIdError,
+    InvalidStartError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -27,6 +32,7 @@ from bridge.errors import (
     StreamFencedError,
     StreamNotFoundError,
     StreamTerminatedError,
+    SubscriptionTakenError,
     TopologyDriftError,
     UnavailableError,
     UnknownSettingError,
@@ -57,9 +63,11 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
+from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
+from bridge.run_holders import RunHolders
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -80,8 +88,9 @@ from bridge.settings import (
 )
 from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
-from bridge.stream_bridge import Following, StreamBridge
+from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription
 from bridge.trimming import Trimmer
 
 __all__ = [
@@ -103,12 +112,19 @@ __all__ = [
     "ColdTier",
     "ColdTierError",
     "ConflictError",
+    "ConsumerDriftError",
+    "ConsumerInfo",
+    "ConsumerLimitError",
+    "ConsumerNotFoundError",
+    "ConsumerSpec",
+    "Consumption",
     "ControlChannel",
+    "DeadCause",
+    "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
     "EmbeddedServer",
     "EmbeddedServerSettings",
-    "EventConsumer",
     "EventId",
     "EventTooLargeError",
     "Following",
@@ -117,11 +133,13 @@ __all__ = [
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
+    "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",
     "JobConsumer",
     "JobQueue",
+    "Leases",
     "LogSettings",
     "LoggingSettings",
     "MemorySettings",
@@ -130,10 +148,12 @@ __all__ = [
     "NewEvent",
     "PortInUseError",
     "ProcessSettings",
+    "Push",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunHolders",
     "RunRef",
     "Seconds",
     "Section",
@@ -157,6 +177,8 @@ __all__ = [
     "StreamStatus",
     "StreamTerminatedError",
     "Subjects",
+    "Subscription",
+    "SubscriptionTakenError",
     "Terminal",
     "TopologyDriftError",
     "Trimmer",

@@ -1,7 +1,8 @@
 """One NATS connection: requests, replies and the news that it broke or came back.
 
 Every wait is bounded. A connection that breaks fails all open requests at once, so that callers
-can decide by reading instead of waiting for a time-out. Nothing is buffered while disconnected.
+can decide by reading instead of waiting for a time-out. A server that falls silent without closing
+the connection is left for another one. Nothing is buffered while disconnected.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from bridge.errors import (
 )
 from bridge.outage import Outage
 from bridge.outbound import Outbound, encode_message
+from bridge.pulse import Pulse
 from bridge.replies import Inbox, Replies, ReplyStream, SilenceError
 from bridge.settings import BridgeSettings
 
@@ -59,6 +61,12 @@ class Connection:
         self._tokens = count(1)
         self._inbox = ""
         self._listeners: set[Disturbance] = set()
+        self._pulse = Pulse(
+            self.flush,
+            lambda: self._client.stats["in_msgs"],
+            self._leave_silent_server,
+            every_s=settings.nats.ping_interval_s,
+        )
         self._patience: asyncio.Timeout
         self._refusal: Exception | None = None
 
@@ -71,6 +79,11 @@ class Connection:
     def is_connected(self) -> bool:
         """Whether the server is there at this moment."""
         return self.is_open and self._up.is_set()
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the connected server is one of several."""
+        return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
 
     @property
     def max_payload(self) -> int:
@@ -107,13 +120,16 @@ class Connection:
         await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
         self._opened = True
         self._up.set()
+        self._pulse.start()
 
     async def close(self) -> None:
         """Close at once; open requests fail."""
         self._outbound.flush()
         self._closed = True
         self._up.set()
+        self._pulse.stop()
         self._replies.fail_all()
+        self._disturb()
         await self._abandon()
 
     async def _abandon(self) -> None:
@@ -133,12 +149,14 @@ class Connection:
             "password": nats_settings.password,
             "token": nats_settings.token,
         }
+        urls = [url.strip() for url in nats_settings.url.split(",")]
         return {
-            "servers": [url.strip() for url in nats_settings.url.split(",")],
+            "servers": urls,
             "name": self._name,
             "user": nats_settings.user,
             **{key: secret.get_secret_value() for key, secret in secrets.items() if secret},
-            "connect_timeout": nats_settings.connect_timeout_s,
+            # One that takes connections and says nothing must leave time for the others.
+            "connect_timeout": nats_settings.connect_timeout_s / len(urls),
             "reconnect_time_wait": nats_settings.reconnect_wait_s,
             "max_reconnect_attempts": -1,
             # Without a buffer a publish during an outage fails at once instead of landing later.
@@ -155,6 +173,9 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         log.debug("nats.error", extra={"error": type(error).__name__})
+        if not self._client.is_connected:
+            # nats-py 2.16 forgets the connection of an attempt that failed without closing it.
+            self._outbound.abort()
         if not self._opened and "authorization" in str(error).lower():
             # nats-py would go on trying; the credentials will not get better.
             self._refusal = error
@@ -173,6 +194,11 @@ class Connection:
         log.info("nats.reconnected", extra={"url": self._public_url()})
         self._up.set()
         self._disturb()
+
+    def _leave_silent_server(self) -> None:
+        if self.is_connected:
+            log.warning("nats.silent", extra={"url": self._public_url()})
+            self._outbound.abort()
 
     def _disturb(self) -> None:
         for listener in tuple(self._listeners):
@@ -217,9 +243,11 @@ class Connection:
             raise BridgeClosedError
         if not self._up.is_set() or not self._client.is_connected:
             raise SilenceError(sent=False)
-        if len(payload) > self.max_payload:
-            raise EventTooLargeError(len(payload), self.max_payload)
-        self._outbound.put(encode_message(subject, reply, headers, payload))
+        size, message = encode_message(subject, reply, headers, payload)
+        if size > self.max_payload:
+            # The server would cut the connection, and so would fail everybody's requests.
+            raise EventTooLargeError(size, self.max_payload)
+        self._outbound.put(message)
 
     async def request(
         self,
@@ -289,15 +317,32 @@ class Connection:
         """
         if not self.is_open:
             raise BridgeClosedError
-        return await self._client.subscribe(subject, cb=callback)
+        client = self._client
+        try:
+            return await client.subscribe(subject, cb=callback)
+        except RuntimeError:
+            # uvloop refuses to write to a transport that has just died. nats-py has noted the
+            # subscription, and sends it when it is connected again.
+            return client._subs[client._sid]  # noqa: SLF001 - it was not handed over
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; without a connection the interest is gone already."""
+        with suppress(nats.errors.Error, OSError, RuntimeError):
+            await subscription.unsubscribe()
 
     async def flush(self) -> None:
-        """Wait until the server has taken everything sent so far.
+        """Wait until the server has taken everything sent so far, at most ``request_timeout_s``.
+
+        A message to our own inbox goes there and back, because nats-py 2.16 stops reading when the
+        answer to its own flush comes after the time-out.
 
         Raises:
             SilenceError: It did not answer.
         """
+        token = str(next(self._tokens))
+        echo = self._replies.expect(token)
         try:
-            await self._client.flush(timeout=max(1, int(self._settings.log.request_timeout_s)))
-        except (nats.errors.Error, TimeoutError) as error:
-            raise SilenceError(sent=False) from error
+            await self.publish(f"{self._inbox}.{token}", b"")
+            await echo
+        finally:
+            self._replies.forget(token)

@@ -1,109 +1,224 @@
-"""Durable consumers of run events: a named position in the log that the server remembers."""
+"""Durable consumers of run events on JetStream: opened, listed and deleted by name.
+
+The server knows position, acknowledgements and delivery counts. What a name filters and when it
+gives up travels in the consumer's metadata, so that all who open the name can be held to it.
+"""
 
 import logging
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from bridge import wire
 from bridge.connection import Connection
-from bridge.errors import ForeignMessageError
-from bridge.events import StreamEvent
-from bridge.ids import check_id
-from bridge.pull_consumer import ACK, NAK, PullConsumer, PulledMessage
+from bridge.consumption import Claim, ConsumerInfo, ConsumerSpec
+from bridge.dead_letters import DeadCause, DeadLetters
+from bridge.errors import ApiError, ConsumerNotFoundError, ForeignMessageError
+from bridge.events import StreamEvent, encode_json
+from bridge.pull_consumer import (
+    ACK,
+    CONSUMER_GONE,
+    IN_PROGRESS,
+    NAK,
+    NANOSECONDS,
+    TERM,
+    PullConsumer,
+    PulledMessage,
+)
 from bridge.subjects import Subjects
 
 _LOG = logging.getLogger(__name__)
 
 #: How long a message of another version stays away before it is looked at again.
 FOREIGN_PAUSE_S: Final = 60.0
-_NANOSECONDS: Final = 1_000_000_000
+MAX_DELIVER: Final = "max_deliver"
+CATEGORIES: Final = "categories"
 
 
-class Delivery:
-    """One event handed to a durable consumer, to be acknowledged once it is handled for good.
+def nak_verb(delay_s: float) -> bytes:
+    """Return what gives a message back for ``delay_s`` seconds."""
+    return NAK + b' {"delay": %d}' % int(delay_s * NANOSECONDS) if delay_s > 0 else NAK
 
-    Attributes:
-        event: The event.
-        deliveries: How often it was handed out.
-    """
 
-    __slots__ = ("_pulled", "deliveries", "event")
+class JetStreamClaim:
+    """One event that the server has handed out; see :class:`bridge.consumption.Claim`."""
 
-    def __init__(self, pulled: PulledMessage, event: StreamEvent) -> None:
+    __slots__ = ("_consumer", "_dead_letters", "_pulled", "attempt", "event")
+
+    def __init__(
+        self, consumer: str, pulled: PulledMessage, event: StreamEvent, dead_letters: DeadLetters
+    ) -> None:
+        self._consumer = consumer
         self._pulled = pulled
+        self._dead_letters = dead_letters
         self.event = event
-        self.deliveries = pulled.deliveries
+        self.attempt = pulled.deliveries
 
     async def ack(self) -> None:
-        """Say that the event is handled; lost with the connection, it comes again."""
+        """Say that the event is handled."""
         await self._pulled.acknowledge(ACK)
 
-    async def nak(self, delay_s: float = 0) -> None:
-        """Give the event back, to be handed out again after ``delay_s`` seconds."""
-        await self._pulled.acknowledge(_nak(delay_s))
+    async def nak(self, delay_s: float) -> None:
+        """Give it back."""
+        await self._pulled.acknowledge(nak_verb(delay_s))
+
+    async def in_progress(self) -> None:
+        """Start its time anew."""
+        await self._pulled.acknowledge(IN_PROGRESS)
+
+    async def bury(self, cause: DeadCause, reason: str) -> None:
+        """Keep it as a dead letter, then take it off; a crash in between repeats both."""
+        await self._dead_letters.add(
+            self._consumer, self.event, attempt=self.attempt, cause=cause, reason=reason
+        )
+        await self._pulled.acknowledge(TERM)
 
 
-def _nak(delay_s: float) -> bytes:
-    return NAK + b' {"delay": %d}' % int(delay_s * _NANOSECONDS) if delay_s else NAK
+class JetStreamSource:
+    """Hands out one name's events; see :class:`bridge.consumption.ClaimSource`."""
 
-
-class EventConsumer:
-    """Fetches events of all runs for one name; processes that open the name share them."""
-
-    def __init__(self, consumer: PullConsumer, subjects: Subjects) -> None:
+    def __init__(
+        self, name: str, consumer: PullConsumer, subjects: Subjects, dead_letters: DeadLetters
+    ) -> None:
+        self._name = name
         self._consumer = consumer
         self._subjects = subjects
+        self._dead_letters = dead_letters
 
-    async def fetch(self, max_events: int, *, wait_s: float) -> list[Delivery]:
-        """Return waiting events, or none after ``wait_s`` seconds.
+    async def fetch(self, max_events: int, *, ask: int, wait_s: float) -> list[Claim]:
+        """Return what is there.
 
-        Outages of the server count as waiting. A message that is no event of this version is
-        logged and given back for 60 s, again and again: it holds nobody up, and a later version
-        may read it.
+        A message that is no event of this version is logged and given back for 60 s, again and
+        again: it holds nobody up, and a later version may read it.
         """
-        pulled = await self._consumer.fetch(max_events, wait_s=wait_s)
-        deliveries: list[Delivery] = []
-        for one in pulled:
+        claims: list[Claim] = []
+        for pulled in await self._consumer.fetch(max_events, ask=ask, wait_s=wait_s):
             try:
-                deliveries.append(Delivery(one, self._event(one)))
+                event = event_of(self._subjects, pulled)
             except ForeignMessageError as error:
                 _LOG.error("consumer.message.foreign", extra={"error": str(error)})
-                await one.acknowledge(_nak(FOREIGN_PAUSE_S))
-        return deliveries
-
-    def _event(self, pulled: PulledMessage) -> StreamEvent:
-        message = pulled.message
-        run = self._subjects.run_of(message.subject)
-        return wire.decode_event(run, pulled.stream_seq, message.headers, message.data)
+                await pulled.acknowledge(nak_verb(FOREIGN_PAUSE_S))
+            else:
+                claims.append(JetStreamClaim(self._name, pulled, event, self._dead_letters))
+        return claims
 
     async def close(self) -> None:
-        """Stop asking for events."""
+        """Stop asking, and give back what was not returned."""
         await self._consumer.close()
 
 
-async def open_event_consumer(
-    connection: Connection,
-    subjects: Subjects,
-    name: str,
-    *,
-    ack_wait_s: float,
-    max_ack_pending: int,
-) -> EventConsumer:
-    """Open the durable consumer ``name`` on the events of all runs, from the first one on.
+def event_of(subjects: Subjects, pulled: PulledMessage) -> StreamEvent:
+    """Read the event out of what a consumer of the events stream was handed.
 
     Raises:
-        InvalidIdError: The name is not one subject token.
-        TopologyDriftError: It exists with another configuration.
-        UnavailableError: The server fell silent.
+        ForeignMessageError: It is no event of this version.
     """
-    config = {
-        "durable_name": check_id("consumer", name),
-        "filter_subject": subjects.all_events,
-        "deliver_policy": "all",
-        "ack_policy": "explicit",
-        "ack_wait": int(ack_wait_s * _NANOSECONDS),
-        "max_ack_pending": max_ack_pending,
-        "max_deliver": -1,
-    }
-    consumer = PullConsumer(connection, subjects.events_stream, config)
-    await consumer.open()
-    return EventConsumer(consumer, subjects)
+    message = pulled.message
+    run = subjects.run_of(message.subject)
+    return wire.decode_event(run, pulled.stream_seq, message.headers, message.data)
+
+
+class Consumers:
+    """The durable consumers of the events stream.
+
+    Args:
+        connection: An open connection.
+        subjects: Spells the subjects.
+        dead_letters: Keeps what consumers give up.
+        idle_s: Seconds without use after which the server removes a consumer that is not kept.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        subjects: Subjects,
+        dead_letters: DeadLetters,
+        *,
+        idle_s: float,
+    ) -> None:
+        self._connection = connection
+        self._subjects = subjects
+        self._dead_letters = dead_letters
+        self._idle_s = idle_s
+
+    async def open(self, spec: ConsumerSpec) -> JetStreamSource:
+        """Make the consumer when it is absent, verify it otherwise.
+
+        Raises:
+            ConsumerDriftError: The name stands for something else; it was not changed.
+            ConsumerLimitError: As many consumers as there may be exist.
+            UnavailableError: The server fell silent.
+        """
+        consumer = PullConsumer(
+            self._connection, self._subjects.events_stream, self._config(spec), keep=True
+        )
+        await consumer.open()
+        return JetStreamSource(spec.name, consumer, self._subjects, self._dead_letters)
+
+    def _config(self, spec: ConsumerSpec) -> dict[str, Any]:
+        return {
+            "durable_name": spec.name,
+            "filter_subject": self._subjects.events_of(spec.thread_id, spec.run_id),
+            **start_config(spec),
+            "ack_policy": "explicit",
+            "ack_wait": int(spec.ack_wait_s * NANOSECONDS),
+            "max_ack_pending": spec.max_ack_pending,
+            # The server would give an event up without a trace: we count, and keep what is left.
+            "max_deliver": -1,
+            "inactive_threshold": 0 if spec.is_kept else int(self._idle_s * NANOSECONDS),
+            "metadata": {
+                MAX_DELIVER: "" if spec.max_deliver is None else str(spec.max_deliver),
+                CATEGORIES: ""
+                if spec.categories is None
+                else encode_json(spec.categories).decode(),
+            },
+        }
+
+    async def list(self) -> list[ConsumerInfo]:
+        """Return all consumers of the events stream, by name."""
+        subject = f"$JS.API.CONSUMER.LIST.{self._subjects.events_stream}"
+        found: list[ConsumerInfo] = []
+        while True:
+            answer = await self._connection.api(subject, {"offset": len(found)})
+            page = answer.get("consumers") or []
+            found += [self._info(each) for each in page]
+            if not page or len(found) >= answer["total"]:
+                return sorted(found, key=lambda info: info.name)
+
+    def _info(self, found: Mapping[str, Any]) -> ConsumerInfo:
+        wanted = found["config"].get("filter_subject") or self._subjects.all_events
+        thread_id, run_id = self._subjects.scope_of(wanted)
+        return ConsumerInfo(
+            name=found["name"],
+            thread_id=thread_id,
+            run_id=run_id,
+            waiting=found["num_pending"],
+            unacknowledged=found["num_ack_pending"],
+            acknowledged_seq=found["ack_floor"]["stream_seq"],
+            created_at=found["created"],
+        )
+
+    async def delete(self, name: str) -> None:
+        """Forget a name and its position; those who read under it get ConsumerNotFoundError.
+
+        Raises:
+            ConsumerNotFoundError: There is no such consumer.
+            UnavailableError: The server fell silent.
+        """
+        try:
+            await self._connection.api(
+                f"$JS.API.CONSUMER.DELETE.{self._subjects.events_stream}.{name}"
+            )
+        except ApiError as error:
+            if error.err_code in CONSUMER_GONE:
+                raise ConsumerNotFoundError(name) from error
+            raise
+
+
+def start_config(spec: ConsumerSpec) -> dict[str, Any]:
+    """Return where the server starts a new name."""
+    first_seq = spec.first_seq()
+    if first_seq is None:
+        return {"deliver_policy": "new"}
+    if first_seq == 1:
+        return {"deliver_policy": "all"}
+    return {"deliver_policy": "by_start_sequence", "opt_start_seq": first_seq}

@@ -127,6 +127,19 @@ class StreamCapacityExceededError(BridgeError):
         self.what = what
 
 
+class ConsumerLimitError(StreamCapacityExceededError):
+    """As many named consumers exist as there may be; nothing was made.
+
+    Room comes back as unused ones are removed, or when some are deleted.
+    """
+
+    code = "consumer-limit"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no room for consumer {name}; delete consumers that nobody needs")
+        self.name = name
+
+
 class ConflictError(BridgeError):
     """The id is already used for something else; nothing was stored."""
 
@@ -205,12 +218,57 @@ class TopologyDriftError(BridgeError):
     def __init__(self, asset: str, field: str, wanted: object, found: object) -> None:
         super().__init__(
             f"{asset}: {field} is {found!r}, wanted {wanted!r}; change the setting or update the "
-            "asset by hand (nats stream edit), then start again"
+            "asset by hand (nats stream edit, nats consumer edit), then start again"
         )
         self.asset = asset
         self.field = field
         self.wanted = wanted
         self.found = found
+
+
+class ConsumerDriftError(TopologyDriftError):
+    """A consumer's name stands for something else already; nothing was changed.
+
+    Open it with the same arguments, choose another name, or delete the consumer.
+    """
+
+    code = "consumer-drift"
+
+    def __init__(self, name: str, field: str, wanted: object, found: object) -> None:
+        super().__init__(f"consumer {name}", field, wanted, found)
+        self.name = name
+
+
+class ConsumerNotFoundError(BridgeError):
+    """No consumer has this name, or not any more; opening the name makes a new one."""
+
+    code = "consumer-not-found"
+    retryable = True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"consumer {name} does not exist; it was never opened, was deleted, or nobody used it"
+        )
+        self.name = name
+
+
+class SubscriptionTakenError(ConflictError):
+    """Another reader has opened the subscription, or it was deleted; this one reads no more."""
+
+    code = "subscription-taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"subscription {name} was taken over by another reader, or deleted")
+        self.name = name
+
+
+class InvalidStartError(BridgeError, ValueError):
+    """A consumer cannot start there; nothing was made."""
+
+    code = "invalid-start"
+
+    def __init__(self, start: str) -> None:
+        super().__init__(f"start {start[:80]!r} is neither 'all' nor 'new' nor an event id")
 
 
 class ServerTooOldError(BridgeError):

@@ -6,7 +6,7 @@ log no longer holds is read from the archive; what neither tier holds is counted
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
@@ -27,6 +27,7 @@ from bridge.events import (
 from bridge.history import RunHistory
 from bridge.ids import Cursor, EventId, parse_cursor
 from bridge.run_log import RunLog
+from bridge.stream_bridge import Push
 from bridge.stream_reader import MAX_PAGE_MESSAGES
 from bridge.tail import Reader, Tail
 
@@ -63,12 +64,26 @@ class Follower:
         self._over = False
         self._caught_up = False
         self._page_events = FIRST_PAGE_EVENTS
+        self._went_to_log_at = float("-inf")
+        self._settle_s = 0.0
         self._resume = ResumeResult(ResumeStatus.FRESH, BEFORE_ALL)
 
     @property
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
         return self._resume
+
+    def tap(self, push: Push) -> None:
+        """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
+
+        def push_next(event: StreamEvent) -> bool:
+            behind = event.run_seq - self._position.run_seq
+            if behind == 1 and not event.is_terminal and push(event):
+                self._position = event.event_id
+                return True
+            return behind <= 0
+
+        self._inbox.push = push_next
 
     async def open(self, last_event_id: str | None) -> None:
         """Find the place to start from, and read the first page.
@@ -79,13 +94,18 @@ class Follower:
             ColdTierError: The archive cannot be read.
         """
         cursor = parse_cursor(last_event_id)
+        self._go_to_log()
         if isinstance(cursor, EventId):
             events, self._caught_up = await self._log.read(cursor.stream_seq, FIRST_PAGE_EVENTS)
             if events and events[0].event_id == cursor and events[-1].event != DELETED:
                 self._resume_at(events[0])
                 self._accept(events[1:])
                 return
-        events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
+            # A replica that lags may lack the cursor's event, or hold what is trimmed already.
+            first = await self._log.find_next(1)
+            events, self._caught_up = [] if first is None else [first], False
+        else:
+            events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
         if events and events[-1].event == DELETED:
             raise StreamNotFoundError(self._log.run.run_id)
         await self._judge(cursor, last_event_id, await self._history.earliest(events))
@@ -93,6 +113,10 @@ class Follower:
             self._accept(events)
         else:
             self._caught_up = False  # the archive comes first
+
+    def _go_to_log(self) -> None:
+        self._went_to_log_at = asyncio.get_running_loop().time()
+        self._settle_s = self._tail.settle_s
 
     def _resume_at(self, event: StreamEvent) -> None:
         self._resume = ResumeResult(ResumeStatus.RESUMED, event.event_id)
@@ -137,9 +161,7 @@ class Follower:
                 elif self._inbox.is_closed:
                     yield [CANCELLED]
                     return
-                elif (
-                    not await self._inbox.wait(self._heartbeat_s) and not await self._fell_behind()
-                ):
+                elif not await self._hear():
                     yield [HEARTBEAT]
         except StreamNotFoundError:
             yield [self._gone(), END]
@@ -171,8 +193,18 @@ class Follower:
         self._over = True
         self._waiting.append(END)
 
+    async def _hear(self) -> bool:
+        """Wait for something to do; ``False`` after a heartbeat interval without."""
+        silence_s = self._heartbeat_s
+        if self._settle_s:
+            settle_s, self._settle_s = min(self._settle_s, silence_s), 0.0
+            if await self._inbox.wait(settle_s) or await self._fell_behind():
+                return True
+            silence_s -= settle_s
+        return await self._inbox.wait(silence_s) or await self._fell_behind()
+
     async def _fell_behind(self) -> bool:
-        newest = await self._tail.look()
+        newest = await self._tail.look(self._went_to_log_at)
         if newest is None and self._tail.is_gone:
             raise StreamNotFoundError(self._log.run.run_id)
         if newest is None or newest.run_seq <= self._position.run_seq:
@@ -183,6 +215,7 @@ class Follower:
     async def _read(self) -> AsyncIterator[Batch]:
         """Read the next page of history; heartbeats while that takes long."""
         self._inbox.is_stale = False
+        self._go_to_log()
         self._page_events = min(self._page_events * 4, MAX_PAGE_MESSAGES)
         page = asyncio.create_task(self._history.read(self._position, self._page_events))
         try:
@@ -192,9 +225,23 @@ class Follower:
         finally:
             page.cancel()
         if events and events[0].run_seq > self._position.run_seq + 1:
-            await self._report_hole(events[0])
+            events = await self._cross_hole(events)
+            complete = False
         self._accept(events)
         self._caught_up = complete
+
+    async def _cross_hole(self, events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
+        """Believe a hole only when the leader confirms it; report what is missing.
+
+        Returns:
+            The events to go on with.
+        """
+        following = await self._log.find_next(self._position.stream_seq + 1)
+        if following is not None and following.run_seq < events[0].run_seq:
+            events = [following]  # the replica that answered lags
+        if events[0].run_seq > self._position.run_seq + 1:
+            await self._report_hole(events[0])
+        return events
 
     async def _report_hole(self, earliest: StreamEvent) -> None:
         is_deleted = earliest.event == DELETED

@@ -5,7 +5,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -13,9 +13,12 @@ from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
-from bridge.consumers import EventConsumer, open_event_consumer
+from bridge.consumers import Consumers
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
+from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
+from bridge.ended_runs import EndedRuns
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
@@ -43,14 +46,22 @@ from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
+from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.readership import Readership
+from bridge.roll_call import RollCall
 from bridge.room import LogRoom
+from bridge.rounds import going_round
+from bridge.run_holders import NoHolders, RunHolders
 from bridge.settings import BridgeSettings
+from bridge.shard_claims import ShardClaims
+from bridge.silent_runs import SilentRuns
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
+from bridge.subscription import Subscription, SubscriptionNames
 from bridge.survey import Survey
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
@@ -76,11 +87,13 @@ class JetStreamBridge(StreamBridge):
         states: Records that processes agree on.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
+        holders: Asks who executes runs.
     """
 
     states: StateRecords
     jobs: JobQueue
     controls: ControlChannel
+    holders: RollCall
 
     def __init__(
         self,
@@ -95,6 +108,7 @@ class JetStreamBridge(StreamBridge):
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
         self._threads: OrderedDict[str, str] = OrderedDict()
+        self._aside = AsyncExitStack()
 
     async def start(self) -> None:
         """Connect, make or verify the JetStream assets, and open the bridge.
@@ -111,8 +125,11 @@ class JetStreamBridge(StreamBridge):
         try:
             await ensure_streams(connection, self._settings)
             self._assemble(connection)
-            await self._room.open()
+            await self._aside.enter_async_context(self._room)
+            readers = RollCall(connection, self._subjects.readers)
+            await self._aside.enter_async_context(readers.answer(self._tails.find_read))
         except BaseException:
+            await self._aside.aclose()
             await connection.close()
             raise
         self._is_open = True
@@ -124,6 +141,12 @@ class JetStreamBridge(StreamBridge):
         self._log = EventLog(self._reader, self._subjects)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
+        self._dead_letters = DeadLetters(
+            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
+        )
+        self._consumers = Consumers(
+            connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
+        )
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
@@ -132,6 +155,7 @@ class JetStreamBridge(StreamBridge):
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
+        self.holders = RollCall(connection, self._subjects.holders)
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -148,7 +172,7 @@ class JetStreamBridge(StreamBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
-        await self._room.close()
+        await self._aside.aclose()
         await self._connection.close()
 
     @property
@@ -338,6 +362,63 @@ class JetStreamBridge(StreamBridge):
         max_runs = self._settings.log.max_cached_runs
         return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
 
+    @asynccontextmanager
+    async def letting_go(self, floor: ArchivedFloor | None) -> AsyncGenerator[None]:
+        """Let the events of ended runs leave in time, for the length of a context.
+
+        Args:
+            floor: What the archive holds; nothing else leaves. ``None`` when there is no archive.
+        """
+        self._check_open()
+        interval_s = self._settings.retention.sweep_interval_s
+        async with going_round(self._ended_runs(floor).visit, interval_s):
+            yield
+
+    @asynccontextmanager
+    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
+        """End silent runs that nobody holds, for the length of a context.
+
+        Any number of processes may do so; they share the work. In the ``cache`` profile the events
+        of ended runs leave, too.
+
+        Args:
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
+        """
+        self._check_open()
+        limits = self._settings.retention
+        claims = ShardClaims(self.states, limits.sweep_interval_s)
+        ended = self._ended_runs(None) if self._settings.log.profile == "cache" else None
+        silent = SilentRuns(
+            self._connection,
+            self._log,
+            self._survey,
+            awaiting=self._awaiting,
+            holders=holders or NoHolders(),
+            settings=limits,
+            max_remembered=self._settings.log.max_cached_runs,
+        )
+
+        async def visit(shard: str) -> None:
+            if await claims.claim(shard):
+                await silent.visit(shard)
+                if ended is not None:
+                    await ended.visit(shard)
+
+        async with going_round(visit, limits.sweep_interval_s):
+            yield
+
+    def _ended_runs(self, floor: ArchivedFloor | None) -> EndedRuns:
+        roll_call = RollCall(self._connection, self._subjects.readers)
+        readers = Readership(self._connection, self._subjects, roll_call)
+        return EndedRuns(
+            self._log,
+            self._survey,
+            readers,
+            self._settings.retention,
+            floor,
+            max_remembered=self._settings.log.max_cached_runs,
+        )
+
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
 
@@ -367,6 +448,15 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         return await self.states.is_deleted(REF, check_id("run_id", run_id))
 
+    async def has_lived(self, run_id: str) -> bool:
+        """Whether somebody ever created the run, be it deleted since.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
+
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
         cursor = parse_cursor(event_id)
@@ -377,6 +467,11 @@ class JetStreamBridge(StreamBridge):
         if event is None:
             event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
+
+    async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
+        """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
+        self._check_open()
+        return await self._log.run(run).find(stream_seq)
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
@@ -403,29 +498,89 @@ class JetStreamBridge(StreamBridge):
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
 
+    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
+        """Make what holds on to the jobs of this process; see :class:`Leases`."""
+        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return the ids of a thread's runs that have a log, in no particular order."""
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
-    async def event_consumer(
-        self, name: str, *, ack_wait_s: float = 30.0, max_ack_pending: int = 10_000
-    ) -> EventConsumer:
-        """Open a durable consumer on the events of all runs.
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
+        self._check_open()
+        if spec.run_id is not None:
+            run = await self._known(spec.run_id)
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        return await self._consumers.open(spec)
+
+    @asynccontextmanager
+    async def subscription(
+        self,
+        name: str,
+        *,
+        thread_id: str,
+        run_id: str | None = None,
+        ack_wait_s: float = 30.0,
+        idle_s: float | None = None,
+    ) -> AsyncGenerator[Subscription]:
+        """Read one run, or all runs of a thread, in strict order from a position kept by name.
+
+        One reader has the name at a time: opening it takes it from whoever has it. Unlike with
+        :meth:`consume` nothing is shared and nothing is given up. Its consumers are named
+        ``{name}_{number}``, a new one for each opening.
 
         Args:
-            name: The consumer's name; processes that open the same one share the events.
+            name: One subject token.
+            thread_id: The thread.
+            run_id: The run in it; None reads all of them.
             ack_wait_s: Seconds after which an unacknowledged event is handed out again.
-            max_ack_pending: Unacknowledged events above which nothing more is handed out.
+            idle_s: Seconds without a reader after which the name is removed; None:
+                ``consumer_idle_s``.
+
+        Raises:
+            InvalidIdError: A name or id is not one subject token.
+            ConsumerDriftError: The name stands for another run or thread.
+            ConsumerLimitError: As many consumers exist as may exist.
+            SubscriptionTakenError: Too many others opened it at the same moment.
+            UnavailableError: The server fell silent.
         """
         self._check_open()
-        return await open_event_consumer(
+        check_id("thread_id", thread_id)
+        names = SubscriptionNames(
             self._connection,
             self._subjects,
-            name,
+            check_id("subscription", name),
+            wanted=self._subjects.events_of(
+                thread_id, None if run_id is None else check_id("run_id", run_id)
+            ),
             ack_wait_s=ack_wait_s,
-            max_ack_pending=max_ack_pending,
+            idle_s=idle_s or self._settings.log.consumer_idle_s,
         )
+        subscription = await names.open()
+        try:
+            yield subscription
+        finally:
+            await subscription.close()
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return await self._consumers.list()
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        await self._consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
 
     async def first_sequence(self) -> int:
         """Return the sequence of the oldest event in the log."""

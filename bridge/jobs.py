@@ -25,6 +25,7 @@ class Job:
         run_id: The run.
         payload: What the producer put beside it.
         deliveries: How often the job was handed out; a hint, the log knows the attempt.
+        lease: Where the server hears that the job is still in progress.
     """
 
     def __init__(self, pulled: PulledMessage) -> None:
@@ -32,6 +33,7 @@ class Job:
         self.executor, self.run_id = pulled.message.subject.rsplit(".", 2)[1:]
         self.payload = pulled.message.data
         self.deliveries = pulled.deliveries
+        self.lease = pulled.message.reply
 
     async def in_progress(self) -> None:
         """Renew the lease."""

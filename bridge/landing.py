@@ -1,22 +1,34 @@
 """Bring a flight into the log, whatever gets lost on the way.
 
-A flight whose fate is unknown is decided by reading the event behind its predecessor. Absence
-proves nothing, because reads overtake publishes: then the same flight is sent again, and the
-compare-and-set lets at most one copy in.
+A flight whose fate is unknown is decided by reading the event behind its predecessor, and by
+nothing else. Absence proves nothing, because reads overtake publishes and a leader that was just
+deposed may still answer: then the same flight is sent again, and the compare-and-set lets at most
+one copy in.
 """
+
+import asyncio
+from typing import Final
 
 from bridge.connection import Connection
 from bridge.errors import (
     ApiError,
     BridgeError,
+    EventTooLargeError,
     Stored,
     StreamCapacityExceededError,
     UnavailableError,
 )
 from bridge.flight import Flight
+from bridge.outage import Outage
 from bridge.publication import BATCH_NOT_STORED, DECIDE_BY_READING, FULL, WRONG_LAST_SEQUENCE, Ack
 from bridge.replies import SilenceError
 from bridge.run_log import RunLog
+
+#: Instead of a server's code: no answer came.
+_SILENCE: Final = 0
+#: Instead of a server's code: an event is too large for the server that is connected now.
+_TOO_LARGE: Final = 1
+_SPLIT_ON: Final = BATCH_NOT_STORED | {_TOO_LARGE}
 
 
 class Landing:
@@ -52,6 +64,7 @@ class Landing:
         Raises:
             UnavailableError: The server fell silent; ``stored`` says what is known.
             StreamCapacityExceededError: The log is full.
+            EventTooLargeError: The server takes less than it did when the event was queued.
             StreamNotFoundError: The run is gone.
         """
         refusal = await self._send()
@@ -59,11 +72,11 @@ class Landing:
             return refusal
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
         while True:
-            if refusal in BATCH_NOT_STORED and self._divisible and self._stored is Stored.NO:
+            if refusal in _SPLIT_ON and self._divisible and self._stored is Stored.NO:
                 self.must_split = True
                 return None
             if refusal or self._stored is Stored.UNKNOWN:
-                decided, first_seq = await self._decide(refusal)
+                decided, first_seq = await self._decide(refusal, outage)
                 if decided:
                     return None if first_seq is None else Ack(first_seq, duplicate=False)
             await outage.wait(self._stored)
@@ -72,37 +85,50 @@ class Landing:
                 return refusal
 
     async def _send(self) -> Ack | int:
-        """Send once; return the ack, the code of a refusal to decide on, or 0 after silence."""
+        """Send once; return the ack, or the code of a refusal to decide on.
+
+        Raises:
+            BridgeError: Refused for good, and no earlier copy can be stored.
+        """
+        is_unknown = self._stored is Stored.UNKNOWN
         try:
             return await self._flight.send(self._connection)
         except SilenceError as silence:
             if silence.sent:
                 self._stored = Stored.UNKNOWN
-            return 0
+            return _SILENCE
         except ApiError as error:
-            if error.err_code in BATCH_NOT_STORED or error.err_code in DECIDE_BY_READING:
-                return error.err_code
+            code = error.err_code
+            if is_unknown or code in BATCH_NOT_STORED or code in DECIDE_BY_READING:
+                return code
             raise _translated(error) from error
+        except EventTooLargeError:
+            if is_unknown or self._divisible:
+                return _TOO_LARGE
+            raise
 
-    async def _decide(self, refusal: int) -> tuple[bool, int | None]:
+    async def _decide(self, refusal: int, outage: Outage) -> tuple[bool, int | None]:
         """Find out what became of the flight.
 
         Returns:
             Whether it is decided, and if it was stored, its first sequence.
         """
         expected = self._flight.predecessor.stream_seq
-        successor = await self._log.find_next(expected + 1)
-        if successor is not None:
-            first_seq = self._flight.find_first(successor)
-            is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
-            if is_cut_off and self._stored is Stored.UNKNOWN:
-                # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
-                raise UnavailableError(f"publishing to run {self._log.run.run_id}", Stored.UNKNOWN)
-            return True, first_seq
-        if refusal != WRONG_LAST_SEQUENCE:
+        try:
+            async with asyncio.timeout(outage.left_s):
+                successor = await self._log.find_next(expected + 1)
+                if successor is None and refusal == WRONG_LAST_SEQUENCE:
+                    await self._log.last()
+        except (TimeoutError, UnavailableError) as error:
+            raise outage.error(self._stored) from error
+        if successor is None:
             return False, None
-        # Nothing is behind the predecessor, yet it is not the newest: it is gone.
-        return (await self._log.last()).event_id.stream_seq != expected, None
+        first_seq = self._flight.find_first(successor)
+        is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
+        if is_cut_off and self._stored is Stored.UNKNOWN:
+            # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
+            raise outage.error(Stored.UNKNOWN)
+        return True, first_seq
 
 
 def _translated(error: ApiError) -> BridgeError:

@@ -27,6 +27,15 @@ class Outage:
         self._deadline = asyncio.get_running_loop().time() + budget_s
         self._pause_s = _PAUSE_START_S
 
+    @property
+    def left_s(self) -> float:
+        """Seconds of the budget that are left."""
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
+    def error(self, stored: Stored) -> UnavailableError:
+        """Make the error that says that the budget is spent."""
+        return UnavailableError(self._what, stored)
+
     async def wait(self, stored: Stored = Stored.NO) -> None:
         """Pause, then wait for the connection; call it before each repetition.
 
@@ -36,11 +45,10 @@ class Outage:
         Raises:
             UnavailableError: The budget is spent.
         """
-        left_s = self._deadline - asyncio.get_running_loop().time()
-        if left_s <= 0:
-            raise UnavailableError(self._what, stored)
+        left_s = self.left_s
+        if not left_s:
+            raise self.error(stored)
         await asyncio.sleep(min(self._pause_s, left_s))
         self._pause_s = min(self._pause_s * 2, _PAUSE_MAX_S)
-        left_s = self._deadline - asyncio.get_running_loop().time()
-        if not await self._wait_connected(max(0.0, left_s)):
-            raise UnavailableError(self._what, stored)
+        if not await self._wait_connected(self.left_s):
+            raise self.error(stored)

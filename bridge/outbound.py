@@ -20,7 +20,7 @@ _LINE_END: Final = "\r\n"
 
 def encode_message(
     subject: str, reply: str, headers: Mapping[str, str] | None, payload: bytes
-) -> bytes:
+) -> tuple[int, bytes]:
     """Encode one message as the server takes it.
 
     Args:
@@ -29,18 +29,22 @@ def encode_message(
         headers: ASCII names and printable values.
         payload: The content.
 
+    Returns:
+        The size that the server holds against its limit, and the encoded message.
+
     Raises:
         InvalidEventError: A header holds a line break, which would begin another header.
     """
     if headers is None:
         command = f"PUB {subject} {reply} {len(payload)}\r\n"
-        return b"".join((command.encode(), payload, b"\r\n"))
+        return len(payload), b"".join((command.encode(), payload, b"\r\n"))
     lines = [f"{name}: {value}" for name, value in headers.items()]
     block = _LINE_END.join((_STATUS_LINE, *lines, _LINE_END)).encode()
     if block.count(b"\n") != len(lines) + 2:
         raise InvalidEventError("a header must not hold a line break")
-    command = f"HPUB {subject} {reply} {len(block)} {len(block) + len(payload)}\r\n"
-    return b"".join((command.encode(), block, payload, b"\r\n"))
+    size = len(block) + len(payload)
+    command = f"HPUB {subject} {reply} {len(block)} {size}\r\n"
+    return size, b"".join((command.encode(), block, payload, b"\r\n"))
 
 
 class Outbound:
@@ -73,3 +77,10 @@ class Outbound:
         # On a transport that has just closed; whoever reads from it tells of that.
         with suppress(OSError, RuntimeError):
             transport.writelines([*pending, *waiting])
+
+    def abort(self) -> None:
+        """Break the connection without waiting for a peer that takes nothing."""
+        transport = self._client._transport  # noqa: SLF001 - nats-py only closes in order
+        writer = getattr(transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()

@@ -79,7 +79,11 @@ class Place:
         Raises:
             StreamFencedError: A later attempt is among them.
         """
-        self.head = await self._move_to(await self._log.last())
+        newest = await self._log.last()
+        # A leader that was just deposed can answer with less than is known already. Going back
+        # would be fatal: this writer's own older events carry the mark of what it sends next.
+        if self.head is None or newest.event_id.stream_seq > self.head.stream_seq:
+            self.head = await self._move_to(newest)
         self._losses += 1
         if self._losses > EAGER_RETRIES:
             await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - only spreads retries

@@ -16,21 +16,35 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from bridge.connection import Connection
-from bridge.errors import ApiError, TopologyDriftError
+from bridge.errors import (
+    ApiError,
+    ConsumerDriftError,
+    ConsumerLimitError,
+    ConsumerNotFoundError,
+    UnavailableError,
+)
 from bridge.replies import SilenceError
 
 CONSUMER_EXISTS: Final = frozenset({10148, 10105, 10013})
+#: The consumer does not exist, or its stream does not.
+CONSUMER_GONE: Final = frozenset({10014, 10059})
+LIMIT_REACHED: Final = frozenset({10026})
+#: Fields of a configuration that an existing consumer need not share.
+_OWN_BUSINESS: Final = frozenset({"inactive_threshold"})
 #: How long the server holds a request for messages before it must be renewed.
 PULL_EXPIRES_S: Final = 5.0
 #: Seconds beyond that after which a silent request is taken for lost.
 _GRACE_S: Final = 2.0
 _RETRY_S: Final = 0.2
-_NANOSECONDS: Final = 1_000_000_000
+#: Wait for what is on its way when a consumer closes.
+_CLOSE_S: Final = 2.0
+NANOSECONDS: Final = 1_000_000_000
 _IDLE_HEARTBEAT: Final = "100"
 _USED_UP: Final = frozenset({"404", "408"})
 
 ACK: Final = b"+ACK"
 NAK: Final = b"-NAK"
+TERM: Final = b"+TERM"
 IN_PROGRESS: Final = b"+WPI"
 
 
@@ -40,9 +54,10 @@ class PulledMessage:
     Attributes:
         deliveries: How often it was handed out, as far as the server remembers.
         stream_seq: Its sequence in the stream.
+        consumer_seq: How many messages the consumer had handed out with it; without holes.
     """
 
-    __slots__ = ("_connection", "deliveries", "message", "stream_seq")
+    __slots__ = ("_connection", "consumer_seq", "deliveries", "message", "stream_seq")
 
     def __init__(self, connection: Connection, message: Msg) -> None:
         self._connection = connection
@@ -52,6 +67,7 @@ class PulledMessage:
         first = 4 if len(tokens) < _DOMAIN_TOKENS else 6
         self.deliveries = int(tokens[first])
         self.stream_seq = int(tokens[first + 1])
+        self.consumer_seq = int(tokens[first + 2])
 
     async def acknowledge(self, verb: bytes) -> None:
         """Tell the server what became of the message; lost while disconnected: it comes again."""
@@ -71,9 +87,17 @@ class PullConsumer:
         connection: An open connection.
         stream: The stream's name.
         config: The consumer's configuration; ``durable_name`` is its name.
+        keep: Renew what waits here for the next :meth:`fetch`, so that nobody else gets it.
     """
 
-    def __init__(self, connection: Connection, stream: str, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str,
+        config: Mapping[str, Any],
+        *,
+        keep: bool = False,
+    ) -> None:
         self._connection = connection
         self._stream = stream
         self._config = config
@@ -85,18 +109,32 @@ class PullConsumer:
         self._request_number = 0
         self._outstanding = 0
         self._renew_at = 0.0
+        self._is_doubtful = False
+        self._keep_s = config["ack_wait"] / NANOSECONDS / 3 if keep else None
+        self._keeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the consumer when it is absent, verify it otherwise.
 
         Raises:
-            TopologyDriftError: It exists with another configuration; it was not changed.
+            ConsumerDriftError: It exists with another configuration; it was not changed.
+            ConsumerLimitError: The stream has as many consumers as it may have.
             UnavailableError: The server fell silent.
         """
         await self._ensure()
         # Messages keep their own subject; only a subscription of its own tells whose they are.
         self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._on_message)
         self._connection.add_listener(self._on_disturbance)
+        if self._keep_s is not None:
+            self._keeping = asyncio.create_task(self._keep(self._keep_s))
+
+    async def _keep(self, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            if not self._connection.is_open:
+                return
+            for message in tuple(self._waiting):
+                await PulledMessage(self._connection, message).acknowledge(IN_PROGRESS)
 
     async def _ensure(self) -> None:
         subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{self._stream}.{self._name}"
@@ -104,28 +142,54 @@ class PullConsumer:
         try:
             await self._connection.api(subject, body)
         except ApiError as error:
+            if error.err_code in LIMIT_REACHED:
+                raise ConsumerLimitError(self._name) from error
             if error.err_code not in CONSUMER_EXISTS:
                 raise
-            info = f"$JS.API.CONSUMER.INFO.{self._stream}.{self._name}"
-            found = (await self._connection.api(info))["config"]
-            for field, wanted in self._config.items():
-                if found.get(field, type(wanted)()) != wanted:
-                    asset = f"consumer {self._name}"
-                    raise TopologyDriftError(asset, field, wanted, found.get(field)) from error
+            verify(self._name, self._config, (await self._find())["config"])
+
+    async def _find(self) -> dict[str, Any]:
+        """Return what the server knows of the consumer.
+
+        Raises:
+            ConsumerNotFoundError: Nothing, for it is not there.
+        """
+        return await find_consumer(self._connection, self._stream, self._name)
 
     async def close(self) -> None:
-        """Stop asking; what was handed out and not acknowledged is handed out again later."""
-        self._connection.remove_listener(self._on_disturbance)
-        if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+        """Stop asking, and give back what was not fetched.
 
-    async def fetch(self, max_messages: int, *, wait_s: float) -> list[PulledMessage]:
+        What was fetched and not acknowledged is handed out again later.
+        """
+        self._connection.remove_listener(self._on_disturbance)
+        if self._keeping is not None:
+            self._keeping.cancel()
+        if self._subscription is not None:
+            await self._drain(self._subscription)
+        if self._connection.is_open:
+            while self._waiting:
+                message = self._waiting.popleft()
+                await PulledMessage(self._connection, message).acknowledge(NAK)
+
+    async def _drain(self, subscription: Subscription) -> None:
+        """End the interest, and take in what is on its way: it can be given back at once."""
+        # The connection may be gone, and the interest with it.
+        with suppress(nats.errors.Error, TimeoutError, OSError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_S):
+                await subscription.drain()  # type: ignore[no-untyped-call]
+
+    async def fetch(
+        self, max_messages: int, *, wait_s: float, ask: int | None = None
+    ) -> list[PulledMessage]:
         """Return what is there, at least one message, or none after ``wait_s`` seconds.
 
         Args:
             max_messages: At most so many.
             wait_s: Seconds to wait for the first one. An outage of the server counts as waiting.
+            ask: How many the server may send ahead; None: ``max_messages``.
+
+        Raises:
+            ConsumerNotFoundError: The consumer was deleted; nothing will come any more.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
@@ -133,7 +197,7 @@ class PullConsumer:
             left_s = deadline - loop.time()
             if left_s <= 0:
                 return []
-            await self._wait(max_messages, left_s)
+            await self._wait(ask or max_messages, left_s)
         count = min(max_messages, len(self._waiting))
         taken = [self._waiting.popleft() for _ in range(count)]
         return [PulledMessage(self._connection, message) for message in taken]
@@ -143,11 +207,12 @@ class PullConsumer:
         try:
             async with asyncio.timeout(left_s):
                 if await self._connection.wait_connected(left_s):
+                    if self._is_doubtful:
+                        await self._find()
+                        self._is_doubtful = False
                     await self._ask(max_messages)
                     await self._wake.wait()
-        except SilenceError:
-            return
-        except TimeoutError:
+        except (SilenceError, UnavailableError, TimeoutError):
             return
 
     async def _ask(self, max_messages: int) -> None:
@@ -158,7 +223,7 @@ class PullConsumer:
         self._request_number += 1
         self._outstanding = max_messages
         self._renew_at = now + PULL_EXPIRES_S + _GRACE_S
-        body = {"batch": max_messages, "expires": int(PULL_EXPIRES_S * _NANOSECONDS)}
+        body = {"batch": max_messages, "expires": int(PULL_EXPIRES_S * NANOSECONDS)}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
         inbox = f"{self._inbox}.{self._request_number}"
         await self._connection.publish(subject, orjson.dumps(body), reply=inbox)
@@ -179,9 +244,39 @@ class PullConsumer:
         if status in _USED_UP:
             self._wake.set()
         else:  # no leader yet, or the consumer is gone: asking again at once would spin
+            self._is_doubtful = True
             asyncio.get_running_loop().call_later(_RETRY_S, self._wake.set)
 
     def _on_disturbance(self) -> None:
         """Ask again: the server forgot the request, or messages were dropped here."""
         self._outstanding = 0
         self._wake.set()
+
+
+async def find_consumer(connection: Connection, stream: str, name: str) -> dict[str, Any]:
+    """Return what the server knows of a consumer.
+
+    Raises:
+        ConsumerNotFoundError: It is not there.
+        UnavailableError: The server fell silent.
+    """
+    try:
+        return await connection.api(f"$JS.API.CONSUMER.INFO.{stream}.{name}")
+    except ApiError as error:
+        if error.err_code in CONSUMER_GONE:
+            raise ConsumerNotFoundError(name) from error
+        raise
+
+
+def verify(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Compare what a consumer must be with what it is.
+
+    Raises:
+        ConsumerDriftError: They differ; the error names the field.
+    """
+    for field, value in wanted.items():
+        actual = found.get(field, type(value)())
+        if isinstance(value, Mapping):  # the server adds entries of its own
+            verify(name, value, actual)
+        elif field not in _OWN_BUSINESS and actual != value:
+            raise ConsumerDriftError(name, field, value, actual)

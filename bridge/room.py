@@ -8,7 +8,8 @@ and terminals go on into the reserve. Room that comes back is seen by the next l
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from bridge.errors import BridgeError, EventTooLargeError, StreamCapacityExceededError
 from bridge.settings import BridgeSettings
@@ -48,12 +49,18 @@ class LogRoom:
         self._runs = 0
         self._looking: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Self:
         """Look once, and from then on regularly."""
         await self.look()
         self._looking = asyncio.create_task(self._keep_looking(), name="log room")
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Stop looking."""
         if self._looking is not None:
             self._looking.cancel()

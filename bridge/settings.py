@@ -51,6 +51,7 @@ class NatsSettings(Section):
     token: SecretStr | None = None
     connect_timeout_s: Seconds = 5.0
     reconnect_wait_s: Seconds = Field(0.1, description="pause between attempts to reconnect")
+    ping_interval_s: Seconds = Field(2.0, description="how often a sign of life is asked for")
 
 
 class LogSettings(Section):
@@ -63,6 +64,12 @@ class LogSettings(Section):
     )
     max_bytes: int | None = Field(None, ge=1 << 20, description="of the whole log; None: no limit")
     max_consumers: int = Field(1000, ge=1, description="named durable consumers on the log")
+    consumer_idle_s: Seconds = Field(
+        604_800.0, description="without use, after which a named consumer is removed"
+    )
+    max_dead_letters: int = Field(100_000, ge=1, description="kept; the oldest leave first")
+    max_dead_letter_bytes: int = Field(256 << 20, ge=1 << 20, description="as above")
+    dead_letter_age_s: Seconds = Field(604_800.0, description="how long a dead letter is kept")
     request_timeout_s: Seconds = Field(5.0, description="wait for one answer of the server")
     outage_budget_s: Seconds = Field(30.0, description="total wait for a server that is away")
     close_timeout_s: Seconds = Field(5.0, description="wait for writes in flight when closing")
@@ -83,6 +90,19 @@ class RetentionSettings(Section):
         10 << 20, ge=1024, description="payload kept per run; one larger event is refused"
     )
     max_runs: int = Field(100_000, ge=1, description="held by the log, ended ones included")
+    terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
+    orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")
+    max_age_s: Seconds = Field(86_400.0, description="as above, whoever reads it")
+    no_publish_timeout_s: Seconds = Field(
+        600.0, description="silence after which a run that nobody holds is ended"
+    )
+    awaiting_input_timeout_s: Seconds = Field(
+        7200.0, description="as above, for a run that waits for its user"
+    )
+    unheld_grace_s: Seconds = Field(
+        60.0, description="a silent run must be found unheld again after so long"
+    )
+    sweep_interval_s: Seconds = Field(30.0, description="in which each run is looked at once")
     capacity_poll_s: Seconds = Field(1.0, description="how often a process looks how full it is")
     deleted_ttl_s: Seconds = Field(
         3600.0, ge=1, description="how long a deleted run's marker keeps late writers out"

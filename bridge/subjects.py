@@ -38,10 +38,14 @@ class Subjects:
         self.events_stream = f"{name}_EVENTS"
         self.state_stream = f"{name}_STATE"
         self.jobs_stream = f"{name}_JOBS"
+        self.dead_stream = f"{name}_DEAD"
         self.all_events = f"{prefix}.events.>"
         self.all_live = f"{prefix}.live.>"
         self.all_state = f"{prefix}.state.>"
         self.all_jobs = f"{prefix}.job.>"
+        self.all_dead = f"{prefix}.dead.>"
+        self.readers = f"{prefix}.roll.readers"
+        self.holders = f"{prefix}.roll.holders"
         self.all_controls = f"{prefix}.control.*"
 
     def event(self, run: RunRef) -> str:
@@ -60,8 +64,22 @@ class Subjects:
         """The events of all runs of a shard."""
         return f"{self.prefix}.events.{shard_token}.>"
 
+    def events_of(self, thread_id: str | None, run_id: str | None) -> str:
+        """The events of one run, of all runs of a thread, or of all runs."""
+        if run_id is not None and thread_id is not None:
+            return self.event(RunRef(thread_id, run_id))
+        if run_id is not None:
+            return f"{self.prefix}.events.*.*.{run_id}"
+        return self.all_events if thread_id is None else self.thread_events(thread_id)
+
+    def scope_of(self, subject: str) -> tuple[str | None, str | None]:
+        """Read thread and run out of what :meth:`events_of` made; None for all of them."""
+        tokens = subject.split(".")
+        named = [None if token in ("*", ">") else token for token in tokens[-2:]]
+        return (None, None) if tokens[-1] == ">" else (named[0], named[1])
+
     def run_of(self, subject: str) -> RunRef:
-        """Read the run out of an event or live subject."""
+        """Read the run out of the subject of an event, a live one or a dead letter."""
         thread_id, run_id = subject.rsplit(".", 2)[1:]
         return RunRef(thread_id, run_id)
 
@@ -84,3 +102,11 @@ class Subjects:
     def control(self, run_id: str) -> str:
         """Where a worker hears that a run's state wants its attention."""
         return f"{self.prefix}.control.{run_id}"
+
+    def dead_letter(self, consumer: str, run: RunRef) -> str:
+        """Where an event that a consumer gave up is kept."""
+        return f"{self.prefix}.dead.{consumer}.{run.thread_id}.{run.run_id}"
+
+    def dead_letters(self, consumer: str) -> str:
+        """All events that a consumer gave up."""
+        return f"{self.prefix}.dead.{consumer}.>"

@@ -6,9 +6,11 @@ at most 512 runs a request, so that no step costs more than its share of the run
 
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
 
+from bridge import wire
 from bridge.errors import ForeignMessageError
 from bridge.events import StreamEvent
 from bridge.stream_reader import MAX_SUBJECTS, StoredMessage, StreamReader
@@ -22,10 +24,12 @@ class Sighting(NamedTuple):
     Attributes:
         newest: Its newest event; on a cluster perhaps a moment old.
         messages: How many of its events the log holds.
+        stored_at: When the server stored the newest event.
     """
 
     newest: StreamEvent
     messages: int
+    stored_at: datetime
 
 
 class Survey:
@@ -52,11 +56,13 @@ class Survey:
         names = iter(counts)
         while page := list(islice(names, MAX_SUBJECTS)):
             messages = await self._reader.read_last(page)
-            found = [(self._decode(message), counts[message.subject]) for message in messages]
-            yield [Sighting(newest, count) for newest, count in found if newest is not None]
+            found = [self._see(message, counts[message.subject]) for message in messages]
+            yield [sighting for sighting in found if sighting is not None]
 
-    def _decode(self, message: StoredMessage) -> StreamEvent | None:
+    def _see(self, message: StoredMessage, count: int) -> Sighting | None:
         run = self._subjects.run_of(message.subject)
         with suppress(ForeignMessageError):  # whoever reads the run is told
-            return decode_event(run, message.seq, message.headers, message.payload)
+            newest = decode_event(run, message.seq, message.headers, message.payload)
+            stored_at = datetime.fromisoformat(message.headers[wire.STORED_AT])
+            return Sighting(newest, count, stored_at)
         return None

@@ -6,11 +6,10 @@ once: whatever may have been lost is reported to the readers, who then read the 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -25,6 +24,8 @@ from bridge.subjects import RunRef, Subjects
 
 #: Looks at the log that readers of one run ask for within this time share one answer.
 _LOOK_SHARED_S: Final = 1.0
+#: Within this time every node of a cluster has learnt of a subscription made at one of them.
+_SETTLE_S: Final = 0.2
 
 
 class Reader:
@@ -32,17 +33,33 @@ class Reader:
 
     Args:
         max_events: Above so many the reader drops them all and reads the log instead.
+
+    Attributes:
+        push: Takes an event at once while the reader waits, without a switch to its task; returns
+            whether it did. What it does not take waits here.
+        is_stale: Live events may have been lost: the log knows.
+        is_closed: No live event will come any more.
     """
 
     def __init__(self, max_events: int) -> None:
         self._max_events = max_events
         self._events: deque[StreamEvent] = deque()
         self._wake = asyncio.Event()
+        self._is_waiting = False
+        self.push: Callable[[StreamEvent], bool] | None = None
         self.is_stale = False
         self.is_closed = False
 
-    def offer(self, event: StreamEvent) -> None:
-        """Take a live event, without waiting for anybody."""
+    def offer(self, event: StreamEvent, *, at_once: bool) -> None:
+        """Take a live event, without waiting for anybody.
+
+        Args:
+            event: The event.
+            at_once: Whether it may go to :attr:`push`.
+        """
+        if at_once and self._is_waiting and self.push is not None and self.push(event):
+            return
+        self._is_waiting = False
         if len(self._events) >= self._max_events:
             self._events.clear()
             self.is_stale = True
@@ -51,11 +68,13 @@ class Reader:
 
     def mark_stale(self) -> None:
         """Say that live events may have been lost: the log knows."""
+        self._is_waiting = False
         self.is_stale = True
         self._wake.set()
 
     def close(self) -> None:
         """Say that no live event will come any more."""
+        self._is_waiting = False
         self.is_closed = True
         self._wake.set()
 
@@ -71,11 +90,14 @@ class Reader:
         if self._events or self.is_stale or self.is_closed:
             return True
         self._wake.clear()
+        self._is_waiting = True
         try:
             async with asyncio.timeout(timeout_s):
                 await self._wake.wait()
         except TimeoutError:
             return False
+        finally:
+            self._is_waiting = False
         return True
 
 
@@ -129,10 +151,11 @@ class Tail:
         if self._look is not None:
             self._look.cancel()
         if self._subscription is not None:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await self._subscription.unsubscribe()
+            await self._connection.unsubscribe(self._subscription)
 
     async def _on_message(self, message: Msg) -> None:
+        if message.reply and not message.data:
+            return  # somebody asks the server whether the run is read
         headers = message.headers or {}
         try:
             seq = int(headers[wire.STREAM_SEQUENCE])
@@ -140,26 +163,40 @@ class Tail:
         except (KeyError, ValueError, ForeignMessageError):
             self.mark_stale()  # reading the log will say what is wrong
             return
+        # In a burst, events that wait are joined into one write: quicker than a write for each.
+        is_alone = self._subscription is None or self._subscription.pending_msgs == 0
         for reader in self.readers:
-            reader.offer(event)
+            reader.offer(event, at_once=is_alone)
 
     def mark_stale(self) -> None:
         """Send every reader to the log."""
         for reader in self.readers:
             reader.mark_stale()
 
-    async def look(self) -> StreamEvent | None:
+    @property
+    def settle_s(self) -> float:
+        """Seconds after which a reader that went to the log looks once more; 0: it need not.
+
+        A cluster's leader may not know yet of a subscription that another node has confirmed.
+        """
+        return _SETTLE_S if self._connection.is_clustered else 0.0
+
+    async def look(self, since: float = float("-inf")) -> StreamEvent | None:
         """Return the run's newest event as the leader knows it; shared by readers that ask at once.
+
+        Args:
+            since: The loop's time from which on the answer must be.
 
         Returns:
             ``None`` when nothing is known, because the server is away or the run is gone;
             ``is_gone`` tells which.
         """
         now = asyncio.get_running_loop().time()
-        if self._look is None or (self._look.done() and now - self._looked_at > _LOOK_SHARED_S):
+        look, age_s = self._look, now - self._looked_at
+        if look is None or self._looked_at < since or (look.done() and age_s > _LOOK_SHARED_S):
             self._looked_at = now
-            self._look = asyncio.create_task(self._ask())
-        return await asyncio.shield(self._look)
+            look = self._look = asyncio.create_task(self._ask())
+        return await asyncio.shield(look)
 
     async def _ask(self) -> StreamEvent | None:
         if not await self._connection.wait_connected(0):
@@ -208,6 +245,11 @@ class Tails:
         """Return how many readers follow a run in this process."""
         tail = self._tails.get(run)
         return 0 if tail is None else len(tail.readers)
+
+    def find_read(self, run_ids: Sequence[str]) -> list[str]:
+        """Return those runs that somebody follows in this process."""
+        read = {run.run_id for run, tail in self._tails.items() if tail.readers}
+        return [run_id for run_id in run_ids if run_id in read]
 
     @property
     def total(self) -> int:

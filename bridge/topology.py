@@ -19,6 +19,8 @@ from bridge.subjects import Subjects
 MIN_SERVER: Final = (2, 12)
 NAME_IN_USE: Final = 10058
 STREAM_NOT_FOUND: Final = 10059
+#: The cluster has fewer nodes than replicas are wanted, as far as its leader has met them.
+NO_PEERS: Final = 10005
 NOT_ENABLED: Final = frozenset({10076, 10039, 10035})
 DUPLICATE_WINDOW_S: Final = 120
 _NANOSECONDS: Final = 1_000_000_000
@@ -42,7 +44,8 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    return [_events(log, subjects, max_events), _state(log, subjects), _jobs(log, subjects)]
+    others = [kind(log, subjects) for kind in (_state, _jobs, _dead)]
+    return [_events(log, subjects, max_events), *others]
 
 
 def _events(settings: LogSettings, subjects: Subjects, max_events: int) -> StreamConfig:
@@ -98,6 +101,23 @@ def _jobs(settings: LogSettings, subjects: Subjects) -> StreamConfig:
     }
 
 
+def _dead(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.dead_stream,
+        "subjects": [subjects.all_dead],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs": settings.max_dead_letters,
+        "max_bytes": settings.max_dead_letter_bytes,
+        "max_age": int(settings.dead_letter_age_s * _NANOSECONDS),
+        # A full stream must not keep consumers from giving an event up.
+        "discard": "old",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_direct": True,
+    }
+
+
 async def ensure_streams(connection: Connection, settings: BridgeSettings) -> None:
     """Make every stream that is absent, and verify the others.
 
@@ -123,14 +143,24 @@ async def _ensure(connection: Connection, wanted: StreamConfig) -> None:
             raise JetStreamDisabledError(error.description) from error
         if error.err_code != STREAM_NOT_FOUND:
             raise
-        try:
-            found = await connection.api(f"$JS.API.STREAM.CREATE.{name}", wanted)
-        except ApiError as created:
-            if created.err_code != NAME_IN_USE:
-                raise
-            # Another process made it at the same moment, with another configuration.
-            found = await connection.api(f"$JS.API.STREAM.INFO.{name}")
+        found = await _create(connection, wanted)
     _verify(name, wanted, found["config"])
+
+
+async def _create(connection: Connection, wanted: StreamConfig) -> dict[str, Any]:
+    name = wanted["name"]
+    outage = connection.outage(f"creating stream {name}: too few servers for its replicas")
+    while True:
+        try:
+            return await connection.api(f"$JS.API.STREAM.CREATE.{name}", wanted)
+        except ApiError as error:
+            if error.err_code == NAME_IN_USE:
+                # Another process made it at the same moment, with another configuration.
+                return await connection.api(f"$JS.API.STREAM.INFO.{name}")
+            if error.err_code != NO_PEERS:
+                raise
+            # The nodes of a cluster that has just started find each other within a second.
+            await outage.wait()
 
 
 def _verify(name: str, wanted: StreamConfig, found: Mapping[str, Any]) -> None:

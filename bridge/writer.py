@@ -314,7 +314,7 @@ class RunWriter:
         if ack is None:
             return None
         if ack.duplicate:
-            return [await self._log.id_at(ack.seq)]
+            return [await self._find_stored(ack)]
         head = self._place.advance(flight, ack.seq)
         if self._marks is not None:
             self._trim_behind(self._marks, head)
@@ -363,9 +363,16 @@ class RunWriter:
         if event_id is not None:
             ack = await self._find_duplicate(wire.message_id(run_id, event_id))
             if ack is not None:
-                entry.resolve([await self._log.id_at(ack.seq)])
+                entry.resolve([await self._find_stored(ack)])
                 return
         raise StreamTerminatedError(run_id, head.event)
+
+    async def _find_stored(self, ack: Ack) -> EventId:
+        try:
+            return await self._log.id_at(ack.seq)
+        except UnavailableError as error:
+            what = f"finding the id of an event of run {self._log.run.run_id} that is stored"
+            raise UnavailableError(what, Stored.UNKNOWN) from error
 
     async def _find_duplicate(self, message_id: str) -> Ack | None:
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")

@@ -1,11 +1,13 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.blocking import BlockingContext
 from runs.catalog import Assistant, AssistantCatalog
 from runs.context import RunContext
 from runs.errors import (
     AssistantLoadError,
     AssistantNotFoundError,
     ContentionError,
+    IdempotencyKeyUsedError,
     IllegalTransitionError,
     OutputsNotFoundError,
     QueueFullError,
@@ -16,6 +18,7 @@ from runs.errors import (
     RunNotFoundError,
     RunNotStartableError,
     RunsError,
+    RunStoppedError,
     ThreadExistsError,
     ThreadNotFoundError,
     UnsupportedActionError,
@@ -23,9 +26,11 @@ from runs.errors import (
     UnsupportedStrategyError,
 )
 from runs.facade import RunsFacade, ThreadState
+from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_KEY,
     CancelAction,
     CancelOutcome,
     DisconnectMode,
@@ -39,9 +44,11 @@ from runs.models import (
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread_search import ThreadQuery
 
 __all__ = [
     "FINAL_STATUSES",
+    "MAX_KEY",
     "ActiveRun",
     "Assistant",
     "AssistantCatalog",
@@ -49,10 +56,13 @@ __all__ = [
     "AssistantName",
     "AssistantNotFoundError",
     "AssistantSettings",
+    "BlockingContext",
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
     "DisconnectMode",
+    "HeldRuns",
+    "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",
@@ -74,10 +84,12 @@ __all__ = [
     "RunSettings",
     "RunSpec",
     "RunStatus",
+    "RunStoppedError",
     "RunsError",
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",

@@ -1,11 +1,13 @@
-"""What a new run is made of, and what of its specification is not available."""
+"""What a new run and a new thread are made of, and what of its specification is not available."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from bridge import new_id
+from bridge import RunRef, check_id, new_id
 from runs.catalog import Assistant
-from runs.errors import UnsupportedOptionError
-from runs.models import RunRecord, RunSpec, now
+from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
+from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
+from runs.thread import ThreadRecord
 
 _NOT_AVAILABLE: Final = (
     "command",
@@ -23,18 +25,35 @@ def refuse_unavailable(spec: RunSpec) -> None:
 
     Raises:
         UnsupportedOptionError: One is; the error names it.
+        UnsupportedStrategyError: The multitask strategy is none.
     """
+    if spec.multitask_strategy not in list(MultitaskStrategy):
+        raise UnsupportedStrategyError(spec.multitask_strategy)
     for option in _NOT_AVAILABLE:
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)
 
 
-def new_record(spec: RunSpec, assistant: Assistant, thread_id: str) -> RunRecord:
-    """Make the record of a new run, with an id that no other process makes."""
+def new_thread(
+    thread_id: str | None, metadata: Mapping[str, Any] | None, user_id: str | None
+) -> ThreadRecord:
+    """Make the record of a new thread; ``None`` makes an id that no other process makes."""
+    created = now()
+    return ThreadRecord(
+        thread_id=new_id() if thread_id is None else check_id("thread_id", thread_id),
+        user_id=user_id,
+        metadata=dict(metadata or {}),
+        created_at=created,
+        updated_at=created,
+    )
+
+
+def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
+    """Make the record of a new run."""
     created = now()
     return RunRecord(
-        run_id=new_id(),
-        thread_id=thread_id,
+        run_id=run.run_id,
+        thread_id=run.thread_id,
         assistant_id=assistant.assistant_id,
         executor=assistant.name,
         user_id=spec.user_id,

@@ -38,14 +38,20 @@ class Assistant:
     description: str
     function: str
     on_worker_lost: Literal["dead_letter", "restart"]
+    max_attempts: int
+    timeout_s: float | None
+
+    @property
+    def may_restart(self) -> bool:
+        """Whether a run may be executed again from its beginning."""
+        return self.on_worker_lost == "restart"
 
     @classmethod
     def declared(cls, name: str, settings: AssistantSettings) -> "Assistant":
         """Make an assistant from its settings; the same name always gets the same id."""
         assistant_id = str(uuid5(NAMESPACE, name))
-        return cls(
-            name, assistant_id, settings.description, settings.function, settings.on_worker_lost
-        )
+        facts = settings.model_dump()
+        return cls(name=name, assistant_id=assistant_id, **facts)
 
 
 class AssistantCatalog:

@@ -38,15 +38,23 @@ class Claims:
         manager: Commits the start.
         catalog: Says what becomes of a run whose worker died.
         worker: The name of this worker, which no other has or had.
+        probe_s: Seconds that another worker gets to say that it executes a run.
     """
 
     def __init__(
-        self, bridge: JetStreamBridge, manager: RunManager, catalog: AssistantCatalog, worker: str
+        self,
+        bridge: JetStreamBridge,
+        manager: RunManager,
+        catalog: AssistantCatalog,
+        worker: str,
+        *,
+        probe_s: float,
     ) -> None:
         self._bridge = bridge
         self._manager = manager
         self._catalog = catalog
         self.worker = worker
+        self._probe_s = probe_s
 
     async def claim(self, run: RunRef) -> RunRecord | None:
         """Take a run over for execution.
@@ -56,6 +64,7 @@ class Claims:
             execute and the job is done with.
 
         Raises:
+            RunNotStartableError: Another worker executes it; leave the job alone.
             StreamFencedError: A later attempt has begun elsewhere; leave the job alone.
             ContentionError: Too many lost races; leave the job for later.
             UnavailableError: The server fell silent; leave the job for later.
@@ -91,16 +100,28 @@ class Claims:
             await reconciler.seal(run, INTERRUPTED)
         elif found is None:
             await reconciler.dead_letter(run, "record_lost")
-        elif active.started and not self._may_restart(active.executor):
-            await reconciler.dead_letter(run, "worker_lost")
+        elif active.is_held and (reason := await self._reason_to_end(active)):
+            await reconciler.dead_letter(run, reason)
         else:
             return False
-        with suppress(RunNotFoundError):  # the record is what was lost
-            await reconciler.settle(run)
+        await self._settle(run)
         return True
 
-    def _may_restart(self, executor: str) -> bool:
-        return self._catalog.get(executor).on_worker_lost == "restart"
+    async def _settle(self, run: RunRef) -> None:
+        with suppress(RunNotFoundError):  # the record is lost, or the run is rolled back
+            await self._manager.reconciler.settle(run)
+
+    async def _reason_to_end(self, active: ActiveRun) -> str | None:
+        # An outage lets leases lapse, too: whoever executes the run is asked before it is lost.
+        is_others = active.worker != self.worker
+        if is_others and await self._bridge.controls.is_executed(
+            active.run_id, within_s=self._probe_s
+        ):
+            raise RunNotStartableError(active.run_id, f"worker {active.worker} executes it")
+        assistant = self._catalog.get(active.executor)
+        if not assistant.may_restart:
+            return "worker_lost"
+        return "max_attempts" if active.losses + 1 >= assistant.max_attempts else None
 
     async def _begin(
         self,
@@ -118,7 +139,7 @@ class Claims:
                 record = await starting
                 await self._begin_attempt(run, attempt)
         except (StreamTerminatedError, IllegalTransitionError):
-            await self._manager.settle(run)
+            await self._settle(run)
             return None
         return record
 

@@ -71,6 +71,16 @@ class QueueFullError(RunsError):
         self.limit = limit
 
 
+class IdempotencyKeyUsedError(RunsError):
+    """The idempotency key cannot stand for this request; nothing was stored."""
+
+    code = "idempotency-key-used"
+
+    def __init__(self, key: str, purpose: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used {purpose}; take another key")
+        self.key = key
+
+
 class ContentionError(RunsError):
     """Others changed the state each time this call was about to; nothing was stored."""
 
@@ -84,22 +94,25 @@ class ContentionError(RunsError):
 
 
 class UnsupportedStrategyError(RunsError, ValueError):
-    """The multitask strategy is not available; nothing was stored."""
+    """There is no such multitask strategy; nothing was stored."""
 
     code = "unsupported-strategy"
 
     def __init__(self, strategy: str) -> None:
-        super().__init__(f"multitask_strategy {strategy!r} is not available; use reject or enqueue")
+        super().__init__(
+            f"multitask_strategy {strategy!r} is unknown; use reject, enqueue, interrupt or "
+            "rollback"
+        )
         self.strategy = strategy
 
 
 class UnsupportedActionError(RunsError, ValueError):
-    """The cancel action is not available; nothing was changed."""
+    """There is no such cancel action; nothing was changed."""
 
     code = "unsupported-action"
 
     def __init__(self, action: str) -> None:
-        super().__init__(f"cancel action {action!r} is not available; use interrupt")
+        super().__init__(f"cancel action {action!r} is unknown; use interrupt or rollback")
         self.action = action
 
 
@@ -154,6 +167,16 @@ class RunInterruptedError(RunsError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} was interrupted before it had final values")
+        self.run_id = run_id
+
+
+class RunStoppedError(RunsError):
+    """The run that a sync function executes shall stop; the function should clean up and return."""
+
+    code = "run-stopped"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} is being stopped; nothing more of it is stored")
         self.run_id = run_id
 
 

@@ -14,14 +14,17 @@ from bridge import (
     BridgeError,
     JetStreamBridge,
     Job,
+    Leases,
     RunRef,
     StreamFencedError,
     StreamTerminatedError,
     UnavailableError,
     new_event,
 )
+from runs.catalog import Assistant
 from runs.claims import Claims
 from runs.context import Outbox, RunContext
+from runs.errors import RunNotFoundError, RunNotStartableError, RunsError
 from runs.executor import Executor
 from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
@@ -35,6 +38,7 @@ class Stop(Enum):
     """Why a handler is stopped before it has finished."""
 
     CANCELLED = "cancelled"
+    TIMED_OUT = "timed out"
     TAKEN_OVER = "taken over"
     HANDED_BACK = "handed back"
 
@@ -43,32 +47,38 @@ class Execution:
     """One run in the hands of one worker.
 
     Args:
-        job: What to do; its lease is renewed meanwhile.
+        job: What to do.
         run: The run that the job is about.
+        assistant: What is executed, and what it may do.
         executor: The assistant's function.
         bridge: Publishes the run's events.
         claims: Decides whether it may be executed, for this worker.
         manager: Settles it.
-        settings: Grace, lease and polling.
+        leases: Holds on to the job meanwhile.
+        settings: Grace and polling.
     """
 
     def __init__(  # noqa: PLR0913 - the collaborators of one run; made in one place
         self,
         job: Job,
         run: RunRef,
+        assistant: Assistant,
         executor: Executor,
         *,
         bridge: JetStreamBridge,
         claims: Claims,
         manager: RunManager,
+        leases: Leases,
         settings: WorkerSettings,
     ) -> None:
         self._job = job
         self._run = run
+        self._assistant = assistant
         self._executor = executor
         self._bridge = bridge
         self._claims = claims
         self._manager = manager
+        self._leases = leases
         self._settings = settings
         self._is_handed_back = False
         self._nudged = asyncio.Event()
@@ -87,6 +97,7 @@ class Execution:
         if self._is_handed_back:
             return False
         self._job = job
+        self._leases.hold(job)
         return True
 
     def hand_back(self) -> None:
@@ -104,17 +115,20 @@ class Execution:
             BridgeError: The run could not be claimed or ended; the job comes again by itself.
             RunsError: Likewise.
         """
-        renewing = asyncio.create_task(self._renew_lease())
+        self._leases.hold(self._job)
         try:
             record = await self._claims.claim(self._run)
             if record is None:
                 await self._job.ack()
             else:
+                self._leases.vouch(self._run.run_id)
                 await self._execute(record)
+        except RunNotStartableError as exc:
+            _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
         except StreamFencedError:
             _LOG.warning("run.fenced", extra={"run_id": self._run.run_id})
         finally:
-            renewing.cancel()
+            self._leases.release(self._run.run_id)
 
     async def _execute(self, record: RunRecord) -> None:
         outbox = Outbox(self._bridge, record.run_id, self._settings)
@@ -122,6 +136,11 @@ class Execution:
         given = record.kwargs.get("input")
         handling = asyncio.create_task(self._executor.execute(context, given))
         watching = asyncio.create_task(self._watch_state(record))
+        if self._assistant.timeout_s is not None:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(self._assistant.timeout_s, self._request, Stop.TIMED_OUT)
+        else:
+            timer = None
         try:
             await asyncio.wait((handling, self._stop), return_when=asyncio.FIRST_COMPLETED)
             if not handling.done():
@@ -131,6 +150,8 @@ class Execution:
             await self._conclude(handling, context, outbox)
         finally:
             watching.cancel()
+            if timer is not None:
+                timer.cancel()
             if not self._stop.done():
                 handling.cancel()
             await outbox.abandon()
@@ -151,13 +172,28 @@ class Execution:
             await self._finish(INTERRUPTED)
         elif stop is Stop.TAKEN_OVER:
             _LOG.warning("run.taken_over", extra={"run_id": self._run.run_id})
-        elif stop is Stop.HANDED_BACK and not _has_ended_by_itself(handling):
+        elif stop is None or _has_ended_by_itself(handling):
+            await self._finish_by_itself(handling, context, outbox)
+        else:
             with suppress(BridgeError):  # what could not be stored was never acknowledged
                 await outbox.flush()
+            await self._break_off(stop, context.attempt)
+
+    async def _break_off(self, stop: Stop, attempt: int) -> None:
+        if stop is Stop.TIMED_OUT:
+            text = f"the run took longer than {self._assistant.timeout_s:g} s"
+            fault = RunFault(error="TimeoutError", message=text)
+            await self._finish(Outcome(RunStatus.TIMEOUT, error=fault))
+        elif self._assistant.may_restart:
             self._is_handed_back = True
+            with suppress(RunsError, BridgeError):  # it then counts as lost
+                await self._manager.release(self._run, attempt)
+            self._leases.release(self._run.run_id)
             await self._job.nak()
         else:
-            await self._finish_by_itself(handling, context, outbox)
+            text = "its worker was stopped before the run had finished, and it may not be restarted"
+            fault = RunFault(error="WorkerStopped", message=text)
+            await self._finish(Outcome(RunStatus.ERROR, error=fault))
 
     async def _finish_by_itself(
         self, handling: asyncio.Task[None], context: RunContext, outbox: Outbox
@@ -165,20 +201,17 @@ class Execution:
         try:
             outcome = await _outcome_of(handling, context, outbox)
         except StreamTerminatedError:
-            await self._manager.settle(self._run)
-            await self._job.ack()
+            await self._settle()
             return
         await self._finish(outcome)
 
     async def _finish(self, outcome: Outcome) -> None:
-        terminal_id = await self._manager.reconciler.seal(self._run, outcome)
-        await self._manager.reconciler.settle(self._run, terminal_id)
-        await self._job.ack()
+        await self._settle(await self._manager.reconciler.seal(self._run, outcome))
 
-    async def _renew_lease(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.lease_s / 3)
-            await self._job.in_progress()
+    async def _settle(self, terminal_id: str | None = None) -> None:
+        with suppress(RunNotFoundError):  # it is rolled back
+            await self._manager.reconciler.settle(self._run, terminal_id)
+        await self._job.ack()
 
     async def _watch_state(self, record: RunRecord) -> None:
         while not self._stop.done():

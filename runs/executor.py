@@ -1,10 +1,13 @@
 """Call an assistant's function, whichever of the known forms it has."""
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
+from contextlib import aclosing, closing
+from functools import partial
 from typing import Any
 
+from runs.blocking import BlockingContext, call_in_thread
 from runs.context import RunContext
 from runs.errors import AssistantLoadError
 from runs.loader import Handler, load_handler
@@ -13,9 +16,10 @@ from runs.loader import Handler, load_handler
 async def execute(handler: Handler, context: RunContext, given: Any) -> None:
     """Run ``handler`` to its end and store what it yields.
 
-    An async generator function yields ``(event, data)`` pairs or mappings with ``event`` and
-    ``data`` (and ``category``, ``metadata``), and sets final values by ``context.result``. A
-    coroutine function emits through the context; what it returns are the final values.
+    A generator function, sync or async, yields ``(event, data)`` pairs or mappings with ``event``
+    and ``data`` (and ``category``, ``metadata``), and sets final values by ``context.result``. Any
+    other function emits through the context; what it returns are the final values. Sync functions
+    run in a thread of their own.
 
     Raises:
         TypeError: It yielded something else.
@@ -24,25 +28,39 @@ async def execute(handler: Handler, context: RunContext, given: Any) -> None:
     """
     if inspect.isasyncgenfunction(handler):
         async with aclosing(handler(context, given)) as items:
-            await _emit_all(items, context)
+            async for item in items:
+                await context.emit(**_event_of(item))
         return
-    values = await handler(context, given)
+    if inspect.iscoroutinefunction(handler):
+        values = await handler(context, given)
+    else:
+        waiting = BlockingContext(context, asyncio.get_running_loop())
+        calling = partial(_call, handler, waiting, given)
+        values = await call_in_thread(f"run-{context.run_id}", calling)
     if values is not None and not context.has_result:
         context.result(values)
 
 
-async def _emit_all(items: AsyncIterator[Any], context: RunContext) -> None:
-    async for item in items:
-        match item:
-            case (str(event), data):
-                await context.emit(event, data)
-            case Mapping() if "event" in item:
-                await context.emit(**item)
-            case _:
-                raise TypeError(
-                    "a handler yields (event, data) or {'event': ..., 'data': ...}, not "
-                    f"{type(item).__name__}"
-                )
+def _call(handler: Handler, context: BlockingContext, given: Any) -> Any:
+    if not inspect.isgeneratorfunction(handler):
+        return handler(context, given)
+    with closing(handler(context, given)) as items:
+        for item in items:
+            context.emit(**_event_of(item))
+    return None
+
+
+def _event_of(item: object) -> dict[str, Any]:
+    match item:
+        case (str(event), data):
+            return {"event": event, "data": data}
+        case Mapping() if "event" in item:
+            return dict(item)
+        case _:
+            raise TypeError(
+                "a handler yields (event, data) or {'event': ..., 'data': ...}, not "
+                f"{type(item).__name__}"
+            )
 
 
 class Executor:

@@ -5,12 +5,10 @@ agree with its log.
 """
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from bridge import (
-    END,
-    BridgeClosedError,
     Following,
     JetStreamBridge,
     RunRef,
@@ -21,12 +19,15 @@ from runs.errors import (
     OutputsNotFoundError,
     RunFailedError,
     RunInterruptedError,
+    RunNotCancellableError,
     RunNotFoundError,
     ThreadExistsError,
 )
 from runs.manager import RunManager
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
+from runs.sealing import wait_for_seal
 from runs.thread import ThreadRecord
+from runs.thread_search import ThreadQuery, fitting
 
 
 class ThreadState(NamedTuple):
@@ -74,7 +75,9 @@ class RunsFacade:
             if if_exists == "raise":
                 raise
             found = await self._manager.records.find_thread(taken.thread_id)
-            if found is None or user_id not in (None, found.record.user_id):
+            if found is None or found.record.deleting:
+                raise
+            if user_id not in (None, found.record.user_id):
                 raise
             return found.record
 
@@ -85,6 +88,54 @@ class RunsFacade:
             ThreadNotFoundError: There is none, or it is someone else's.
         """
         return await self._manager.get_thread(thread_id, user_id=user_id)
+
+    async def update_thread(
+        self, thread_id: str, metadata: Mapping[str, Any], *, user_id: str | None = None
+    ) -> ThreadRecord:
+        """Set the named fields of a thread's metadata; the others stay.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+        """
+        return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
+
+    async def search_threads(self, query: ThreadQuery) -> list[ThreadRecord]:
+        """Return all threads that fit, sorted; linear in the number of threads there are."""
+        return fitting(await self._manager.records.all_threads(), query)
+
+    async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a thread with all its runs, for good; runs under way are stopped first.
+
+        Returns:
+            Whether there was one to delete; a deletion under way is gone on with.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        found = await self._manager.records.find_thread(check_id("thread_id", thread_id))
+        if found is None or user_id not in (None, found.record.user_id):
+            return False
+        was_there = not found.record.deleting
+        return await self._manager.deletion.delete_thread(thread_id) and was_there
+
+    async def delete_run(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a run with its events, for good; when it is under way, it is stopped first.
+
+        The file of the archive stays. When the run's final values are the thread's, the thread has
+        none afterwards.
+
+        Returns:
+            Whether there was one to delete.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        run = _checked(thread_id, run_id)
+        if user_id is not None:
+            thread = await self._manager.records.find_thread(thread_id)
+            if thread is None or thread.record.user_id != user_id:
+                return False
+        return await self._manager.deletion.delete_run(run)
 
     async def thread_state(self, thread_id: str, *, user_id: str | None = None) -> ThreadState:
         """Return a thread with the final values of its last successful run.
@@ -174,7 +225,7 @@ class RunsFacade:
         Args:
             thread_id: The thread.
             run_id: The run.
-            action: What else the cancel does; only ``interrupt`` is available.
+            action: ``interrupt``, or ``rollback`` to remove the run, too.
             wait: Whether to return only after the run has ended.
             user_id: Who asks; ``None`` may cancel every run.
 
@@ -185,9 +236,42 @@ class RunsFacade:
         run = _checked(thread_id, run_id)
         outcome = await self._manager.cancel(run, action, user_id=user_id)
         if wait and outcome is CancelOutcome.STOPPING:
-            await self._wait_for_end(run)
+            with suppress(RunNotFoundError):  # it is rolled back
+                await self._wait_for_end(run)
             return CancelOutcome.STOPPED
         return outcome
+
+    async def cancel_all(
+        self,
+        *,
+        thread_id: str | None = None,
+        is_started: bool | None = None,
+        action: str = "interrupt",
+        user_id: str | None = None,
+    ) -> None:
+        """Stop all runs under way; linear in the number of threads there are.
+
+        Args:
+            thread_id: Only this thread's; ``None`` means all.
+            is_started: Only those that a worker has begun, or only the others; ``None`` means all.
+            action: ``interrupt``, or ``rollback`` to remove the runs, too.
+            user_id: Only this user's; ``None`` means everybody's.
+
+        Raises:
+            ThreadNotFoundError: There is no such thread, or it is someone else's.
+        """
+        if thread_id is None:
+            threads = await self._manager.records.all_threads()
+        else:
+            threads = [await self.get_thread(thread_id, user_id=user_id)]
+        for thread in threads:
+            if user_id not in (None, thread.user_id):
+                continue
+            for run_id in reversed(thread.inflight_ids):
+                begun = thread.active is not None and thread.active.has_begun(run_id)
+                if is_started in (None, begun):
+                    with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
+                        await self.cancel(thread.thread_id, run_id, action=action)
 
     async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
         """Wait until a run has ended and return its final values.
@@ -200,7 +284,10 @@ class RunsFacade:
         """
         record = await self.get_run(thread_id, run_id, user_id=user_id)
         if not record.status.is_final:
-            record = await self._wait_for_end(RunRef(thread_id, run_id))
+            try:
+                record = await self._wait_for_end(RunRef(thread_id, run_id))
+            except RunNotFoundError as exc:  # it was rolled back, or deleted
+                raise RunInterruptedError(run_id) from exc
         if record.status is RunStatus.INTERRUPTED:
             raise RunInterruptedError(run_id)
         if record.status is not RunStatus.SUCCESS:
@@ -210,12 +297,8 @@ class RunsFacade:
 
     async def _wait_for_end(self, run: RunRef) -> RunRecord:
         await self._ensure_log(run)
-        newest = (await self._bridge.status(run.run_id)).last_id
-        async with self._bridge.follow(run.run_id, last_event_id=newest) as following:
-            async for batch in following.batches():
-                if batch[-1] is END:
-                    return await self.settle(*run)
-        raise BridgeClosedError
+        await wait_for_seal(self._bridge, run.run_id)
+        return await self.settle(*run)
 
     async def _ensure_log(self, run: RunRef) -> None:
         if await self._bridge.find_thread(run.run_id) is None:

@@ -32,8 +32,7 @@ def load_handler(function: str, root: Path | None = None) -> Handler:
             working directory.
 
     Raises:
-        AssistantLoadError: It cannot be imported, is missing, or is no async generator function
-            and no coroutine function.
+        AssistantLoadError: It cannot be imported, is missing, or is no function.
     """
     target, _, name = function.rpartition(":")
     root = (root or Path.cwd()).resolve()
@@ -48,10 +47,8 @@ def load_handler(function: str, root: Path | None = None) -> Handler:
     handler = getattr(module, name, None)
     if handler is None:
         raise AssistantLoadError(function, f"{module.__file__} has no {name!r}")
-    if not (inspect.isasyncgenfunction(handler) or inspect.iscoroutinefunction(handler)):
-        raise AssistantLoadError(
-            function, f"{name!r} must be an async generator function or a coroutine function"
-        )
+    if not inspect.isroutine(handler):
+        raise AssistantLoadError(function, f"{name!r} must be a function, sync or async")
     checked: Handler = handler
     return checked
 

@@ -15,6 +15,9 @@ from pydantic_core import PydanticSerializationError
 from bridge import InvalidContentError, encode_json
 from runs.errors import IllegalTransitionError
 
+#: Characters of an idempotency key.
+MAX_KEY: Final = 256
+
 
 class RunStatus(StrEnum):
     """How far a run has come."""
@@ -121,6 +124,7 @@ class RunSpec(Frozen):
         on_completion: What becomes of a temporary thread after the run.
         if_not_exists: Whether an unknown thread is an error or is created.
         user_id: The owner; ``None`` where there is no authentication.
+        idempotency_key: A repeated create with the same key returns the first run.
     """
 
     assistant_id: str
@@ -137,6 +141,7 @@ class RunSpec(Frozen):
     on_completion: Literal["delete", "keep"] = "delete"
     if_not_exists: Literal["reject", "create"] = "reject"
     user_id: str | None = None
+    idempotency_key: str | None = Field(None, min_length=1, max_length=MAX_KEY)
     webhook: str | None = None
     after_seconds: float | None = None
     interrupt_before: tuple[str, ...] | Literal["*"] | None = None

@@ -19,13 +19,15 @@ from bridge import (
     Terminal,
     encode_json,
 )
+from runs.commands import Finish
+from runs.effects import CreateLog, Effect, EnqueueJob, Nudge, Retire, RollBack, Seal
 from runs.errors import ContentionError, RunNotFoundError
 from runs.models import Outcome, RunRecord, now
 from runs.outcome import INTERRUPTED, outcome_of, terminal_of
 from runs.records import Records, Versioned
+from runs.retirement_line import put_in_line
 from runs.steps import Taken, ThreadSteps
-from runs.thread import ThreadRecord
-from runs.transitions import CreateLog, Effect, EnqueueJob, Finish, Nudge, Seal, outstanding
+from runs.transitions import outstanding
 
 _MAX_RECORD_CONFLICTS: Final = 16
 #: A record that no thread refers to is a create under way, until it is older than any call lasts.
@@ -59,6 +61,9 @@ class Reconciler:
             pending.extend(await self._do(thread_id, pending.popleft()))
 
     async def _do(self, thread_id: str, effect: Effect) -> tuple[Effect, ...]:
+        if isinstance(effect, Retire):
+            await put_in_line(self._bridge.jobs, thread_id)
+            return ()
         run = RunRef(thread_id, effect.run_id)
         match effect:
             case CreateLog():
@@ -69,6 +74,8 @@ class Reconciler:
                 await self._bridge.controls.nudge(run.run_id)
             case Seal():
                 return (await self._close(run, await self.seal(run, INTERRUPTED))).effects
+            case RollBack():
+                return (await self._close(run)).effects
             case _:
                 assert_never(effect)
         return ()
@@ -122,12 +129,12 @@ class Reconciler:
             The record: final when the log is sealed, else as it is.
 
         Raises:
-            RunNotFoundError: There is no such run in the thread.
+            RunNotFoundError: There is no such run in the thread, or it has been rolled back.
             UnavailableError: The server fell silent; call again.
         """
         closed = await self._close(run, terminal_id)
         await self._apply(run.thread_id, closed.effects)
-        if closed.record is None:
+        if closed.record is None or RollBack(run.run_id) in closed.effects:
             raise RunNotFoundError(run.run_id)
         return closed.record
 
@@ -135,7 +142,7 @@ class Reconciler:
         found, thread, terminal = await asyncio.gather(
             self._records.find_run(run.run_id),
             self._records.find_thread(run.thread_id),
-            self._find_terminal(run, terminal_id),
+            self.find_terminal(run, terminal_id),
         )
         if found is not None and found.record.thread_id != run.thread_id:
             return _Closed(None, ())
@@ -144,15 +151,30 @@ class Reconciler:
             if found is not None and not is_inflight and await self._remove_orphan(found):
                 return _Closed(None, ())
             return _Closed(None if found is None else found.record, ())
-        outcome, at = outcome_of(terminal), datetime.fromisoformat(terminal.created_at)
-        record = None if found is None else await self._close_record(found, outcome, at)
+        is_rolled_back = thread is not None and thread.record.is_rolled_back(run.run_id)
+        record = None
+        if is_rolled_back:
+            await self._records.remove_run(run.run_id)
+        elif found is not None:
+            record = await self._close_record(found, terminal)
         if not is_inflight:
             return _Closed(record, ())
-        command = Finish(run.run_id, outcome, now())
+        command = Finish(run.run_id, outcome_of(terminal), now(), is_removed=is_rolled_back)
         taken = await self._steps.take(run.thread_id, command, known=thread)
         return _Closed(record, taken.effects)
 
-    async def _find_terminal(self, run: RunRef, terminal_id: str | None) -> StreamEvent | None:
+    async def find_terminal(
+        self, run: RunRef, terminal_id: str | None = None
+    ) -> StreamEvent | None:
+        """Return the event that sealed the run's log, or ``None`` while it is open.
+
+        Args:
+            run: The run.
+            terminal_id: The event's id, where it is known; spares a search.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
         try:
             if terminal_id is not None:
                 return await self._bridge.find_event(run.run_id, terminal_id)
@@ -161,8 +183,9 @@ class Reconciler:
             return None
 
     async def _close_record(
-        self, found: Versioned[RunRecord], outcome: Outcome, at: datetime
+        self, found: Versioned[RunRecord], terminal: StreamEvent
     ) -> RunRecord | None:
+        outcome, at = outcome_of(terminal), datetime.fromisoformat(terminal.created_at)
         run_id = found.record.run_id
         for _ in range(_MAX_RECORD_CONFLICTS):
             if found.record.status.is_final:
@@ -202,16 +225,12 @@ class Reconciler:
             await self._apply(thread_id, outstanding(found.record))
 
     async def sweep(self) -> None:
-        """Repair every thread that has runs under way; linear in threads, for start-up.
+        """Repair every thread that something is left to do for; linear in threads, for start-up.
 
         Raises:
             UnavailableError: The server fell silent; call again.
         """
         for thread_id in await self._records.thread_ids():
             found = await self._records.find_thread(thread_id)
-            if found is not None and _is_busy(found.record):
+            if found is not None and (found.record.active or outstanding(found.record)):
                 await self.repair(thread_id)
-
-
-def _is_busy(thread: ThreadRecord) -> bool:
-    return thread.active is not None or bool(thread.queue)

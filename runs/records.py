@@ -1,14 +1,17 @@
 """Thread and run records as compare-and-set state: read at the leader, changed by revision."""
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from bridge import JetStreamBridge, StateConflictError
+from runs.errors import ContentionError
 from runs.models import RunRecord
 from runs.thread import ThreadRecord
 
 _THREAD = "thread"
 _RUN = "run"
+_MAX_CONFLICTS: Final = 16
 
 Record_co = TypeVar("Record_co", covariant=True)
 
@@ -50,6 +53,11 @@ class Records:
         """Return all threads; linear in their number, for start-up and tools."""
         return await self._states.keys(_THREAD)
 
+    async def all_threads(self) -> list[ThreadRecord]:
+        """Return all threads, on a cluster as they were a moment ago; linear in their number."""
+        found = await self._states.find_many(_THREAD, await self.thread_ids())
+        return [ThreadRecord.decode(each.value) for each in found]
+
     async def write_thread(self, thread: ThreadRecord, *, revision: int) -> Versioned[ThreadRecord]:
         """Store a thread over ``revision``; 0 creates it.
 
@@ -86,6 +94,36 @@ class Records:
         """
         stored = await self._states.update(_RUN, run.run_id, run.encode(), revision=revision)
         return Versioned(run, stored)
+
+    async def remove_run(self, run_id: str) -> None:
+        """Remove a run's record for good, whatever it says; without one, nothing changes.
+
+        Raises:
+            ContentionError: It changed all the time.
+            UnavailableError: The server fell silent; call again.
+        """
+        for _ in range(_MAX_CONFLICTS):
+            found = await self.find_run(run_id)
+            if found is None:
+                return
+            with suppress(StateConflictError):
+                await self.delete_run(found)
+        raise ContentionError(f"the record of run {run_id}", _MAX_CONFLICTS)
+
+    async def remove_thread(self, thread_id: str) -> None:
+        """Remove a thread's record for good, whatever it says; without one, nothing changes.
+
+        Raises:
+            ContentionError: It changed all the time.
+            UnavailableError: The server fell silent; call again.
+        """
+        for _ in range(_MAX_CONFLICTS):
+            found = await self.find_thread(thread_id)
+            if found is None:
+                return
+            with suppress(StateConflictError):
+                await self._states.delete(_THREAD, thread_id, revision=found.revision)
+        raise ContentionError(f"thread {thread_id}", _MAX_CONFLICTS)
 
     async def delete_run(self, run: Versioned[RunRecord]) -> None:
         """Remove the record for good.

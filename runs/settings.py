@@ -20,6 +20,12 @@ class RunSettings(Section):
     stale_s: Seconds = Field(
         5.0, description="age of a step that somebody left half done, before others finish it"
     )
+    delete_wait_s: Seconds = Field(
+        10.0, description="a deletion waits so long for a worker; then it ends the run itself"
+    )
+    temporary_ttl_s: float = Field(
+        300.0, ge=0, le=86_400, description="an ended stateless run can be read for so long"
+    )
 
 
 class WorkerSettings(Section):
@@ -27,6 +33,12 @@ class WorkerSettings(Section):
 
     concurrency: int = Field(32, ge=1, le=10_000, description="runs executed at one time")
     lease_s: Seconds = Field(30.0, description="silence after which others take a run over")
+    max_blocked_s: Seconds = Field(
+        300.0, description="code that blocks the worker for longer loses all runs of the worker"
+    )
+    probe_s: Seconds = Field(
+        2.0, description="wait for the answer of the worker that has a run, before it is lost"
+    )
     drain_s: Seconds = Field(10.0, description="time for running runs after SIGTERM")
     cancel_grace_s: Seconds = Field(5.0, description="time for a handler to stop when cancelled")
     state_poll_s: Seconds = Field(5.0, description="look for cancel wishes whose nudge was lost")
@@ -47,3 +59,7 @@ class AssistantSettings(Section):
     on_worker_lost: Literal["dead_letter", "restart"] = Field(
         "dead_letter", description="what becomes of a run whose worker died"
     )
+    max_attempts: int = Field(
+        3, ge=1, le=1000, description="executions of a restarted run that may lose their worker"
+    )
+    timeout_s: Seconds | None = Field(None, description="of one execution; None: no limit")

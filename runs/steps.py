@@ -9,10 +9,12 @@ import random
 from typing import Final, NamedTuple
 
 from bridge import StateConflictError
+from runs.commands import Command
+from runs.effects import Effect
 from runs.errors import ContentionError, ThreadNotFoundError
 from runs.records import Records, Versioned
 from runs.thread import ThreadRecord
-from runs.transitions import Command, Effect, outstanding, transition
+from runs.transitions import outstanding, transition
 
 #: Lost races after which a caller waits a little before the next try.
 _EAGER_RETRIES: Final = 8

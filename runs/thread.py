@@ -36,12 +36,25 @@ class ActiveRun(QueuedRun):
         started: Whether a worker has ever begun to execute it.
         attempt: The number of the newest execution; 0 before the first.
         worker: Which worker that is.
+        released: That worker has given the run back, to be executed again.
+        losses: How many attempts ended because their worker was lost.
     """
 
     since: AwareDatetime
     started: bool = False
     attempt: int = 0
     worker: str | None = None
+    released: bool = False
+    losses: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a worker has begun to execute the run and not given it back."""
+        return self.started and not self.released
+
+    def has_begun(self, run_id: str) -> bool:
+        """Whether this is ``run_id`` and a worker holds it."""
+        return self.is_held and self.run_id == run_id
 
 
 class OutputsRef(Frozen):
@@ -62,7 +75,8 @@ class ThreadRecord(Frozen):
     """A thread: its owner, its runs under way, and what the finished ones left.
 
     Attributes:
-        temporary: Made for one stateless run; it may be removed when that run has ended.
+        temporary: Made for one stateless run; it is deleted some time after that run has ended.
+        deleting: Somebody deleted it; it is as if it did not exist, and its removal is under way.
         queue: Waiting runs, the next one first.
         cancels: The wish to cancel a run of this thread; the first wish stays.
     """
@@ -71,6 +85,7 @@ class ThreadRecord(Frozen):
     user_id: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     temporary: bool = False
+    deleting: bool = False
     created_at: AwareDatetime
     updated_at: AwareDatetime
     active: ActiveRun | None = None
@@ -97,6 +112,21 @@ class ThreadRecord(Frozen):
     def find_queued(self, run_id: str) -> QueuedRun | None:
         """Return the waiting run ``run_id``."""
         return next((run for run in self.queue if run.run_id == run_id), None)
+
+    @property
+    def inflight_ids(self) -> tuple[str, ...]:
+        """The active run, if any, and those that wait, the next one first."""
+        active = () if self.active is None else (self.active.run_id,)
+        return (*active, *(run.run_id for run in self.queue))
+
+    @property
+    def is_to_be_removed(self) -> bool:
+        """Whether nothing holds the thread any more, and nothing of it shall remain."""
+        return (self.temporary or self.deleting) and self.active is None
+
+    def is_rolled_back(self, run_id: str) -> bool:
+        """Whether the run is under way and nothing of it shall remain."""
+        return self.cancels.get(run_id) is CancelAction.ROLLBACK
 
     def has_inflight(self, run_id: str) -> bool:
         """Whether the run is active or waits."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -18,8 +19,10 @@ from runs.claims import Claims
 from runs.errors import RunsError
 from runs.execution import Execution
 from runs.executor import Executor
+from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import Frozen
+from runs.retirement import Retirement
 from runs.settings import RunSettings, WorkerSettings
 
 _LOG = logging.getLogger("jetrun.worker")
@@ -50,9 +53,14 @@ class Worker:
     ) -> None:
         self._bridge = bridge
         self._settings = settings
-        self._manager = RunManager(bridge, catalog, run_settings)
+        self._limits = run_settings or RunSettings()
+        self._manager = RunManager(bridge, catalog, self._limits)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._claims = Claims(bridge, self._manager, catalog, self.name)
+        self._claims = Claims(bridge, self._manager, catalog, self.name, probe_s=settings.probe_s)
+        self._leases = bridge.leases(
+            every_s=settings.lease_s / 3, max_blocked_s=settings.max_blocked_s
+        )
+        self._catalog = catalog
         self._executors = {each.name: Executor(each.function) for each in catalog}
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,21 +79,28 @@ class Worker:
             name: await self._bridge.jobs.consumer(name, lease_s=self._settings.lease_s)
             for name in self._executors
         }
-        async with self._bridge.controls.listen(self._on_nudge):
+        async with (
+            self._leases.kept(),
+            self._bridge.controls.listen(self._on_nudge),
+            self._bridge.holders.answer(self._find_held),
+            self._bridge.sweeping(HeldRuns(self._bridge, self._manager)),
+        ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
+            pulling.append(asyncio.create_task(self._retire()))
             aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
                 # Pulling ends by failing only; the process then drains and ends, too.
                 await asyncio.wait((*pulling, aside[-1]), return_when=asyncio.FIRST_COMPLETED)
-                await self._drain()
             finally:
+                # What is handed back from now on must not come back here.
+                self._is_draining = True
+                self._update_room()
                 for each in (*pulling, *aside):
                     each.cancel()
                 await asyncio.wait((*pulling, *aside))
-                for consumer in consumers.values():
-                    await consumer.close()
-                    await _give_back(consumer)
+                await asyncio.gather(*(_close(each) for each in consumers.values()))
+                await self._drain()
         for each in pulling:
             if not each.cancelled():
                 each.result()
@@ -101,11 +116,19 @@ class Worker:
         if execution is not None:
             execution.nudge()
 
+    def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
+        return [run_id for run_id in run_ids if run_id in self._executions]
+
     async def _sweep(self) -> None:
         try:
             await self._manager.reconciler.sweep()
         except (BridgeError, RunsError) as exc:
             _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
+
+    async def _retire(self) -> None:
+        manager = self._manager
+        retirement = Retirement(self._bridge, manager.records, manager.deletion, self._limits)
+        await retirement.serve(self._settings.fetch_wait_s)
 
     async def _pull(self, consumer: JobConsumer) -> None:
         # One job a request, and none requested without room: a job must never wait here
@@ -144,10 +167,12 @@ class Worker:
         execution = Execution(
             job,
             run,
+            self._catalog.get(job.executor),
             self._executors[job.executor],
             bridge=self._bridge,
             claims=self._claims,
             manager=self._manager,
+            leases=self._leases,
             settings=self._settings,
         )
         self._executions[run.run_id] = execution
@@ -175,8 +200,6 @@ class Worker:
             self._room.clear()
 
     async def _drain(self) -> None:
-        self._is_draining = True
-        self._update_room()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.drain_s)
         for execution in self._executions.values():
@@ -190,10 +213,16 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=1)
 
 
+async def _close(consumer: JobConsumer) -> None:
+    await consumer.close()
+    await _give_back(consumer)
+
+
 async def _give_back(consumer: JobConsumer) -> None:
     # Without waiting: what was handed out here although nobody asked for it any more.
-    for job in await consumer.fetch(1, wait_s=0):
-        await job.nak()
+    while jobs := await consumer.fetch(1, wait_s=0):
+        for job in jobs:
+            await job.nak()
 
 
 if __name__ == "__main__":

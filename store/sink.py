@@ -13,7 +13,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from bridge import BridgeError, Delivery, EventConsumer, JetStreamBridge, Trimmer
+from bridge import (
+    BridgeError,
+    ConsumerSpec,
+    Consumption,
+    Delivery,
+    JetStreamBridge,
+    Trimmer,
+)
 from store.archiver import Archiver
 from store.errors import ArchiveLockedError, LogReplacedError
 from store.layout import ArchiveLayout
@@ -65,7 +72,8 @@ class Sink:
         try:
             archiver = Archiver(self._bridge, self._layout, self._settings)
             with closing(archiver):
-                await self._survive_outages(archiver, stop)
+                async with self._bridge.letting_go(archiver):
+                    await self._survive_outages(archiver, stop)
         finally:
             self._lock.release()
         _LOG.info("sink.stopped", extra={"reached_seq": archiver.reached_seq})
@@ -93,13 +101,21 @@ class Sink:
 
     async def _archive(self, archiver: Archiver, stop: asyncio.Event) -> None:
         await self._check_log(archiver.reached_seq)
-        consumer = await self._bridge.event_consumer(
+        spec = ConsumerSpec.checked(
             CONSUMER,
             ack_wait_s=self._settings.ack_wait_s,
             max_ack_pending=self._settings.max_ack_pending,
+            max_deliver=None,
+            is_kept=True,
         )
+        async with self._bridge.open_consumer(spec) as consumer:
+            _LOG.info("sink.ready", extra={"root": str(self._layout.root)})
+            await self._write_what_comes(archiver, consumer, stop)
+
+    async def _write_what_comes(
+        self, archiver: Archiver, consumer: Consumption, stop: asyncio.Event
+    ) -> None:
         trimmer = self._bridge.trimmer(archiver)
-        _LOG.info("sink.ready", extra={"root": str(self._layout.root)})
         gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
         try:
             while not stop.is_set():
@@ -113,7 +129,6 @@ class Sink:
         finally:
             gathering.cancel()
             await asyncio.gather(gathering, return_exceptions=True)
-            await consumer.close()
 
     async def _check_log(self, reached_seq: int) -> None:
         log_seq = await self._bridge.last_sequence()
@@ -126,7 +141,7 @@ class Sink:
             async with asyncio.timeout(self._settings.fetch_wait_s):
                 await self._check_log(reached_seq)
 
-    async def _gather(self, consumer: EventConsumer) -> list[Delivery]:
+    async def _gather(self, consumer: Consumption) -> list[Delivery]:
         """Fetch what is there, and what comes within the flush interval after it."""
         limit = self._settings.max_batch_events
         batch = await consumer.fetch(limit, wait_s=self._settings.fetch_wait_s)

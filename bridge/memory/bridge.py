@@ -11,9 +11,12 @@ from itertools import islice
 from typing import Any, Self
 
 from bridge.cold_tier import NO_COLD_TIER, ColdTier
+from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
+from bridge.dead_letters import MAX_LISTED, DeadLetter
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
+    ConflictError,
     InvalidEventError,
     ReservedEventError,
     StreamFencedError,
@@ -30,6 +33,7 @@ from bridge.events import (
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.ids import check_id, new_id
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
+from bridge.memory.consumers import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
@@ -69,6 +73,7 @@ class MemoryStreamBridge(StreamBridge):
         self._is_open = False
         for reader in self._readers:
             reader.cancel()
+        self._log.consumers.wake()
 
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
@@ -198,6 +203,34 @@ class MemoryStreamBridge(StreamBridge):
             msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
             raise ValueError(msg)
         return self._log.trim(self._log.get(check_id("run_id", run_id)), keep)
+
+    async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
+        self._check_open()
+        if spec.run_id is not None:
+            run = self._log.get(spec.run_id).run
+            if spec.thread_id not in (None, run.thread_id):
+                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
+        consumers = self._log.consumers
+        consumer = consumers.open(spec, self._log.last_seq)
+        return MemorySource(consumers, consumer, lambda: self._log.last_seq, lambda: self._is_open)
+
+    async def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        self._check_open()
+        return self._log.consumers.infos(self._log.last_seq)
+
+    async def delete_consumer(self, name: str) -> None:
+        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        self._check_open()
+        self._log.consumers.delete(check_id("consumer", name))
+
+    async def list_dead_letters(
+        self, name: str, *, after: int = 0, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        self._check_open()
+        check_id("consumer", name)
+        return self._log.consumers.dead_letters(name, after, min(limit, MAX_LISTED))
 
     def _check_open(self) -> None:
         if not self._is_open:

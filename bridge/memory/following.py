@@ -24,6 +24,7 @@ from bridge.events import (
 )
 from bridge.ids import Cursor, EventId, parse_cursor
 from bridge.memory.log import MemoryLog, RunLog
+from bridge.stream_bridge import Push
 
 MAX_ITEMS: Final = 500
 
@@ -57,6 +58,9 @@ class MemoryFollowing:
     def resume(self) -> ResumeResult:
         """What became of the cursor."""
         return self._resume
+
+    def tap(self, push: Push) -> None:
+        """Do nothing: batches are as quick, because nothing is copied into them."""
 
     async def open(self, last_event_id: str | None) -> None:
         """Find the place to start from.

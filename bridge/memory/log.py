@@ -21,7 +21,8 @@ from bridge.errors import (
 from bridge.events import DELETED, NewEvent, StreamEvent
 from bridge.ids import EventId
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, deleted_event
-from bridge.settings import Section
+from bridge.memory.consumers import MemoryConsumers
+from bridge.settings import Seconds, Section
 from bridge.subjects import RunRef
 
 IDEMPOTENCE_S: Final = 120.0
@@ -37,6 +38,11 @@ class MemorySettings(Section):
         (8 << 20) - 4096, ge=1, description="data and metadata of one event"
     )
     max_event_ids_per_run: int = Field(1000, ge=1, description="callers' own ids remembered")
+    max_consumers: int = Field(1000, ge=1, description="named durable consumers")
+    consumer_idle_s: Seconds = Field(
+        604_800.0, description="without use, after which a named consumer is removed"
+    )
+    max_dead_letters: int = Field(1000, ge=1, description="kept; the oldest leave first")
 
 
 class RunLog:
@@ -126,7 +132,11 @@ class RunLog:
 
 
 class MemoryLog:
-    """All runs, in one sequence of events."""
+    """All runs, in one sequence of events.
+
+    Attributes:
+        consumers: The named positions in it.
+    """
 
     def __init__(self, settings: MemorySettings) -> None:
         self._settings = settings
@@ -136,6 +146,17 @@ class MemoryLog:
         self._ended: dict[str, None] = {}
         self._departed: dict[str, int] = {}
         self._last_seq = 0
+        self.consumers = MemoryConsumers(
+            self._events,
+            max_consumers=settings.max_consumers,
+            idle_s=settings.consumer_idle_s,
+            max_dead_letters=settings.max_dead_letters,
+        )
+
+    @property
+    def last_seq(self) -> int:
+        """The stream sequence of the newest event, of whatever run."""
+        return self._last_seq
 
     def find(self, stream_seq: int) -> StreamEvent | None:
         """Return the retained event of whatever run at a stream sequence."""
@@ -259,6 +280,7 @@ class MemoryLog:
             metadata_json=event.metadata,
         )
         self._events[self._last_seq] = placed
+        self.consumers.wake()
         return placed
 
     def _evict_beyond_limits(self, log: RunLog) -> None:

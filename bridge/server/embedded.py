@@ -24,12 +24,12 @@ from bridge.server.directory_lock import DirectoryLock
 from bridge.server.errors import PortInUseError, ServerStartError
 from bridge.server.free_port import pick_free_port
 from bridge.server.log_file import ServerLog
+from bridge.server.membership import HOST, ClusterMembership
 from bridge.server.parent_guard import ParentGuard
 from bridge.server.probe import ServerAddress, is_ready
 
 _LOG = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 LOG_FILE = "nats-server.log"
 
 _MAX_PORT_ATTEMPTS = 20
@@ -43,17 +43,28 @@ class EmbeddedServer:
     Port and credentials stay the same for the life of the object, through :meth:`kill` and
     :meth:`restart`. Start, stop and wait on one event loop; the server dies with the thread of
     that loop.
+
+    Args:
+        data_dir: Holds the server's store, log and lock.
+        settings: Limits, port and credentials.
+        membership: The server's place in a cluster; None makes it a server on its own.
     """
 
-    def __init__(self, data_dir: Path, settings: EmbeddedServerSettings | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: EmbeddedServerSettings | None = None,
+        membership: ClusterMembership | None = None,
+    ) -> None:
         self._settings = settings or EmbeddedServerSettings()
+        self._membership = membership
         self.data_dir = data_dir.absolute()
         self.log_path = self.data_dir / LOG_FILE
         self._log = ServerLog(self.log_path)
         self.config_path = find_nats_conf()
         self.user = self._settings.user
         self.password = self._settings.password or SecretStr(secrets.token_urlsafe(32))
-        self._server_name = f"jetrun-{secrets.token_hex(8)}"
+        self.server_name = f"jetrun-{secrets.token_hex(8)}"
         self._lock = DirectoryLock(self.data_dir)
         self._port = self._settings.port
         self._process: asyncio.subprocess.Process | None = None
@@ -194,12 +205,14 @@ class EmbeddedServer:
 
     async def _spawn(self, binary: Path, port: int) -> None:
         variables = nats_conf_variables(self._settings, self.data_dir, self.password)
-        arguments = ("-c", self.config_path, "-a", HOST, "-p", str(port), "-n", self._server_name)
+        arguments = ("-c", self.config_path, "-a", HOST, "-p", str(port), "-n", self.server_name)
+        membership = () if self._membership is None else self._membership.arguments()
         with self.log_path.open("ab") as log, ParentGuard() as guard:
             self._process = await asyncio.create_subprocess_exec(
                 *guard.argv,
                 binary,
                 *arguments,
+                *membership,
                 stdin=guard.stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -212,7 +225,7 @@ class EmbeddedServer:
             self._guard = guard
 
     async def _become_ready(self, port: int) -> None:
-        address = ServerAddress(HOST, port, self._server_name, self.user, self.password)
+        address = ServerAddress(HOST, port, self.server_name, self.user, self.password)
         deadline = time.monotonic() + self._settings.start_timeout_s
         pause_s = _POLL_S
         while time.monotonic() < deadline:

@@ -175,8 +175,6 @@ async def test_a_value_outside_its_choices_is_422_and_named(refused, thread_id, 
         ("checkpoint_id", "1"),
         ("command", {"resume": 1}),
         ("on_completion", "delete"),
-        ("multitask_strategy", "interrupt"),
-        ("multitask_strategy", "rollback"),
     ],
 )
 async def test_an_option_that_is_not_honoured_is_422_and_named(refused, thread_id, option, value):
@@ -223,7 +221,6 @@ async def test_bad_stream_modes_of_a_join_are_422(refused, open_run):
 
 async def test_a_bad_cancel_is_422_and_a_finished_run_is_409(refused, open_run, http):
     await refused("POST", f"{open_run.path}/cancel?action=explode", 422)
-    await refused("POST", f"{open_run.path}/cancel?action=rollback", 422)
     await refused("POST", f"{open_run.path}/cancel?wait=perhaps", 422)
     await open_run.end()
     async with http.get(f"{open_run.path}/join") as answer:

@@ -89,6 +89,16 @@ async def test_a_run_is_published_and_followed_and_plain_nats_reads_the_same(run
     assert [line.split(" ", 2)[2] for line in of_one_run] == [line for _, _, line in consumed]
 
 
+async def test_a_durable_consumer_bills_each_order_once_and_shows_what_it_gave_up(run_example):
+    for times in (1, 2):
+        lines = await run_example("durable_consumer.py")
+        billed, given_up = lines[:2], lines[2:]
+        assert billed == ["billed ada at attempt 1", "billed grace at attempt 1"]
+        assert len(given_up) == times
+        for line in given_up:
+            assert re.fullmatch(r"given up \d+-3 an order without a customer", line)
+
+
 async def test_the_sdk_streams_resumes_and_waits_and_the_own_assistant_counts(
     run_example, served_url
 ):

@@ -40,7 +40,8 @@ from runs import (
     UnsupportedOptionError,
     UnsupportedStrategyError,
 )
-from runs.models import now
+from runs.commands import RequestCancel
+from runs.models import CancelAction, now
 
 
 def bridge_settings(server):
@@ -177,8 +178,7 @@ async def test_a_full_queue_refuses_and_stores_nothing(facade, bridge, thread):
         ({"thread_id": "nobody-made-it"}, ThreadNotFoundError),
         ({"thread_id": "not an id"}, InvalidIdError),
         ({"assistant_id": "unknown"}, AssistantNotFoundError),
-        ({"multitask_strategy": MultitaskStrategy.INTERRUPT}, UnsupportedStrategyError),
-        ({"multitask_strategy": MultitaskStrategy.ROLLBACK}, UnsupportedStrategyError),
+        ({"multitask_strategy": "overtake"}, UnsupportedStrategyError),
         ({"command": {"resume": 1}}, UnsupportedOptionError),
         ({"webhook": "http://127.0.0.1/"}, UnsupportedOptionError),
         ({"after_seconds": 5}, UnsupportedOptionError),
@@ -325,12 +325,133 @@ async def test_a_run_that_finished_by_itself_is_not_cancellable(facade, bridge, 
     assert (await facade.get_run(thread, run.run_id)).status is RunStatus.SUCCESS
 
 
-async def test_the_cancel_action_rollback_is_refused_and_changes_nothing(facade, thread):
+async def test_an_unknown_cancel_action_is_refused_and_changes_nothing(facade, thread):
     run = await facade.create_background(spec(thread))
     before = await facade.get_thread(thread)
     with pytest.raises(UnsupportedActionError):
-        await facade.cancel(thread, run.run_id, action="rollback")
+        await facade.cancel(thread, run.run_id, action="undo")
     assert await facade.get_thread(thread) == before
+
+
+async def test_a_run_whose_log_is_sealed_is_not_cancellable_before_its_record_says_so(
+    facade, manager, bridge, thread
+):
+    run = await facade.create_background(spec(thread))
+    await manager.start(ref(run), "w", 1)
+    await bridge.publish_end(run.run_id)
+    with pytest.raises(RunNotCancellableError):
+        await facade.cancel(thread, run.run_id)
+    assert (await facade.get_run(thread, run.run_id)).status is RunStatus.SUCCESS
+    assert (await facade.get_thread(thread)).cancels == {}
+
+
+async def succeed(bridge, facade, run, values):
+    outputs = await bridge.publish(run.run_id, "values", values, category="outputs")
+    data = {"status": "success", "outputs": outputs, "error": None}
+    await bridge.publish_terminal(run.run_id, Terminal.ENDED, data)
+    return await facade.settle(run.thread_id, run.run_id)
+
+
+async def test_rollback_removes_the_run_and_leaves_the_thread_as_it_was(
+    facade, manager, bridge, thread
+):
+    first = await facade.create_background(spec(thread))
+    await succeed(bridge, facade, first, {"kept": 1})
+    before = await facade.thread_state(thread)
+    run = await facade.create_background(spec(thread))
+    await manager.start(ref(run), "w", 1)
+    assert await facade.cancel(thread, run.run_id, action="rollback") is CancelOutcome.STOPPING
+    assert await facade.cancel(thread, run.run_id, action="interrupt") is CancelOutcome.STOPPING
+    waiting = asyncio.create_task(facade.join_wait(thread, run.run_id))
+    await bridge.cancel(run.run_id)
+    with pytest.raises(RunInterruptedError):
+        await waiting
+    with pytest.raises(RunNotFoundError):
+        await facade.get_run(thread, run.run_id)
+    assert [each.run_id for each in await facade.list_runs(thread)] == [first.run_id]
+    after = await facade.thread_state(thread)
+    assert (after.values, after.thread.status) == (before.values, ThreadStatus.IDLE)
+    assert (await bridge.status(run.run_id)).terminal.event == "cancel"
+
+
+async def test_a_pending_run_is_rolled_back_at_once(facade, thread):
+    run = await facade.create_background(spec(thread))
+    assert await facade.cancel(thread, run.run_id, action="rollback") is CancelOutcome.STOPPED
+    with pytest.raises(RunNotFoundError):
+        await facade.get_run(thread, run.run_id)
+    assert (await facade.get_thread(thread)).status is ThreadStatus.IDLE
+
+
+async def test_the_first_cancel_action_wins(facade, manager, bridge, thread):
+    run = await facade.create_background(spec(thread))
+    await manager.start(ref(run), "w", 1)
+    await facade.cancel(thread, run.run_id)
+    await facade.cancel(thread, run.run_id, action="rollback")
+    await bridge.cancel(run.run_id)
+    assert (await facade.settle(thread, run.run_id)).status is RunStatus.INTERRUPTED
+    assert await facade.cancel(thread, run.run_id, action="rollback") is CancelOutcome.STOPPED
+    assert (await facade.get_run(thread, run.run_id)).status is RunStatus.INTERRUPTED
+
+
+async def test_a_rollback_that_overtakes_a_success_on_its_way_into_the_thread_counts(
+    facade, manager, bridge, thread
+):
+    run = await facade.create_background(spec(thread))
+    await manager.start(ref(run), "w", 1)
+    take = manager.reconciler._steps.take
+
+    async def overtaken(thread_id, command, known=None):
+        manager.reconciler._steps.take = take
+        await take(thread_id, RequestCancel(run.run_id, CancelAction.ROLLBACK, now()))
+        return await take(thread_id, command, known)
+
+    manager.reconciler._steps.take = overtaken
+    with pytest.raises(RunNotFoundError):
+        await succeed(bridge, facade, run, {"late": 1})
+    with pytest.raises(RunNotFoundError):
+        await facade.get_run(thread, run.run_id)
+    state = await facade.thread_state(thread)
+    assert (state.values, state.thread.active) == (None, None)
+
+
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+async def test_a_replacing_run_starts_after_all_others_have_ended(
+    facade, manager, bridge, thread, strategy
+):
+    active, *queued = [await facade.create_background(spec(thread)) for _ in range(4)]
+    await manager.start(ref(active), "w", 1)
+    new = await facade.create_background(spec(thread, multitask_strategy=strategy))
+    state = await facade.get_thread(thread)
+    assert (state.active.run_id, state.inflight_ids[1:]) == (active.run_id, (new.run_id,))
+    for run in queued:
+        assert (await bridge.status(run.run_id)).terminal.event == "cancel"
+    with pytest.raises(RunNotStartableError):
+        await manager.start(ref(new), "w", 1)
+    await bridge.cancel(active.run_id)
+    await manager.reconciler.repair(thread)
+    assert (await facade.get_thread(thread)).active.run_id == new.run_id
+    left = {run.run_id: run.status for run in await facade.list_runs(thread)}
+    gone = {run.run_id: RunStatus.INTERRUPTED for run in (active, *queued)}
+    kept = gone if strategy == "interrupt" else {}
+    assert left == {new.run_id: RunStatus.PENDING, **kept}
+    assert await jobs_of(bridge) == [active.run_id, new.run_id]
+
+
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+async def test_concurrent_replacing_runs_over_two_managers_leave_one(
+    server, facade, bridge, thread, strategy
+):
+    async with JetStreamBridge(bridge_settings(server)) as other:
+        managers = [RunManager(each, AssistantCatalog()) for each in (bridge, other)]
+        wanted = spec(thread, multitask_strategy=strategy)
+        runs = await asyncio.gather(*(managers[n % 2].create(wanted) for n in range(10)))
+        await managers[0].reconciler.repair(thread)
+    state = await facade.get_thread(thread)
+    assert len(state.inflight_ids) == 1
+    sealed = [run for run in runs if run.run_id not in state.inflight_ids]
+    for run in sealed:
+        assert (await bridge.status(run.run_id)).terminal.event == "cancel"
+    assert set(await jobs_of(bridge)) >= set(state.inflight_ids)
 
 
 async def test_a_late_success_does_not_overwrite_interrupted(facade, manager, bridge, thread):

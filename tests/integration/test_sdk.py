@@ -134,6 +134,119 @@ async def test_a_creator_that_leaves_cancels_its_run_if_it_asked_for_that(
     await eventually(is_interrupted, within_s=3)
 
 
+async def started(client, thread_id, **options):
+    run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60}, **options)
+    async for part in client.runs.join_stream(thread_id, run["run_id"]):
+        if part.event == "echo":
+            return run["run_id"]
+    return pytest.fail("the run ended before it began")
+
+
+async def test_a_run_is_rolled_back(client, thread_id):
+    await client.runs.wait(thread_id, "echo", input={"before": 1})
+    run_id = await started(client, thread_id)
+    await client.runs.cancel(thread_id, run_id, wait=True, action="rollback")
+    with pytest.raises(NotFoundError):
+        await client.runs.get(thread_id, run_id)
+    thread = await client.threads.get(thread_id)
+    assert (thread["status"], thread["values"]) == ("idle", {"before": 1})
+
+
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+async def test_a_run_takes_the_place_of_the_one_under_way(client, thread_id, strategy):
+    old = await started(client, thread_id)
+    waiting = asyncio.create_task(client.runs.join(thread_id, old))
+    new = client.runs.wait(thread_id, "echo", input=[2], multitask_strategy=strategy)
+    assert await asyncio.wait_for(new, 10) == [2]
+    assert (await waiting)["__error__"]["error"] == "RunInterruptedError"
+    listed = [run["run_id"] for run in await client.runs.list(thread_id)]
+    assert (old in listed) is (strategy == "interrupt")
+
+
+async def test_a_run_is_deleted(client, thread_id):
+    await client.runs.wait(thread_id, "echo", input={"a": 1})
+    run_id = await started(client, thread_id)
+    await client.runs.delete(thread_id, run_id)
+    for asking in (client.runs.get, client.runs.delete):
+        with pytest.raises(NotFoundError):
+            await asking(thread_id, run_id)
+    assert (await client.threads.get(thread_id))["values"] == {"a": 1}
+
+
+async def test_a_thread_is_deleted_with_the_run_it_executes(client, thread_id):
+    run_id = await started(client, thread_id)
+    await client.threads.delete(thread_id)
+    for asking in (
+        client.threads.get(thread_id),
+        client.threads.delete(thread_id),
+        client.threads.update(thread_id, metadata={"late": 1}),
+        client.runs.get(thread_id, run_id),
+        client.runs.create(thread_id, "echo"),
+    ):
+        with pytest.raises(NotFoundError):
+            await asking
+
+
+async def test_metadata_of_a_thread_is_merged(client, thread_id):
+    updated = await client.threads.update(thread_id, metadata={"more": 1})
+    assert updated["metadata"] == {"topic": "tests", "more": 1}
+    assert await client.threads.update(thread_id, metadata={}, return_minimal=True) is None
+    assert (await client.threads.get(thread_id))["metadata"] == updated["metadata"]
+
+
+async def test_threads_are_searched_and_counted(client):
+    for number in range(5):
+        made = await client.threads.create(metadata={"number": number, "odd": number % 2 == 1})
+    await client.runs.wait(made["thread_id"], "echo", input={"last": 1})
+    await client.runs.wait(None, "echo", input=1)
+    found = await client.threads.search(metadata={"odd": False}, sort_by="created_at")
+    assert [thread["metadata"]["number"] for thread in found] == [4, 2, 0]
+    assert found[0] == await client.threads.get(made["thread_id"])
+    page = await client.threads.search(limit=2, offset=1, sort_by="created_at", sort_order="asc")
+    assert [thread["metadata"]["number"] for thread in page] == [1, 2]
+    ids = await client.threads.search(ids=[made["thread_id"]], select=["thread_id", "values"])
+    assert ids == [{"thread_id": made["thread_id"], "values": {"last": 1}}]
+    assert await client.threads.count() == 5
+    assert await client.threads.count(metadata={"odd": True}, status="idle") == 2
+    with pytest.raises(UnprocessableEntityError, match="values"):
+        await client.threads.search(values={"last": 1})
+
+
+async def test_many_runs_are_created_in_one_request_or_none(client, thread_id):
+    wanted = [{"assistant_id": "echo", "input": number} for number in range(3)]
+    own = {"assistant_id": "echo", "input": "own", "thread_id": thread_id}
+    made = await client.runs.create_batch([*wanted, own])
+    values = [await client.runs.join(run["thread_id"], run["run_id"]) for run in made]
+    assert values == [0, 1, 2, "own"]
+    assert made[-1]["thread_id"] == thread_id
+    with pytest.raises(NotFoundError):
+        await client.runs.create_batch([own, {**own, "thread_id": UNKNOWN}])
+    assert len(await client.runs.list(thread_id)) == 1
+
+
+async def test_many_runs_are_cancelled_in_one_request(client, thread_id, eventually):
+    running = await started(client, thread_id)
+    queued = [(await client.runs.create(thread_id, "echo"))["run_id"] for _ in range(3)]
+
+    async def statuses():
+        return [run["status"] for run in await client.runs.list(thread_id)][::-1]
+
+    await client.runs.cancel_many(thread_id=thread_id, run_ids=queued[:1])
+    assert await statuses() == ["running", "interrupted", "pending", "pending"]
+    await client.runs.cancel_many(status="pending", action="rollback")
+    assert await statuses() == ["running", "interrupted"]
+    with pytest.raises(NotFoundError):
+        await client.runs.cancel_many(thread_id=thread_id, run_ids=[UNKNOWN, running])
+    await eventually(lambda: all_are(statuses, "interrupted"))
+    await client.runs.cancel_many(status="all")
+    with pytest.raises(UnprocessableEntityError, match="run_ids"):
+        await client.runs.cancel_many(run_ids=["a"])
+
+
+async def all_are(statuses, wanted):
+    return set(await statuses()) == {wanted}
+
+
 async def test_runs_are_listed_newest_first(client, thread_id):
     ids = [
         (await client.runs.create(thread_id, "echo", input=number))["run_id"] for number in range(3)

@@ -15,7 +15,15 @@ import nats
 import orjson
 import pytest
 
-from bridge import ApiError, BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
+from bridge import (
+    ApiError,
+    BridgeSettings,
+    ConsumerSpec,
+    JetStreamBridge,
+    NatsSettings,
+    RunRef,
+    new_event,
+)
 from bridge.subjects import Subjects
 from store import (
     ArchiveLayout,
@@ -194,11 +202,13 @@ async def test_holes_are_read_from_the_log_when_deliveries_went_astray(bridge, r
     run = RunRef("thread-1", "run-1")
     await bridge.create(run.run_id, thread_id=run.thread_id)
     await bridge.publish_many(run.run_id, [new_event("messages", n) for n in range(700)])
-    consumer = await bridge.event_consumer("sink", ack_wait_s=60)
-    taken = []
-    while len(taken) < 701:
-        taken += await consumer.fetch(1000, wait_s=1)
-    await consumer.close()
+    spec = ConsumerSpec.checked(
+        "sink", ack_wait_s=60, max_deliver=None, max_ack_pending=10_000, is_kept=True
+    )
+    async with bridge.open_consumer(spec) as consumer:
+        taken = []
+        while len(taken) < 701:
+            taken += await consumer.fetch(1000, wait_s=1)
     await bridge.publish_end(run.run_id)
     # Nobody acknowledged 701 events: for 60 s the sink is handed the last one only.
     settings = SETTINGS.model_copy(update={"ack_wait_s": 60.0, "max_hole_events": 100})

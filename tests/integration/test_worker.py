@@ -37,6 +37,7 @@ from runs.worker import Worker
 
 HANDLERS = """
 import asyncio
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -83,6 +84,39 @@ async def stubborn(ctx, given):
         yield "tick", n
 
 
+def blocks(ctx, given):
+    ctx.emit("started", {"attempt": ctx.attempt})
+    time.sleep(given["block_s"])
+    return given
+
+
+def generates(ctx, given):
+    for n in range(given):
+        yield "n", n
+    ctx.result(ctx.config)
+
+
+def stops_when_told(ctx, given):
+    ctx.emit("started", None)
+    try:
+        while True:
+            ctx.emit("tick", ctx.cancelled)
+            time.sleep(0.02)
+    finally:
+        (HERE / "tidied").write_text(str(ctx.cancelled))
+
+
+def exits(ctx, given):
+    raise SystemExit(3)
+
+
+async def hogs(ctx, given):
+    yield "started", {"attempt": ctx.attempt}
+    await asyncio.sleep(0.1)
+    time.sleep(given["block_s"])
+    ctx.result(ctx.attempt)
+
+
 async def counts(ctx, given):
     for n in range(given["count"]):
         yield "count", {"n": n, "attempt": ctx.attempt}
@@ -94,7 +128,12 @@ NAMES = (
     "yields_garbage",
     "result_is_no_json",
     "too_large",
+    "blocks",
+    "exits",
+    "generates",
+    "hogs",
     "marks",
+    "stops_when_told",
     "tidy",
     "stubborn",
     "counts",
@@ -117,8 +156,12 @@ def handlers(tmp_path):
 @pytest.fixture
 def assistants(handlers):
     declared = {name: AssistantSettings(function=f"{handlers}:{name}") for name in NAMES}
-    again = AssistantSettings(function=f"{handlers}:counts", on_worker_lost="restart")
-    return {**declared, "counts_again": again}
+    again = AssistantSettings(
+        function=f"{handlers}:counts", on_worker_lost="restart", max_attempts=2
+    )
+    hogs = AssistantSettings(function=f"{handlers}:hogs", on_worker_lost="restart")
+    short = AssistantSettings(function=f"{handlers}:counts", timeout_s=0.3)
+    return {**declared, "counts_again": again, "hogs_again": hogs, "counts_shortly": short}
 
 
 @pytest.fixture
@@ -266,6 +309,7 @@ async def test_a_coroutine_function_returns_its_values_and_knows_its_run(facade,
         ("yields_garbage", None, "TypeError", "a handler yields"),
         ("result_is_no_json", None, "InvalidContentError", "not JSON"),
         ("too_large", None, "EventTooLargeError", "limit"),
+        ("exits", None, "RuntimeError", "SystemExit: 3"),
         ("missing", None, "AssistantLoadError", "has no 'missing'"),
     ],
     ids=lambda failure: failure[2],
@@ -283,6 +327,58 @@ async def test_wait_raises_on_failure_and_the_thread_is_free(
         again = spec(thread, "echo", 1, multitask_strategy=MultitaskStrategy.REJECT)
         assert (await facade.create_background(again)).status is RunStatus.PENDING
     assert names_of(await events_of(bridge, run))[-1] == "error"
+
+
+async def test_sync_functions_run_in_threads_of_their_own(facade, bridge, thread, serving):
+    async with serving():
+        blocking = [spec(None, "blocks", {"block_s": 0.5}) for _ in range(4)]
+        runs = [await facade.create_background(each) for each in blocking]
+        async with asyncio.timeout(1.8):
+            await asyncio.gather(*(facade.join_wait(run.thread_id, run.run_id) for run in runs))
+        wanted = spec(thread, "generates", 3, config={"a": 1})
+        run = await facade.create_background(wanted)
+        assert await facade.join_wait(thread, run.run_id) == {"a": 1}
+    assert names_of(await events_of(bridge, run)) == ["metadata", *"nnn", "values", "end"]
+
+
+async def test_a_sync_function_is_told_to_stop_by_its_next_call(
+    facade, bridge, thread, serving, tmp_path
+):
+    async with serving(cancel_grace_s=5):
+        run = await facade.create_background(spec(thread, "stops_when_told"))
+        await first_event(bridge, run, "tick")
+        async with asyncio.timeout(2):
+            await facade.cancel(thread, run.run_id, wait=True)
+        assert (tmp_path / "tidied").read_text() == "True"
+    events = await events_of(bridge, run)
+    assert_whole(events)
+    assert {event.data for event in events if event.event == "tick"} == {False}
+
+
+async def test_a_sync_function_that_does_not_listen_is_left_behind(
+    facade, thread, serving, eventually
+):
+    async with serving():
+        run = await facade.create_background(spec(thread, "blocks", {"block_s": 4}))
+        await eventually(lambda: attempt_is(facade, run, 1))
+        async with asyncio.timeout(2):
+            await facade.cancel(thread, run.run_id, wait=True)
+    assert (await facade.get_run(thread, run.run_id)).status is RunStatus.INTERRUPTED
+
+
+async def test_a_run_that_takes_too_long_ends_as_timeout(facade, bridge, thread, serving):
+    async with serving():
+        given = {"count": 1000, "pause_s": 0.01}
+        run = await facade.create_background(spec(thread, "counts_shortly", given))
+        with pytest.raises(RunFailedError, match=r"longer than 0\.3 s") as caught:
+            await asyncio.wait_for(facade.join_wait(thread, run.run_id), 5)
+        assert caught.value.error == "TimeoutError"
+        short = await facade.create_background(
+            spec(thread, "counts_shortly", {"count": 1, "pause_s": 0})
+        )
+        assert await facade.join_wait(thread, short.run_id) == 1
+    assert (await facade.get_run(thread, run.run_id)).status is RunStatus.TIMEOUT
+    assert (await events_of(bridge, run))[-1].event == "error"
 
 
 async def test_queued_runs_are_executed_one_after_the_other(facade, bridge, thread, serving):
@@ -540,6 +636,93 @@ async def test_sigterm_hands_a_long_run_back_at_once(facade, bridge, thread, sta
     leaving.terminate()
     assert await asyncio.wait_for(leaving.wait(), 10) == 0
     assert await asyncio.wait_for(facade.join_wait(thread, run.run_id), 20) == 2
+
+
+async def test_sigterm_ends_a_long_run_that_may_not_restart_and_says_why(
+    facade, bridge, thread, start_process
+):
+    leaving = await start_process(lease_s=60, drain_s=0.2)
+    run = await facade.create_background(spec(thread, "counts", {"count": 3000, "pause_s": 0.01}))
+    await first_event(bridge, run, "count")
+    leaving.terminate()
+    assert await asyncio.wait_for(leaving.wait(), 10) == 0
+    with pytest.raises(RunFailedError, match="may not be restarted") as caught:
+        await asyncio.wait_for(facade.join_wait(thread, run.run_id), 5)
+    assert caught.value.error == "WorkerStopped"
+    assert (await events_of(bridge, run))[-1].event == "error"
+
+
+async def test_handing_back_does_not_count_as_a_loss(facade, bridge, thread, start_process):
+    given = {"count": 150, "pause_s": 0.01}
+    run = await facade.create_background(spec(thread, "counts_again", given))
+    for attempt in range(1, 4):
+        leaving = await start_process(lease_s=60, drain_s=0.1)
+        await first_event_of(bridge, run, attempt)
+        leaving.terminate()
+        assert await asyncio.wait_for(leaving.wait(), 10) == 0
+    await start_process(lease_s=60)
+    assert await asyncio.wait_for(facade.join_wait(thread, run.run_id), 20) == 4
+
+
+async def first_event_of(bridge, run, attempt):
+    async with asyncio.timeout(20), bridge.subscribe(run.run_id) as items:
+        async for item in items:
+            if getattr(item, "event", None) == "count" and item.data["attempt"] == attempt:
+                return
+
+
+async def test_a_run_that_loses_one_worker_after_the_other_ends_after_max_attempts(
+    facade, bridge, thread, start_process
+):
+    run = await facade.create_background(
+        spec(thread, "counts_again", {"count": 9000, "pause_s": 0.01})
+    )
+    for attempt in (1, 2):
+        victim = await start_process(probe_s=0.3)
+        await first_event_of(bridge, run, attempt)
+        victim.kill()
+        await victim.wait()
+    await start_process(probe_s=0.3)
+    with pytest.raises(RunFailedError, match="max_attempts"):
+        await asyncio.wait_for(facade.join_wait(thread, run.run_id), 15)
+
+
+async def test_code_that_blocks_its_worker_for_longer_than_the_lease_keeps_its_run(
+    facade, bridge, thread, start_process
+):
+    await start_process()
+    run = await facade.create_background(spec(thread, "hogs", {"block_s": 3}))
+    await first_event(bridge, run, "started")
+    await start_process()
+    assert await asyncio.wait_for(facade.join_wait(thread, run.run_id), 15) == 1
+
+
+async def test_code_that_blocks_its_worker_for_too_long_loses_its_run(
+    facade, bridge, thread, start_process
+):
+    await start_process(max_blocked_s=0.5)
+    run = await facade.create_background(spec(thread, "hogs_again", {"block_s": 6}))
+    await first_event(bridge, run, "started")
+    await start_process(max_blocked_s=60, probe_s=0.3)
+    assert await asyncio.wait_for(facade.join_wait(thread, run.run_id), 20) == 2
+
+
+async def test_an_outage_longer_than_the_lease_takes_no_run_from_a_healthy_worker(
+    facade, bridge, start_process, server, eventually
+):
+    for _ in range(3):
+        await start_process()
+    given = {"count": 400, "pause_s": 0.01}
+    runs = [await facade.create_background(spec(None, "counts", given)) for _ in range(8)]
+    for run in runs:
+        await first_event(bridge, run, "count")
+    await server.kill()
+    await asyncio.sleep(2)  # twice the lease
+    await server.restart()
+    await eventually(lambda: bridge.is_connected, within_s=10)
+    for run in runs:
+        assert await asyncio.wait_for(facade.join_wait(run.thread_id, run.run_id), 30) == 1
+        assert_whole(await events_of(bridge, run))
 
 
 async def test_a_run_goes_on_through_an_outage_of_the_server(

@@ -98,7 +98,7 @@ def test_every_route_is_documented_and_no_other_is():
 
 def test_every_header_and_reserved_event_is_documented():
     page = read("docs/subjects-and-headers.md")
-    headers = [value for value in vars(wire).values() if re.match(r"(Run|Nats)-", str(value))]
+    headers = [value for value in vars(wire).values() if re.match(r"(Run|Nats|Dead)-", str(value))]
     headers.remove(wire.EXPECTED_MESSAGE_ID)  # of a question, never of a stored event
     for name in [*headers, *RESERVED_EVENTS]:
         assert f"`{name}`" in page

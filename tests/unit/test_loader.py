@@ -68,8 +68,8 @@ def test_our_own_assistants_are_loaded_by_module(tmp_path):
     ("text", "reason"),
     [
         ("x = 1\n", "no 'run'"),
-        ("run = 1\n", "async generator function or a coroutine function"),
-        ("def run(ctx, given):\n    return 1\n", "async generator function or a coroutine"),
+        ("run = 1\n", "must be a function"),
+        ("class run:\n    pass\n", "must be a function"),
         ("import does_not_exist_anywhere\n", "ModuleNotFoundError"),
         ("raise RuntimeError('at import')\n", "RuntimeError: at import"),
         ("def run(:\n", "SyntaxError"),

@@ -7,29 +7,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
+from runs.commands import (
+    Admit,
+    Delete,
+    Finish,
+    Forget,
+    MergeMetadata,
+    Release,
+    RequestCancel,
+    Start,
+)
+from runs.effects import CreateLog, EnqueueJob, Nudge, Retire, RollBack, Seal
 from runs.errors import (
     IllegalTransitionError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
     RunNotStartableError,
-    UnsupportedActionError,
-    UnsupportedStrategyError,
+    ThreadNotFoundError,
 )
 from runs.models import CancelAction, MultitaskStrategy, Outcome, RunFault, RunRecord, RunStatus
 from runs.thread import ThreadRecord, ThreadStatus
-from runs.transitions import (
-    Admit,
-    CreateLog,
-    EnqueueJob,
-    Finish,
-    Nudge,
-    RequestCancel,
-    Seal,
-    Start,
-    outstanding,
-    transition,
-)
+from runs.transitions import outstanding, transition
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MAX_QUEUED = 3
@@ -90,10 +89,36 @@ def test_reject_names_the_active_run_and_changes_nothing():
     assert caught.value.run_id == "a"
 
 
-@pytest.mark.parametrize("strategy", [MultitaskStrategy.INTERRUPT, MultitaskStrategy.ROLLBACK])
-def test_strategies_that_are_not_available_are_refused_naming_what_works(strategy):
-    with pytest.raises(UnsupportedStrategyError, match="reject or enqueue"):
-        admit(new_thread(), "a", strategy)
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+def test_a_replacing_run_stops_every_inflight_run_and_waits_behind_them(strategy):
+    before, _ = start(thread_with("a", "b", "c"), "a")
+    thread, effects = admit(before, "d", MultitaskStrategy(strategy))
+    assert thread.cancels == dict.fromkeys("abc", CancelAction(strategy))
+    assert effects == (CreateLog("d"), Seal("c"), Seal("b"), Nudge("a"))
+    assert thread.inflight_ids == ("a", "b", "c", "d")
+    with pytest.raises(RunNotStartableError):
+        start(thread, "d")
+
+
+@pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
+def test_a_replacing_run_on_a_free_thread_starts_at_once(strategy):
+    thread, effects = admit(new_thread(), "a", MultitaskStrategy(strategy))
+    assert thread.active.run_id == "a"
+    assert effects == (CreateLog("a"), EnqueueJob("a", "echo"))
+
+
+def test_a_replacing_run_does_not_change_an_earlier_wish():
+    before, _ = cancel(start(thread_with("a"), "a")[0], "a")
+    thread, _ = admit(before, "b", MultitaskStrategy.ROLLBACK)
+    assert thread.cancels == {"a": CancelAction.INTERRUPT}
+
+
+def test_replacing_is_possible_while_the_queue_is_full_and_bounded_all_the_same():
+    thread = thread_with("a", "b", "c", "d")
+    for n in range(2 * MAX_QUEUED + 1 - 3):
+        thread, _ = admit(thread, f"n{n}", MultitaskStrategy.INTERRUPT)
+    with pytest.raises(QueueFullError):
+        admit(thread, "z", MultitaskStrategy.INTERRUPT)
 
 
 def test_the_queue_is_bounded():
@@ -135,9 +160,59 @@ def test_cancelling_an_unknown_run_is_refused():
         cancel(thread_with("a"), "z")
 
 
-def test_the_cancel_action_rollback_is_refused():
-    with pytest.raises(UnsupportedActionError):
-        cancel(thread_with("a"), "a", CancelAction.ROLLBACK)
+def test_a_rolled_back_run_finishes_only_once_its_record_is_removed():
+    before, _ = cancel(start(thread_with("a", "b"), "a")[0], "a", CancelAction.ROLLBACK)
+    thread, effects = finish(before, "a")
+    assert thread is before
+    assert effects == (RollBack("a"),)
+    thread, effects = transition(before, Finish("a", SUCCESS, AT, is_removed=True))
+    assert thread.active.run_id == "b"
+    assert EnqueueJob("b", "echo") in effects
+
+
+@pytest.mark.parametrize("outcome", FINAL)
+def test_a_rolled_back_run_leaves_status_and_values_of_the_thread_as_they_were(outcome):
+    before, _ = finish(thread_with("a"), "a")
+    thread, _ = cancel(admit(before, "b")[0], "b", CancelAction.ROLLBACK)
+    thread, _ = transition(thread, Finish("b", outcome, AT, is_removed=True))
+    assert (thread.last, thread.outputs) == (before.last, before.outputs)
+    assert thread.status is ThreadStatus.IDLE
+
+
+def test_a_deleted_thread_stops_its_runs_and_lets_nothing_in():
+    before, _ = start(thread_with("a", "b"), "a")
+    thread, effects = transition(before, Delete(AT))
+    assert effects == (Retire(), Seal("b"), Nudge("a"))
+    for strategy in MultitaskStrategy:
+        with pytest.raises(ThreadNotFoundError):
+            admit(thread, "c", strategy)
+    with pytest.raises(ThreadNotFoundError):
+        transition(thread, MergeMetadata({"a": 1}, AT))
+    again, _ = transition(thread, Delete(AT))
+    assert again is thread
+    thread, _ = finish(finish(thread, "b")[0], "a")
+    assert Retire() in outstanding(thread)
+
+
+def test_a_temporary_thread_retires_when_its_run_has_ended():
+    thread, _ = admit(new_thread().model_copy(update={"temporary": True}), "a")
+    assert Retire() not in outstanding(thread)
+    thread, effects = finish(thread, "a")
+    assert effects == outstanding(thread) == (Retire(),)
+
+
+def test_forgetting_a_run_takes_its_values_from_the_thread_and_nobody_elses():
+    thread, _ = finish(thread_with("a"), "a", SUCCESS)
+    same, _ = transition(thread, Forget("b", AT))
+    assert same is thread
+    thread, _ = transition(thread, Forget("a", AT))
+    assert thread.outputs is None
+
+
+def test_metadata_is_merged_by_name():
+    thread, _ = transition(new_thread(), MergeMetadata({"a": 1, "b": {"c": 1}}, AT))
+    thread, _ = transition(thread, MergeMetadata({"b": {"d": 2}}, AT))
+    assert thread.metadata == {"a": 1, "b": {"d": 2}}
 
 
 def test_only_a_later_attempt_takes_a_started_run_over():
@@ -146,6 +221,19 @@ def test_only_a_later_attempt_takes_a_started_run_over():
         start(thread, "a", 1, "w2")
     taken, _ = start(thread, "a", 2, "w2")
     assert (taken.active.worker, taken.active.attempt) == ("w2", 2)
+
+
+def test_a_released_run_is_offered_again_and_its_handing_back_is_no_loss():
+    thread, _ = start(thread_with("a"), "a", 1, "w1")
+    stale, _ = transition(thread, Release("a", 2, AT))
+    assert stale is thread
+    released, _ = transition(thread, Release("a", 1, AT))
+    assert EnqueueJob("a", "echo") in outstanding(released)
+    assert cancel(released, "a")[1] == (Seal("a"),)
+    thread, _ = start(released, "a", 2, "w2")
+    assert (thread.active.is_held, thread.active.losses) == (True, 0)
+    thread, _ = start(thread, "a", 3, "w3")
+    assert thread.active.losses == 1
 
 
 def test_only_a_success_replaces_the_outputs_of_the_thread():
@@ -191,7 +279,7 @@ class Runs(RuleBasedStateMachine):
         self.offered = 0
         self.admitted = []
         self.finished = []
-        self.cancelled = set()
+        self.wishes = {}
 
     def apply(self, command):
         before = self.thread
@@ -206,13 +294,19 @@ class Runs(RuleBasedStateMachine):
             return None
         return effects
 
-    @rule(target=run_ids, strategy=st.sampled_from(["reject", "enqueue"]))
+    @rule(target=run_ids, strategy=st.sampled_from(MultitaskStrategy))
     def admit_one(self, strategy):
         self.offered += 1
         run_id = f"r{self.offered}"
-        command = Admit(run_id, "echo", MultitaskStrategy(strategy), MAX_QUEUED, AT)
-        if self.apply(command) is None:
+        command = Admit(run_id, "echo", strategy, MAX_QUEUED, AT)
+        inflight = self.thread.inflight_ids
+        effects = self.apply(command)
+        if effects is None:
             return multiple()
+        if strategy in ("interrupt", "rollback"):
+            assert {each.run_id for each in effects} == {run_id, *inflight}
+            for each in inflight:
+                self.wishes.setdefault(each, CancelAction(strategy.value))
         self.admitted.append(run_id)
         return run_id
 
@@ -221,25 +315,38 @@ class Runs(RuleBasedStateMachine):
         effects = self.apply(Start(run_id, worker, attempt, AT))
         if effects is not None:
             assert self.thread.active.run_id == run_id
-            assert run_id not in self.cancelled
+            assert run_id not in self.wishes
             assert run_id not in self.finished
 
-    @rule(run_id=run_ids)
-    def cancel_one(self, run_id):
-        effects = self.apply(RequestCancel(run_id, CancelAction.INTERRUPT, AT))
+    @rule(run_id=run_ids, attempt=st.integers(1, 3))
+    def release_one(self, run_id, attempt):
+        before = self.thread.active
+        assert self.apply(Release(run_id, attempt, AT)) == ()
+        if self.thread.active is not before:
+            assert (before.run_id, before.attempt, before.is_held) == (run_id, attempt, True)
+
+    @rule(run_id=run_ids, action=st.sampled_from(CancelAction))
+    def cancel_one(self, run_id, action):
+        effects = self.apply(RequestCancel(run_id, action, AT))
         assert (effects is None) == (run_id in self.finished)
         if effects is not None:
-            self.cancelled.add(run_id)
+            self.wishes.setdefault(run_id, action)
 
-    @rule(run_id=run_ids, outcome=st.sampled_from(FINAL))
-    def finish_one(self, run_id, outcome):
+    @rule(run_id=run_ids, outcome=st.sampled_from(FINAL), is_removed=st.booleans())
+    def finish_one(self, run_id, outcome, is_removed):
         before = self.thread
-        effects = self.apply(Finish(run_id, outcome, AT))
+        is_rolled_back = self.wishes.get(run_id) is CancelAction.ROLLBACK
+        effects = self.apply(Finish(run_id, outcome, AT, is_removed and is_rolled_back))
         if run_id in self.finished:
             assert self.thread is before
             assert effects == ()
+        elif is_rolled_back and not is_removed:
+            assert self.thread is before
+            assert effects == (RollBack(run_id),)
         else:
             self.finished.append(run_id)
+            if is_rolled_back:
+                assert (self.thread.last, self.thread.outputs) == (before.last, before.outputs)
 
     @invariant()
     def inflight_runs_are_those_admitted_and_not_finished_in_order(self):
@@ -252,14 +359,20 @@ class Runs(RuleBasedStateMachine):
         assert self.thread.active is not None or not self.thread.queue
 
     @invariant()
-    def wishes_belong_to_inflight_runs(self):
-        assert all(self.thread.has_inflight(run_id) for run_id in self.thread.cancels)
+    def the_first_wish_of_every_inflight_run_stays(self):
+        inflight = [run for run in self.admitted if run not in self.finished]
+        wishes = {run: self.wishes[run] for run in inflight if run in self.wishes}
+        assert self.thread.cancels == wishes
+
+    @invariant()
+    def the_queue_is_bounded(self):
+        assert len(self.thread.queue) <= 2 * MAX_QUEUED + 1
 
     @invariant()
     def a_crash_before_the_effects_can_be_made_good_from_the_state(self):
         effects = outstanding(self.thread)
         active = self.thread.active
-        if active and not active.started:
+        if active and not active.is_held:
             is_cancelled = active.run_id in self.thread.cancels
             wanted = Seal(active.run_id) if is_cancelled else EnqueueJob(active.run_id, "echo")
             assert wanted in effects

@@ -1,0 +1,93 @@
+"""The routes that act on many runs in one request."""
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from api.answers import done, json_answer
+from api.http_settings import HttpSettings
+from api.request_bodies import read_body, read_query
+from api.schemas import RunBatch, RunsCancel, RunsCancelQuery
+from api.shapes import run_shape
+from api.unattended import UnattendedWork
+from bridge import RunRef, check_id
+from runs import (
+    CancelAction,
+    RunNotCancellableError,
+    RunNotFoundError,
+    RunRecord,
+    RunsFacade,
+    RunSpec,
+)
+
+
+class ManyRunsRoutes:
+    """Creates and cancels runs by the dozen."""
+
+    def __init__(
+        self, facade: RunsFacade, unattended: UnattendedWork, settings: HttpSettings
+    ) -> None:
+        self._facade = facade
+        self._unattended = unattended
+        self._settings = settings
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves."""
+        return [web.post("/runs/batch", self.create), web.post("/runs/cancel", self.cancel)]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """``POST /runs/batch``: start all of the runs, or none."""
+        batch = (await read_body(request, RunBatch)).root
+        specs = [each.spec(_thread_of(each.thread_id), self._settings) for each in batch]
+        records = await self._unattended.finish(self._create_all(specs), "create runs")
+        return json_answer([run_shape(record) for record in records])
+
+    async def _create_all(self, specs: list[RunSpec]) -> list[RunRecord]:
+        created: list[RunRecord] = []
+        try:
+            # One after the other: runs of one thread are executed in the order of the batch.
+            for spec in specs:
+                created.append(await self._facade.create_background(spec))  # noqa: PERF401 - what was created is undone when a later one is refused
+        except BaseException:
+            await asyncio.gather(*(self._undo(record) for record in created))
+            raise
+        return created
+
+    async def _undo(self, record: RunRecord) -> None:
+        with suppress(RunNotCancellableError, RunNotFoundError):  # it has ended already
+            await self._facade.cancel(record.thread_id, record.run_id, action=CancelAction.ROLLBACK)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """``POST /runs/cancel``: stop some runs of a thread, or all that are pending or running.
+
+        Runs that have ended are passed over; of unknown ones the first is reported, once the
+        others are stopped.
+        """
+        query = read_query(request, RunsCancelQuery)
+        body = await read_body(request, RunsCancel)
+        if body.run_ids is not None:
+            runs = [RunRef.checked(body.thread_id, run_id) for run_id in body.run_ids]
+            await self._unattended.finish(self._cancel_these(runs, query.action), "cancel runs")
+            return done()
+        is_started = None if body.status == "all" else body.status == "running"
+        stopping = self._facade.cancel_all(
+            thread_id=_thread_of(body.thread_id), is_started=is_started, action=query.action
+        )
+        await self._unattended.finish(stopping, "cancel runs")
+        return done()
+
+    async def _cancel_these(self, runs: list[RunRef], action: CancelAction) -> None:
+        unknown: list[RunNotFoundError] = []
+        for run in runs:
+            try:
+                with suppress(RunNotCancellableError):
+                    await self._facade.cancel(run.thread_id, run.run_id, action=action)
+            except RunNotFoundError as error:
+                unknown.append(error)
+        if unknown:
+            raise unknown[0]
+
+
+def _thread_of(thread_id: str | None) -> str | None:
+    return None if thread_id is None else check_id("thread_id", thread_id)

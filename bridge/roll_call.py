@@ -1,0 +1,92 @@
+"""Ask every process which of some runs it has in its hands, and gather who answers at once.
+
+A core NATS request to all: nothing is stored, and nobody has to write down what he holds, nor that
+he has let go. An answer is at most once. A process that is cut off does not answer, so silence is
+never proof by itself.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import nats.errors
+import orjson
+from nats.aio.msg import Msg
+
+from bridge.connection import Connection
+from bridge.errors import UnavailableError
+from bridge.replies import SilenceError
+
+#: Answers come within milliseconds; a busy process gets this long.
+_ANSWER_S: Final = 0.5
+MAX_RUNS: Final = 512
+
+Present = Callable[[Sequence[str]], Sequence[str]]
+
+
+class RollCall:
+    """One question to all processes that answer on a subject.
+
+    Args:
+        connection: An open connection.
+        subject: Where it is asked.
+    """
+
+    def __init__(self, connection: Connection, subject: str) -> None:
+        self._connection = connection
+        self._subject = subject
+
+    @asynccontextmanager
+    async def answer(self, present: Present) -> AsyncGenerator[None]:
+        """Answer for this process for the length of a context.
+
+        Args:
+            present: Returns those of some run ids that this process has; it must not block.
+        """
+
+        async def on_message(message: Msg) -> None:
+            found = present(orjson.loads(message.data))
+            if found and message.reply:
+                with suppress(SilenceError):  # whoever asks then decides without this answer
+                    await self._connection.publish(message.reply, orjson.dumps(list(found)))
+
+        subscription = await self._connection.subscribe(self._subject, on_message)
+        try:
+            yield
+        finally:
+            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
+                await subscription.unsubscribe()
+
+    async def ask(self, run_ids: Sequence[str]) -> set[str]:
+        """Return those run ids that some process claimed within half a second.
+
+        Args:
+            run_ids: Any number; 512 are asked for at one time.
+
+        Raises:
+            UnavailableError: The server is away.
+        """
+        found: set[str] = set()
+        for start in range(0, len(run_ids), MAX_RUNS):
+            found |= await self._ask(run_ids[start : start + MAX_RUNS])
+        return found
+
+    async def _ask(self, run_ids: Sequence[str]) -> set[str]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _ANSWER_S
+        found: set[str] = set()
+        inbox, replies = self._connection.open_replies()
+        try:
+            await self._connection.publish(self._subject, orjson.dumps(list(run_ids)), reply=inbox)
+            while len(found) < len(run_ids) and (left_s := deadline - loop.time()) > 0:
+                for answer in await replies.take(left_s):
+                    if not answer.data:  # nobody listens
+                        return found
+                    found.update(orjson.loads(answer.data))
+        except SilenceError as silence:
+            if not silence.sent or not self._connection.is_connected:
+                raise UnavailableError("asking all processes") from silence
+        finally:
+            replies.close()
+        return found

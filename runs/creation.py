@@ -1,0 +1,175 @@
+"""Create runs: record, the thread's commit, the birth of the log, the job, in this order.
+
+The commit counts. A crash before it leaves a record that nobody refers to; a crash behind it leaves
+a state from which whoever comes next does the rest.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from bridge import (
+    BridgeError,
+    JetStreamBridge,
+    RunRef,
+    StateConflictError,
+    UnavailableError,
+    check_id,
+    new_id,
+)
+from runs.admission import new_record, new_thread, refuse_unavailable
+from runs.catalog import AssistantCatalog
+from runs.commands import Admit, Finish
+from runs.errors import ContentionError, RunsError, ThreadNotFoundError
+from runs.idempotency import IdempotencyKeys
+from runs.models import Outcome, RunFault, RunRecord, RunSpec, RunStatus, now
+from runs.reconciler import Reconciler
+from runs.records import Records, Versioned
+from runs.settings import RunSettings
+from runs.steps import Taken, ThreadSteps
+from runs.thread import ThreadRecord
+from runs.transitions import transition
+
+_MAX_TRIES: Final = 8
+
+
+class RunCreation:
+    """Lets runs in.
+
+    Args:
+        bridge: A started bridge.
+        catalog: The assistants that may be asked for.
+        records: The stored records.
+        steps: Commits the admission.
+        reconciler: Does what follows from it.
+        settings: Limits of admission.
+    """
+
+    def __init__(
+        self,
+        bridge: JetStreamBridge,
+        catalog: AssistantCatalog,
+        records: Records,
+        steps: ThreadSteps,
+        reconciler: Reconciler,
+        settings: RunSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._records = records
+        self._steps = steps
+        self._reconciler = reconciler
+        self._settings = settings
+        self._keys = IdempotencyKeys(bridge)
+
+    async def create(self, spec: RunSpec) -> RunRecord:
+        """Create a run; see :meth:`RunManager.create`."""
+        refuse_unavailable(spec)
+        assistant = self._catalog.get(spec.assistant_id)
+        thread = await self._thread_for(spec)
+        if spec.idempotency_key is not None:
+            return await self._create_once(spec, spec.idempotency_key, thread)
+        record = new_record(spec, assistant, RunRef(thread.record.thread_id, new_id()))
+        await self._free_if_stale(thread.record)
+        # Most refusals come here, before anything is stored.
+        transition(thread.record, self._command(record))
+        return await self._admit(await self._records.create_run(record), thread)
+
+    async def _create_once(
+        self, spec: RunSpec, key: str, thread: Versioned[ThreadRecord]
+    ) -> RunRecord:
+        assistant = self._catalog.get(spec.assistant_id)
+        for _ in range(_MAX_TRIES):
+            proposed = RunRef(thread.record.thread_id, new_id())
+            run = await self._keys.claim(spec, key, proposed)
+            if run.thread_id != thread.record.thread_id:  # the temporary one of the first call
+                found = await self._records.find_thread(run.thread_id)
+                thread = found or Versioned(_temporary(spec, run.thread_id), 0)
+            try:
+                stored = await self._records.create_run(new_record(spec, assistant, run))
+            except StateConflictError:
+                earlier = await self._records.find_run(run.run_id)
+                if earlier is None:
+                    await self._keys.replace(spec, key, run, RunRef(run.thread_id, new_id()))
+                    continue
+                if await self._is_admitted(earlier.record):
+                    await self._reconciler.repair(run.thread_id)
+                    return earlier.record
+                # Its creator died, or is refused at this moment. The new revision keeps it from
+                # withdrawing the record under this call.
+                touched = earlier.record.model_copy(update={"updated_at": now()})
+                try:
+                    stored = await self._records.update_run(touched, revision=earlier.revision)
+                except StateConflictError:
+                    continue
+            return await self._admit(stored, thread)
+        raise ContentionError(f"idempotency key {key!r}", _MAX_TRIES)
+
+    async def _is_admitted(self, record: RunRecord) -> bool:
+        if record.status is not RunStatus.PENDING:
+            return True
+        run = RunRef(record.thread_id, record.run_id)
+        thread = await self._records.find_thread(run.thread_id)
+        if thread is not None and thread.record.has_inflight(run.run_id):
+            return True
+        return await self._reconciler.find_terminal(run) is not None
+
+    async def _thread_for(self, spec: RunSpec) -> Versioned[ThreadRecord]:
+        if spec.thread_id is None:
+            return Versioned(_temporary(spec, new_id()), 0)
+        found = await self._records.find_thread(check_id("thread_id", spec.thread_id))
+        if found is not None:
+            return found
+        if spec.if_not_exists == "reject":
+            raise ThreadNotFoundError(spec.thread_id)
+        return Versioned(new_thread(spec.thread_id, None, spec.user_id), 0)
+
+    def _command(self, record: RunRecord) -> Admit:
+        return Admit(
+            run_id=record.run_id,
+            executor=record.executor,
+            strategy=record.multitask_strategy,
+            max_queued=self._settings.max_queued_runs,
+            at=record.created_at,
+            user_id=record.user_id,
+        )
+
+    async def _free_if_stale(self, thread: ThreadRecord) -> None:
+        active = thread.active
+        if active is None or active.started:
+            return
+        if (now() - active.since).total_seconds() > self._settings.stale_s:
+            # Its creator may have died before it queued the job.
+            await self._reconciler.repair(thread.thread_id)
+
+    async def _admit(self, run: Versioned[RunRecord], thread: Versioned[ThreadRecord]) -> RunRecord:
+        command = self._command(run.record)
+        try:
+            taken = await self._steps.take(run.record.thread_id, command, known=thread)
+        except RunsError:
+            await self._withdraw(run)
+            raise
+        await self._bring_up(run, taken)
+        return run.record
+
+    async def _withdraw(self, run: Versioned[RunRecord]) -> None:
+        # If it changed, somebody refers to it after all.
+        with suppress(StateConflictError):
+            await self._records.delete_run(run)
+
+    async def _bring_up(self, run: Versioned[RunRecord], taken: Taken) -> None:
+        try:
+            await self._reconciler.apply(taken)
+        except UnavailableError:
+            raise  # what is left to do stands in the state
+        except BridgeError as exc:
+            fault = RunFault(error=type(exc).__name__, message=str(exc))
+            outcome = Outcome(RunStatus.ERROR, error=fault)
+            await self._steps.take(run.record.thread_id, Finish(run.record.run_id, outcome, now()))
+            await self._withdraw(run)
+            with suppress(BridgeError):  # what is left to do stands in the state
+                await self._reconciler.repair(run.record.thread_id)
+            raise
+
+
+def _temporary(spec: RunSpec, thread_id: str) -> ThreadRecord:
+    is_temporary = {"temporary": spec.on_completion == "delete"}
+    return new_thread(thread_id, None, spec.user_id).model_copy(update=is_temporary)

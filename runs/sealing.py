@@ -1,0 +1,19 @@
+"""Wait until a run's log is sealed."""
+
+from bridge import END, BridgeClosedError, JetStreamBridge
+
+
+async def wait_for_seal(bridge: JetStreamBridge, run_id: str) -> None:
+    """Return once the run's log has its terminal event, or is deleted.
+
+    Raises:
+        StreamNotFoundError: Nobody created the run, or it is deleted.
+        BridgeClosedError: This process is shutting down.
+        UnavailableError: The server fell silent; call again.
+    """
+    newest = (await bridge.status(run_id)).last_id
+    async with bridge.follow(run_id, last_event_id=newest) as following:
+        async for batch in following.batches():
+            if batch[-1] is END:
+                return
+    raise BridgeClosedError
