@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from bridge import check_id
 from store.errors import AnalyticsMissingError, EmptyArchiveError, QueryError
 
 if TYPE_CHECKING:
@@ -45,14 +46,21 @@ class Analytics:
     Raises:
         AnalyticsMissingError: DuckDB is not installed.
         EmptyArchiveError: There is no file to ask.
+        InvalidIdError: ``thread_id`` is not one subject token.
     """
 
     def __init__(
         self, root: Path, *, thread_id: str | None = None, memory_limit: str = "1GB"
     ) -> None:
         self._root = root
+        if thread_id is not None:
+            check_id("thread_id", thread_id)
         self._connection = _connect(memory_limit)
-        self._make_view(thread_id)
+        try:
+            self._make_view(thread_id)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

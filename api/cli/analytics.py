@@ -12,7 +12,6 @@ from rich.text import Text
 from api.cli.console import ERR, OUT
 from api.cli.options import ConfigOption, DataOption, given
 from api.settings import load_settings
-from bridge import check_id
 from store import Analytics
 
 #: A terminal shows no more; --json gives all.
@@ -65,6 +64,4 @@ def _analytics(
     data: Path | None, config: Path | None, thread: str | None, memory: str
 ) -> Analytics:
     settings = load_settings(given({"data": data, "config": config}))
-    if thread is not None:
-        check_id("thread", thread)
     return Analytics(settings.data, thread_id=thread, memory_limit=memory)
