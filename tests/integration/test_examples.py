@@ -107,6 +107,16 @@ async def test_a_service_publishes_over_http_and_with_the_bridge(run_example, se
     assert read == [f"read {ids[0]} {{'page': 1}}", f"read {ids[1]} {{'page': 2}}"]
 
 
+async def test_sums_are_kept_over_restarts(run_example, tmp_path):
+    path = str(tmp_path / "sums.db")
+    for times in (1, 2):
+        assert await run_example("running_sums.py", path) == [
+            f"seconds search {1.5 * times}",
+            f"tokens large {900.0 * times}",
+            f"tokens small {150.0 * times}",
+        ]
+
+
 async def test_the_sdk_streams_resumes_and_waits_and_the_own_assistant_counts(
     run_example, served_url
 ):
