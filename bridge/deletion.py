@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge import wire
 from bridge.connection import Connection
-from bridge.errors import ApiError
+from bridge.errors import ApiError, Stored
 from bridge.events import DELETED, StreamEvent
 from bridge.lifecycle import deleted_event
 from bridge.publication import DECIDE_BY_READING, FULL, publish_once
@@ -36,8 +36,8 @@ async def delete_events(connection: Connection, log: RunLog, *, ttl_s: float) ->
     while (newest := await log.last()).event != DELETED:
         try:
             await publish_once(connection, log.subject, *_marker(newest, ttl_s))
-        except SilenceError:
-            await outage.wait()
+        except SilenceError as silence:
+            await outage.wait(Stored.UNKNOWN if silence.sent else Stored.NO)
         except ApiError as error:
             if error.err_code in FULL:
                 # What is deleted makes the room that its marker needs.

@@ -147,7 +147,10 @@ class ConflictError(BridgeError):
 
 
 class StateConflictError(ConflictError):
-    """A state record changed since it was read; nothing was stored. Read again and decide again."""
+    """A state record changed since it was read: read it again and decide again.
+
+    What is read then may show this very write, when its answer was lost and others went on from it.
+    """
 
     code = "state-conflict"
     retryable = True

@@ -6,13 +6,15 @@ A worker holds a job by a lease that it renews. A job whose worker died is hande
 from typing import Final
 
 from bridge.connection import Connection
-from bridge.errors import AlreadyQueuedError, ApiError, Stored
+from bridge.errors import AlreadyQueuedError, ApiError, Stored, StreamCapacityExceededError
 from bridge.ids import check_id
 from bridge.publication import FULL, publish_once
 from bridge.pull_consumer import ACK, IN_PROGRESS, NAK, PullConsumer, PulledMessage
 from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
+#: The stream has no other limit that is refused with this code.
+HAS_JOB: Final = 10077
 MAX_JOBS_IN_PROGRESS: Final = 10_000
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -85,6 +87,7 @@ class JobQueue:
         Raises:
             InvalidIdError: One of the ids is not one subject token.
             AlreadyQueuedError: The run's job waits or is in progress; nothing was added.
+            StreamCapacityExceededError: The server's disk or memory is full; nothing was added.
             UnavailableError: The server fell silent; call again: a run has one job at most.
         """
         check_id("executor", executor)
@@ -98,11 +101,15 @@ class JobQueue:
                 stored = Stored.UNKNOWN if silence.sent else stored
                 await outage.wait(stored)
             except ApiError as error:
+                if error.err_code == HAS_JOB:
+                    if stored is Stored.UNKNOWN:
+                        return  # the first sending had arrived
+                    raise AlreadyQueuedError(run_id) from error
                 if error.err_code not in FULL:
                     raise
-                if stored is Stored.UNKNOWN:
-                    return  # the first sending had arrived
-                raise AlreadyQueuedError(run_id) from error
+                if stored is Stored.NO:
+                    raise StreamCapacityExceededError(error.description) from error
+                await outage.wait(stored)
             else:
                 return
 

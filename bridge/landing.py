@@ -6,7 +6,6 @@ deposed may still answer: then the same flight is sent again, and the compare-an
 one copy in.
 """
 
-import asyncio
 from typing import Final
 
 from bridge.connection import Connection
@@ -114,20 +113,17 @@ class Landing:
             Whether it is decided, and if it was stored, its first sequence.
         """
         expected = self._flight.predecessor.stream_seq
-        try:
-            async with asyncio.timeout(outage.left_s):
-                successor = await self._log.find_next(expected + 1)
-                if successor is None and refusal == WRONG_LAST_SEQUENCE:
-                    await self._log.last()
-        except (TimeoutError, UnavailableError) as error:
-            raise outage.error(self._stored) from error
+        async with outage.bounding(self._stored):
+            successor = await self._log.find_next(expected + 1)
+            if successor is None and refusal == WRONG_LAST_SEQUENCE:
+                await self._log.last()
         if successor is None:
             return False, None
         first_seq = self._flight.find_first(successor)
         is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
         if is_cut_off and self._stored is Stored.UNKNOWN:
             # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
-            raise outage.error(Stored.UNKNOWN)
+            raise UnavailableError(f"publishing to run {self._log.run.run_id}", Stored.UNKNOWN)
         return True, first_seq
 
 

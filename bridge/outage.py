@@ -1,7 +1,8 @@
 """The bounded wait for a server that is away: reconnect, back off, give up with an error."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from bridge.errors import Stored, UnavailableError
@@ -32,9 +33,21 @@ class Outage:
         """Seconds of the budget that are left."""
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
-    def error(self, stored: Stored) -> UnavailableError:
-        """Make the error that says that the budget is spent."""
-        return UnavailableError(self._what, stored)
+    @asynccontextmanager
+    async def bounding(self, stored: Stored) -> AsyncGenerator[None]:
+        """Let the body ask no longer than the budget lasts.
+
+        Args:
+            stored: What is known of the write that the body asks about, for the error.
+
+        Raises:
+            UnavailableError: The budget is spent.
+        """
+        try:
+            async with asyncio.timeout(self.left_s):
+                yield
+        except (TimeoutError, UnavailableError) as error:
+            raise UnavailableError(self._what, stored) from error
 
     async def wait(self, stored: Stored = Stored.NO) -> None:
         """Pause, then wait for the connection; call it before each repetition.
@@ -47,8 +60,8 @@ class Outage:
         """
         left_s = self.left_s
         if not left_s:
-            raise self.error(stored)
+            raise UnavailableError(self._what, stored)
         await asyncio.sleep(min(self._pause_s, left_s))
         self._pause_s = min(self._pause_s * 2, _PAUSE_MAX_S)
         if not await self._wait_connected(self.left_s):
-            raise self.error(stored)
+            raise UnavailableError(self._what, stored)

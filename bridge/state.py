@@ -158,20 +158,20 @@ class StateRecords:
         while True:
             try:
                 return (await publish_once(self._connection, subject, value, headers)).seq
-            except EventTooLargeError:
-                raise
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
-                await outage.wait(stored)
-            except ApiError as error:
-                if error.err_code not in DECIDE_BY_READING:
+            except (ApiError, EventTooLargeError) as error:
+                is_race = isinstance(error, ApiError) and error.err_code in DECIDE_BY_READING
+                if stored is Stored.NO and not is_race:
                     raise
-                newest = await self._reader.find_last(subject)
+                async with outage.bounding(stored):
+                    newest = await self._reader.find_last(subject)
                 if newest is not None and newest.headers.get(wire.WRITER) == nonce:
                     return newest.seq
-                if (ABSENT if newest is None else newest.seq) != revision:
+                # An older one, or none, is what a leader that was just deposed would answer.
+                if newest is not None and newest.seq > revision:
                     raise StateConflictError(f"{kind} {key}") from error
-                await outage.wait(stored)
+            await outage.wait(stored)
 
 
 def _record(message: StoredMessage) -> StateRecord | None:

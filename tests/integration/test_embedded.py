@@ -154,7 +154,7 @@ async def test_a_cancelled_start_leaves_nothing_running(tmp_path, after_s, event
     await asyncio.wait({starting})
     await server.stop()
 
-    await eventually(lambda: not processes_with(server._server_name))
+    await eventually(lambda: not processes_with(server.server_name))
     await DirectoryLock(tmp_path).acquire()
 
 

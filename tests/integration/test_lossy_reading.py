@@ -4,6 +4,7 @@ What a test loses is lost on the wire between the readers' connection and a real
 """
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -255,3 +256,23 @@ async def test_a_server_that_says_nothing_is_left_and_everybody_goes_on(
     assert first.endswith("-102")
     assert await reading == list(range(1, 104))
     assert (await publishing.status(RUN)).event_count == 103
+
+
+async def test_a_process_that_stood_still_itself_keeps_its_connection(
+    publishing, proxy, connect, eventually
+):
+    """Its timers are late, and the answers come when it looks: nobody is to blame."""
+    bridge, wires, questions = await connect(proxy.url), set(), []
+
+    async def stand_still(wire, message):
+        wires.add(wire)
+        if message.raw.startswith(b"PUB _INBOX."):
+            questions.append(message)
+            time.sleep(0.7)  # noqa: ASYNC251 - on purpose, with a question in the air
+        return True
+
+    proxy.on_up = stand_still
+    await eventually(lambda: len(questions) == 3)
+    await bridge.publish(RUN, "note", "after")
+    assert len(wires) == 1
+    assert (await publishing.status(RUN)).event_count == 102
