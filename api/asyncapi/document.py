@@ -8,7 +8,7 @@ from api.asyncapi.messages import CONTROL_EVENTS, JSON, messages, schemas
 from bridge import RunRef, Subjects
 from bridge.awaiting import AWAITING
 from bridge.ids import shard
-from bridge.jetstream import REF
+from bridge.state import REF
 from runs.retirement_line import LINE
 
 _DESCRIPTION: Final = (
