@@ -63,7 +63,7 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
     )
     _add_routes(
         app,
-        SystemRoutes(bridge, open_streams).routes(),
+        SystemRoutes(bridge, open_streams, settings.log.prefix).routes(),
         AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
         ThreadRoutes(facade, unattended).routes(),
         watching.routes(),

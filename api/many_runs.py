@@ -37,13 +37,19 @@ class ManyRunsRoutes:
         return [web.post("/runs/batch", self.create), web.post("/runs/cancel", self.cancel)]
 
     async def create(self, request: web.Request) -> web.Response:
-        """``POST /runs/batch``: start all of the runs, or none."""
+        """``POST /runs/batch``: start all of the runs, or none.
+
+        When one is refused although it was not to be foreseen, those before it are rolled back,
+        unless they have ended by then.
+        """
         batch = (await read_body(request, RunBatch)).root
         specs = [each.spec(_thread_of(each.thread_id), self._settings) for each in batch]
         records = await self._unattended.finish(self._create_all(specs), "create runs")
         return json_answer([run_shape(record) for record in records])
 
     async def _create_all(self, specs: list[RunSpec]) -> list[RunRecord]:
+        for spec in specs:
+            await self._facade.check(spec)
         created: list[RunRecord] = []
         try:
             # One after the other: runs of one thread are executed in the order of the batch.

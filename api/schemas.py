@@ -18,8 +18,6 @@ from runs import (
     MultitaskStrategy,
     RunSpec,
     RunStatus,
-    ThreadQuery,
-    ThreadStatus,
     UnsupportedOptionError,
 )
 
@@ -55,23 +53,6 @@ class Body(BaseModel):
         for option in options:
             if getattr(self, option) not in (None, [], {}, ""):
                 raise UnsupportedOptionError(option)
-
-
-class ThreadCreate(Body):
-    """The body of ``POST /threads``."""
-
-    thread_id: str | None = None
-    metadata: JsonObject | None = None
-    if_exists: Literal["raise", "do_nothing"] | None = None
-    supersteps: Any = None
-    ttl: Any = None
-
-
-class ThreadPatch(Body):
-    """The body of ``PATCH /threads/{thread_id}``."""
-
-    metadata: JsonObject | None = None
-    ttl: Any = None
 
 
 class RunCreate(Body):
@@ -164,46 +145,6 @@ class Page(Body):
     offset: int = Field(0, ge=0, le=10_000_000)
 
 
-class ThreadFilter(Body):
-    """The body of ``POST /threads/count``, and what it shares with a search."""
-
-    metadata: JsonObject | None = None
-    ids: Annotated[tuple[str, ...], Field(max_length=1000)] | None = None
-    status: ThreadStatus | None = None
-    values: Any = None
-
-    def query(self) -> ThreadQuery:
-        """Return what run control is asked for.
-
-        Raises:
-            UnsupportedOptionError: An option is set that nothing honours.
-        """
-        self.refuse("values")
-        return ThreadQuery(metadata=self.metadata or {}, ids=self.ids, status=self.status)
-
-
-class ThreadSearch(ThreadFilter, Page):
-    """The body of ``POST /threads/search``."""
-
-    sort_by: Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"] = (
-        "updated_at"
-    )
-    sort_order: Literal["asc", "desc"] = "desc"
-    select: tuple[Name, ...] | None = None
-    extract: Any = None
-
-    def query(self) -> ThreadQuery:
-        """Return what run control is asked for.
-
-        Raises:
-            UnsupportedOptionError: An option is set that nothing honours.
-        """
-        self.refuse("extract")
-        sort_by = "updated_at" if self.sort_by == "state_updated_at" else self.sort_by
-        order = {"sort_by": sort_by, "is_descending": self.sort_order == "desc"}
-        return super().query().model_copy(update=order)
-
-
 class RunList(Page):
     """The query of ``GET /threads/{thread_id}/runs``."""
 
@@ -261,15 +202,6 @@ class RunJoin(Body):
     """The query of a call that attaches to a run."""
 
     cancel_on_disconnect: bool = False
-
-
-class HistoryQuery(Body):
-    """The body of ``POST /threads/{thread_id}/history``; there is one state, the newest."""
-
-    limit: int = Field(1, ge=1, le=1000)
-    before: Any = None
-    checkpoint: Any = None
-    metadata: JsonObject | None = None
 
 
 class AssistantSearch(Page):

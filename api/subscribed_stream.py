@@ -14,15 +14,14 @@ from api.errors import InvalidRequestError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
 from api.locations import stream_headers
+from api.missing_events import MissingEvents
 from api.open_streams import OpenStreams
 from api.settling import Settling
 from api.stream import BREAKS, decline
 from api.stream_modes import ModeFilter
 from bridge import (
     ConsumerLimitError,
-    GapReason,
     JetStreamBridge,
-    RunRef,
     StreamEvent,
     StreamGap,
     Subscription,
@@ -132,9 +131,8 @@ class SubscribedStreams:
         subscription: Subscription,
     ) -> None:
         end = await self._end_of_old(wanted, subscription)
-        writing = _Writing(self._bridge, self._settling, response, wanted)
-        if end is None:
-            await writing.expect(subscription.acknowledged_seq)
+        missing = MissingEvents(self._bridge, subscription.handled)
+        writing = _Writing(missing, self._settling, response, wanted)
         await response.prepare(request)
         if end is None:
             settings = self._settings
@@ -161,47 +159,34 @@ class SubscribedStreams:
 
 
 class _Writing:
-    """Writes the events of one subscription to one client, and tells what is missing."""
+    """Writes the events of one subscription to one client."""
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        missing: MissingEvents,
         settling: Settling,
         response: web.StreamResponse,
         wanted: Subscribed,
     ) -> None:
-        self._bridge = bridge
+        self._missing = missing
         self._settling = settling
         self._response = response
         self._wanted = wanted
-        #: The newest event of each run that is under way, as far as it is known here.
-        self._last: dict[str, str] = {}
-
-    async def expect(self, acknowledged_seq: int) -> None:
-        """Learn which event of the run comes next, if the log still tells."""
-        run_id = self._wanted.run_id
-        if run_id is None:
-            return
-        if acknowledged_seq == 0:
-            self._last[run_id] = "0-0"
-            return
-        run = RunRef(self._wanted.thread_id, run_id)
-        known = await self._bridge.find_at(run, acknowledged_seq)
-        if known is not None:
-            self._last[run_id] = known.id
 
     async def forward(self, subscription: Subscription) -> bytes:
         """Write what comes; return the last blocks of a run, whose events are then all written."""
         while True:
             frames: list[bytes] = []
             for event in await subscription.fetch(MAX_EVENTS, wait_s=_POLL_S):
-                frames += await self._gap_before(event)
+                async for item in self._missing.before(event):
+                    frames += self._frames(item)
+                    if len(frames) >= MAX_EVENTS:
+                        await self._write(frames)
+                        frames = []
+                self._missing.note(event)
                 if not event.is_terminal:
-                    self._last[event.run_id] = event.id
-                    if self._wanted.modes.admits(event.event):
-                        frames.append(event.frame)
+                    frames += self._frames(event)
                     continue
-                self._last.pop(event.run_id, None)
                 await self._settling.wait(event.thread_id, event.run_id)
                 if self._wanted.run_id is not None:
                     await self._write(frames)
@@ -210,26 +195,11 @@ class _Writing:
             await self._write(frames)
             await subscription.ack()
 
+    def _frames(self, item: StreamEvent | StreamGap) -> list[bytes]:
+        if isinstance(item, StreamGap):
+            return [sse.gap_block(item)]
+        return [item.frame] if self._wanted.modes.admits(item.event) else []
+
     async def _write(self, frames: list[bytes]) -> None:
         for chunk in sse.coalesce(frames):
             await self._response.write(chunk)
-
-    async def _gap_before(self, event: StreamEvent) -> list[bytes]:
-        """Return the block that counts events which left the log before they were delivered."""
-        last = self._last.get(event.run_id)
-        if event.run_seq == 1 or (last is None and self._wanted.run_id is None):
-            return []  # a birth, or a run whose earlier events went to an earlier connection
-        missing = None if last is None else event.run_seq - int(last.split("-")[1]) - 1
-        if missing == 0:
-            return []
-        reason = GapReason.UNKNOWN if missing is None else GapReason.EVICTED
-        status = await self._bridge.status(event.run_id)
-        gap = StreamGap(
-            event.run_id,
-            last,
-            event.id,
-            status.last_id,
-            missing,
-            reason,
-        )
-        return [sse.gap_block(gap)]

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from api.answers import json_answer
+from api.asyncapi import asyncapi_document
 from api.errors import GatewayClosingError
 from api.open_streams import OpenStreams
 from bridge import JetStreamBridge, UnavailableError
@@ -20,9 +21,10 @@ _FLAGS: Final = {"assistants": True, "crons": False, "langsmith": False}
 class SystemRoutes:
     """Tells machines and people about this process."""
 
-    def __init__(self, bridge: JetStreamBridge, open_streams: OpenStreams) -> None:
+    def __init__(self, bridge: JetStreamBridge, open_streams: OpenStreams, prefix: str) -> None:
         self._bridge = bridge
         self._open_streams = open_streams
+        self._asyncapi = asyncapi_document(prefix)
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the application serves about itself."""
@@ -31,6 +33,7 @@ class SystemRoutes:
             web.get("/info", self.info),
             web.get("/livez", self.live),
             web.get("/readyz", self.ready),
+            web.get("/asyncapi.json", self.asyncapi),
         ]
 
     async def ok(self, _: web.Request) -> web.Response:
@@ -40,6 +43,10 @@ class SystemRoutes:
     async def info(self, _: web.Request) -> web.Response:
         """``GET /info``: what this server is and what it cannot do."""
         return json_answer({"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS})
+
+    async def asyncapi(self, _: web.Request) -> web.Response:
+        """``GET /asyncapi.json``: what other programs meet on NATS."""
+        return json_answer(self._asyncapi)
 
     async def live(self, _: web.Request) -> web.Response:
         """``GET /livez``: 200 while the process answers at all."""

@@ -7,8 +7,14 @@ from aiohttp import web
 
 from api.answers import done, json_answer, page_headers
 from api.request_bodies import read_body
-from api.schemas import HistoryQuery, ThreadCreate, ThreadFilter, ThreadPatch, ThreadSearch
 from api.shapes import state_shape, thread_shape
+from api.thread_schemas import (
+    HistoryQuery,
+    ThreadCreate,
+    ThreadFilter,
+    ThreadPatch,
+    ThreadSearch,
+)
 from api.unattended import UnattendedWork
 from bridge import check_id
 from runs import OutputsNotFoundError, RunsFacade, ThreadNotFoundError, ThreadRecord

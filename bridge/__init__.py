@@ -1,6 +1,5 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
-from bridge.archived_floor import ArchivedFloor
 from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
@@ -67,7 +66,9 @@ from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
-from bridge.run_holders import RunHolders
+from bridge.retention.archived_floor import ArchivedFloor
+from bridge.retention.run_holders import RunHolders
+from bridge.retention.trimming import Trimmer
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -91,7 +92,6 @@ from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
-from bridge.trimming import Trimmer
 
 __all__ = [
     "CANCELLED",

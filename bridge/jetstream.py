@@ -3,13 +3,13 @@
 The server holds the state. What this object remembers, it can forget at any time.
 """
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
-from bridge.archived_floor import ArchivedFloor
 from bridge.awaiting import AwaitingInput
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
@@ -18,7 +18,6 @@ from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import ControlChannel
 from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
-from bridge.ended_runs import EndedRuns
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
@@ -48,29 +47,22 @@ from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.jobs import JobQueue
 from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
-from bridge.readership import Readership
+from bridge.retention.policy import Retention
+from bridge.retention.room import LogRoom
+from bridge.retention.survey import Survey
 from bridge.roll_call import RollCall
-from bridge.room import LogRoom
-from bridge.rounds import going_round
-from bridge.run_holders import NoHolders, RunHolders
 from bridge.settings import BridgeSettings
-from bridge.shard_claims import ShardClaims
-from bridge.silent_runs import SilentRuns
-from bridge.state import StateRecords
+from bridge.state import REF, StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription, SubscriptionNames
-from bridge.survey import Survey
 from bridge.tail import Tails
 from bridge.topology import ensure_streams
-from bridge.trimming import Trimmer
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
 
-#: Which thread owns a run; written before the run's birth.
-REF: Final = "ref"
 #: Room for an event's headers within the server's limit for one message.
 HEADER_ROOM_BYTES: Final = 2048
 
@@ -88,12 +80,14 @@ class JetStreamBridge(StreamBridge):
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
+        retention: The sweeps that let runs leave; each role runs its own.
     """
 
     states: StateRecords
     jobs: JobQueue
     controls: ControlChannel
     holders: RollCall
+    retention: Retention
 
     def __init__(
         self,
@@ -155,6 +149,14 @@ class JetStreamBridge(StreamBridge):
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
+        self.retention = Retention(
+            connection,
+            self._log,
+            self.states,
+            survey=self._survey,
+            room=self._room,
+            settings=self._settings,
+        )
         self.holders = RollCall(connection, self._subjects.holders)
 
     def _stream_reader(self, stream: str) -> StreamReader:
@@ -184,16 +186,34 @@ class JetStreamBridge(StreamBridge):
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()
         run = RunRef.checked(thread_id, run_id)
-        if self._room.excess_runs > 0:
+        if not self._room.has_room_for_run:
             await self._refuse_new(run)
-        try:
-            await self.states.create(REF, run_id, thread_id.encode())
-        except StateConflictError:
-            await self._refuse_other_thread(run)
+        started_s = asyncio.get_running_loop().time()
+        is_ours = await self._refer(run)
         self._remember(run)
         birth = await self._writers.of(run).create(attempt_event(run))
+        took_s = asyncio.get_running_loop().time() - started_s
+        if not is_ours or took_s > self._settings.log.request_timeout_s:
+            await self._refuse_removed(run)
         self._room.count_run()
         return str(birth)
+
+    async def _refer(self, run: RunRef) -> bool:
+        """Note whose the run is; return whether nobody had."""
+        try:
+            await self.states.create(REF, run.run_id, run.thread_id.encode())
+        except StateConflictError:
+            await self._refuse_other_thread(run)
+            return False
+        return True
+
+    async def _refuse_removed(self, run: RunRef) -> None:
+        # A run that leaves altogether leaves a tombstone and an empty log, in which a creator that
+        # had looked before could give birth to it again.
+        if await self.states.is_deleted(REF, run.run_id):
+            self._threads.pop(run.run_id, None)
+            await self._log.run(run).purge()
+            raise StreamTerminatedError(run.run_id, DELETED)
 
     async def _refuse_new(self, run: RunRef) -> None:
         is_known = await self.states.find(REF, run.run_id) is not None
@@ -353,72 +373,6 @@ class JetStreamBridge(StreamBridge):
         await run_log.last()
         return await run_log.purge(keep=keep)
 
-    def trimmer(self, floor: ArchivedFloor) -> Trimmer:
-        """Make what cuts growing runs, for the process that writes the archive.
-
-        Args:
-            floor: What the archive holds; nothing else leaves.
-        """
-        max_runs = self._settings.log.max_cached_runs
-        return Trimmer(self._log, self._settings.retention, floor, max_runs=max_runs)
-
-    @asynccontextmanager
-    async def letting_go(self, floor: ArchivedFloor | None) -> AsyncGenerator[None]:
-        """Let the events of ended runs leave in time, for the length of a context.
-
-        Args:
-            floor: What the archive holds; nothing else leaves. ``None`` when there is no archive.
-        """
-        self._check_open()
-        interval_s = self._settings.retention.sweep_interval_s
-        async with going_round(self._ended_runs(floor).visit, interval_s):
-            yield
-
-    @asynccontextmanager
-    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
-        """End silent runs that nobody holds, for the length of a context.
-
-        Any number of processes may do so; they share the work. In the ``cache`` profile the events
-        of ended runs leave, too.
-
-        Args:
-            holders: Who holds runs; ``None`` when nobody does but their publishers.
-        """
-        self._check_open()
-        limits = self._settings.retention
-        claims = ShardClaims(self.states, limits.sweep_interval_s)
-        ended = self._ended_runs(None) if self._settings.log.profile == "cache" else None
-        silent = SilentRuns(
-            self._connection,
-            self._log,
-            self._survey,
-            awaiting=self._awaiting,
-            holders=holders or NoHolders(),
-            settings=limits,
-            max_remembered=self._settings.log.max_cached_runs,
-        )
-
-        async def visit(shard: str) -> None:
-            if await claims.claim(shard):
-                await silent.visit(shard)
-                if ended is not None:
-                    await ended.visit(shard)
-
-        async with going_round(visit, limits.sweep_interval_s):
-            yield
-
-    def _ended_runs(self, floor: ArchivedFloor | None) -> EndedRuns:
-        roll_call = RollCall(self._connection, self._subjects.readers)
-        readers = Readership(self._connection, self._subjects, roll_call)
-        return EndedRuns(
-            self._log,
-            self._survey,
-            readers,
-            self._settings.retention,
-            floor,
-            max_remembered=self._settings.log.max_cached_runs,
-        )
-
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
 
@@ -468,10 +422,16 @@ class JetStreamBridge(StreamBridge):
             event = await find_archived(self._cold, run, cursor.run_seq)
         return event if event is not None and event.event_id == cursor else None
 
-    async def find_at(self, run: RunRef, stream_seq: int) -> StreamEvent | None:
-        """Return a run's event at a stream sequence; ``None`` when the log does not hold it."""
+    async def read_archived(
+        self, run: RunRef, after_run_seq: int, *, limit: int = 500
+    ) -> Sequence[StreamEvent]:
+        """Return the next archived events of a run, ascending; none without an archive.
+
+        Raises:
+            ColdTierError: The archive is there and cannot be read; try again.
+        """
         self._check_open()
-        return await self._log.run(run).find(stream_seq)
+        return await self._cold.read(run, after_run_seq=after_run_seq, limit=limit)
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
@@ -565,19 +525,19 @@ class JetStreamBridge(StreamBridge):
             await subscription.close()
 
     async def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return await self._consumers.list()
 
     async def delete_consumer(self, name: str) -> None:
-        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()
         await self._consumers.delete(check_id("consumer", name))
 
     async def list_dead_letters(
         self, name: str, *, after: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
-        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        """Return what a consumer gave up; see :meth:`Consuming.list_dead_letters`."""
         self._check_open()
         check_id("consumer", name)
         return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))

@@ -35,6 +35,8 @@ _OWN_BUSINESS: Final = frozenset({"inactive_threshold"})
 PULL_EXPIRES_S: Final = 5.0
 #: Seconds beyond that after which a silent request is taken for lost.
 _GRACE_S: Final = 2.0
+#: So many messages of the largest size may come at one time, whatever their number.
+MAX_PULL_MESSAGES: Final = 2
 _RETRY_S: Final = 0.2
 #: Wait for what is on its way when a consumer closes.
 _CLOSE_S: Final = 2.0
@@ -108,6 +110,7 @@ class PullConsumer:
         self._wake = asyncio.Event()
         self._request_number = 0
         self._outstanding = 0
+        self._received = 0
         self._renew_at = 0.0
         self._is_doubtful = False
         self._keep_s = config["ack_wait"] / NANOSECONDS / 3 if keep else None
@@ -222,8 +225,13 @@ class PullConsumer:
             return
         self._request_number += 1
         self._outstanding = max_messages
+        self._received = 0
         self._renew_at = now + PULL_EXPIRES_S + _GRACE_S
-        body = {"batch": max_messages, "expires": int(PULL_EXPIRES_S * NANOSECONDS)}
+        body = {
+            "batch": max_messages,
+            "max_bytes": MAX_PULL_MESSAGES * self._connection.max_payload,
+            "expires": int(PULL_EXPIRES_S * NANOSECONDS),
+        }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
         inbox = f"{self._inbox}.{self._request_number}"
         await self._connection.publish(subject, orjson.dumps(body), reply=inbox)
@@ -234,6 +242,7 @@ class PullConsumer:
                 self._on_status(message.headers["Status"])
         else:
             self._outstanding -= 1
+            self._received += 1
             self._waiting.append(message)
             self._wake.set()
 
@@ -241,7 +250,7 @@ class PullConsumer:
         if status == _IDLE_HEARTBEAT:
             return
         self._outstanding = 0
-        if status in _USED_UP:
+        if status in _USED_UP or self._received:  # as many bytes as a request may bring
             self._wake.set()
         else:  # no leader yet, or the consumer is gone: asking again at once would spin
             self._is_doubtful = True

@@ -19,7 +19,7 @@ from bridge.errors import UnavailableError
 from bridge.replies import SilenceError
 
 #: Answers come within milliseconds; a busy process gets this long.
-_ANSWER_S: Final = 0.5
+_ANSWER_S: Final = 1.0
 MAX_RUNS: Final = 512
 
 Present = Callable[[Sequence[str]], Sequence[str]]
@@ -52,7 +52,7 @@ class RollCall:
                     await self._connection.publish(message.reply, orjson.dumps(list(found)))
 
         subscription = await self._connection.subscribe(self._subject, on_message)
-        with suppress(SilenceError):  # after an outage it is subscribed again by itself
+        with suppress(SilenceError):  # the server is away: it hears of it when it comes back
             await self._connection.flush()
         try:
             yield
@@ -61,7 +61,7 @@ class RollCall:
                 await subscription.unsubscribe()
 
     async def ask(self, run_ids: Sequence[str]) -> set[str]:
-        """Return those run ids that some process claimed within half a second.
+        """Return those run ids that some process claimed within a second.
 
         Args:
             run_ids: Any number; 512 are asked for at one time.

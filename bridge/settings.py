@@ -90,6 +90,9 @@ class RetentionSettings(Section):
         10 << 20, ge=1024, description="payload kept per run; one larger event is refused"
     )
     max_runs: int = Field(100_000, ge=1, description="held by the log, ended ones included")
+    max_runs_policy: Literal["lru", "reject"] = Field(
+        "lru", description="lru: those that ended first leave, in the cache profile; reject: none"
+    )
     terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
     orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")
     max_age_s: Seconds = Field(86_400.0, description="as above, whoever reads it")
@@ -105,7 +108,7 @@ class RetentionSettings(Section):
     sweep_interval_s: Seconds = Field(30.0, description="in which each run is looked at once")
     capacity_poll_s: Seconds = Field(1.0, description="how often a process looks how full it is")
     deleted_ttl_s: Seconds = Field(
-        3600.0, ge=1, description="how long a deleted run's marker keeps late writers out"
+        86_400.0, ge=1, description="how long a deleted run's marker keeps late writers out"
     )
 
 

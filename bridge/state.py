@@ -18,6 +18,8 @@ from bridge.replies import SilenceError
 from bridge.stream_reader import StoredMessage, StreamReader
 from bridge.subjects import Subjects
 
+#: The kind of record that says which thread owns a run; written before the run's birth.
+REF: Final = "ref"
 TOMBSTONE: Final = b""
 ABSENT: Final = 0
 
@@ -117,6 +119,27 @@ class StateRecords:
         found = {message.subject: message for message in await self._reader.read_last(subjects)}
         records = (_record(found[subject]) for subject in subjects if subject in found)
         return [record for record in records if record is not None]
+
+    async def changed(self, kind: str, *, after: int) -> tuple[list[StateRecord], int]:
+        """Read a page of what changed, oldest change first; of each record the newest change only.
+
+        On a cluster this may be a moment behind.
+
+        Args:
+            kind: The kind of record.
+            after: The revision that counts as known; 0 reads from the start.
+
+        Returns:
+            The records, without deleted ones, and the revision to go on after; the same as
+            ``after`` when there is nothing new.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        page = await self._reader.read(self._subjects.states(kind), after + 1)
+        records = (_record(message) for message in page.messages)
+        reached = page.messages[-1].seq if page.messages else after
+        return [record for record in records if record is not None], reached
 
     async def keys(self, kind: str) -> list[str]:
         """Return the keys of all records of a kind, deleted ones too; linear in their count."""

@@ -6,20 +6,26 @@ from its successor, and a crash between the steps leaves a position behind, neve
 """
 
 import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from bridge.connection import Connection
 from bridge.consumers import event_of
 from bridge.errors import (
     ApiError,
+    BridgeClosedError,
     ConsumerDriftError,
     ConsumerNotFoundError,
     ForeignMessageError,
     SubscriptionTakenError,
 )
 from bridge.events import StreamEvent
-from bridge.ids import new_id
+from bridge.ids import EventId, new_id, parse_cursor
 from bridge.pull_consumer import (
     ACK,
     CONSUMER_GONE,
@@ -29,6 +35,7 @@ from bridge.pull_consumer import (
     find_consumer,
     verify,
 )
+from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
 _LOG = logging.getLogger(__name__)
@@ -38,21 +45,46 @@ MAX_UNACKNOWLEDGED: Final = 1000
 MAX_RACES: Final = 16
 
 
+#: How often the position of a reader is noted while it acknowledges.
+NOTE_INTERVAL_S: Final = 5.0
+_HANDLED: Final = "handled"
+_OF_RUN: Final = "of_run"
+_OPENING: Final = "opening"
+
+
+class Handled(NamedTuple):
+    """The last event that the readers of a name certainly had, and its run."""
+
+    event_id: EventId
+    run_id: str
+
+
+NOTHING: Final = Handled(EventId(0, 0), "")
+
+
 @dataclass(frozen=True, slots=True)
 class _Opening:
     """One generation of a name, and where it starts."""
 
     generation: int
-    first_seq: int
+    config: Mapping[str, Any]
+    handled: Handled
     consumer: PullConsumer
+
+    @property
+    def first_seq(self) -> int:
+        """The first stream sequence that it can deliver."""
+        return int(self.config["opt_start_seq"])
 
 
 class Subscription:
     """What one reader holds of a name: fetch, handle, acknowledge, in this order.
 
     Attributes:
-        acknowledged_seq: The stream sequence up to which earlier readers had acknowledged; 0 for a
-            new name.
+        acknowledged_seq: The stream sequence up to which nothing comes again: acknowledged by
+            earlier readers, or removed from the log meanwhile.
+        handled: Up to here earlier readers certainly had everything; ``NOTHING`` for a new name.
+            It may lag behind when a process was killed.
     """
 
     def __init__(self, names: "SubscriptionNames", opening: _Opening) -> None:
@@ -60,6 +92,8 @@ class Subscription:
         self._opening = opening
         self._consumer_seq = 0
         self._reached_seq = self.acknowledged_seq = opening.first_seq - 1
+        self.handled = self._handled = self._fetched = opening.handled
+        self._noted_at = time.monotonic()
         self._last: PulledMessage | None = None
         self._is_broken = False
 
@@ -89,6 +123,7 @@ class Subscription:
             event = self._new(pulled)
             if event is not None:
                 events.append(event)
+                self._fetched = Handled(event.event_id, event.run_id)
         return events
 
     def _new(self, pulled: PulledMessage) -> StreamEvent | None:
@@ -107,8 +142,17 @@ class Subscription:
         last, self._last = self._last, None
         if last is not None:
             await last.acknowledge(ACK)
+            self._handled = self._fetched
+            if time.monotonic() - self._noted_at >= NOTE_INTERVAL_S:
+                await self._note()
+
+    async def _note(self) -> None:
+        """Note the position beside the server's own, which a purge moves over unread events."""
+        self._noted_at = time.monotonic()
+        await self._names.note(self._opening, self._handled)
 
     async def _start_over(self) -> None:
+        await self._note()
         await self._opening.consumer.close()
         self._opening = await self._names.take(instead_of=self._opening.generation)
         self._consumer_seq = 0
@@ -116,6 +160,8 @@ class Subscription:
 
     async def close(self) -> None:
         """Stop reading; the name and its position stay."""
+        if self._handled != self._opening.handled:
+            await self._note()
         await self._opening.consumer.close()
 
 
@@ -176,13 +222,17 @@ class SubscriptionNames:
                 if isinstance(error, ConsumerDriftError) and error.field == "filter_subject":
                     raise
                 continue  # another reader was quicker
-            for generation in known:
-                await self._remove(generation)
+            try:
+                for generation in known:
+                    await self._remove(generation)
+            except BaseException:
+                await opening.consumer.close()
+                raise
             return opening
         raise SubscriptionTakenError(self.name)
 
     async def _make(self, newest: int) -> _Opening:
-        first_seq = await self._first_seq(newest) if newest else 1
+        first_seq, handled = await self._position(newest) if newest else (1, NOTHING)
         config = {
             "durable_name": self._consumer_name(newest + 1),
             "filter_subject": self._wanted,
@@ -194,18 +244,36 @@ class SubscriptionNames:
             "max_deliver": -1,
             "inactive_threshold": int(self._idle_s * NANOSECONDS),
             # Two openings at one moment differ in this, so that only one of them is made.
-            "metadata": {"opening": new_id()},
+            "metadata": {_OPENING: new_id(), **_noted(handled)},
         }
         consumer = PullConsumer(self._connection, self.subjects.events_stream, config)
         await consumer.open()
-        return _Opening(newest + 1, first_seq, consumer)
+        return _Opening(newest + 1, config, handled, consumer)
 
-    async def _first_seq(self, generation: int) -> int:
+    async def note(self, opening: _Opening, handled: Handled) -> None:
+        """Note how far a reader has come; without an answer, for it may be noted again."""
+        metadata = {**opening.config["metadata"], **_noted(handled)}
+        config = {**opening.config, "metadata": metadata}
+        stream, name = self.subjects.events_stream, opening.config["durable_name"]
+        body = {"stream_name": stream, "config": config, "action": "update"}
+        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{name}"
+        with suppress(SilenceError, BridgeClosedError):  # an older note makes repeats, no losses
+            await self._connection.publish(
+                subject, orjson.dumps(body), reply=self._connection.new_inbox()
+            )
+
+    async def _position(self, generation: int) -> tuple[int, Handled]:
         name = self._consumer_name(generation)
         found = await find_consumer(self._connection, self.subjects.events_stream, name)
         verify(self.name, {"filter_subject": self._wanted}, found["config"])
-        started = int(found["config"].get("opt_start_seq", 1))
-        return max(started, int(found["ack_floor"]["stream_seq"]) + 1)
+        config = found["config"]
+        floor = int(found["ack_floor"]["stream_seq"])
+        first_seq = max(int(config.get("opt_start_seq", 1)), floor + 1)
+        noted = config.get("metadata", {})
+        event_id = parse_cursor(noted.get(_HANDLED))
+        if not isinstance(event_id, EventId):
+            return first_seq, NOTHING
+        return first_seq, Handled(event_id, noted[_OF_RUN])
 
     async def _generations(self) -> list[int]:
         subject = f"$JS.API.CONSUMER.NAMES.{self.subjects.events_stream}"
@@ -230,3 +298,7 @@ class SubscriptionNames:
 
     def _consumer_name(self, generation: int) -> str:
         return f"{self.name}_{generation}"
+
+
+def _noted(handled: Handled) -> dict[str, str]:
+    return {_HANDLED: str(handled.event_id), _OF_RUN: handled.run_id}

@@ -28,9 +28,9 @@ from bridge.landing import Landing
 from bridge.place import Place
 from bridge.publication import Ack, find_duplicate
 from bridge.replies import SilenceError
+from bridge.retention.trimming import Mark, Marks
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
-from bridge.trimming import Mark, Marks
 
 #: An atomic batch costs some 2 ms whatever its size; below this, single publishes are quicker.
 SINGLES_BELOW: Final = 20

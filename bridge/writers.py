@@ -7,9 +7,9 @@ from typing import Final
 from bridge.connection import Connection
 from bridge.errors import BridgeClosedError
 from bridge.event_log import EventLog
+from bridge.retention.trimming import Marks
 from bridge.settings import BridgeSettings
 from bridge.subjects import RunRef
-from bridge.trimming import Marks
 from bridge.writer import RunWriter
 
 #: The server allows 50 open batches on a stream, and abandoned ones block all for 10 s.

@@ -13,7 +13,7 @@ from follow_and_publish import settings
 
 from bridge import Delivery, JetStreamBridge, new_id
 
-IDLE_S = 2.0
+IDLE_S = 1.0
 
 
 async def make_a_run(bridge: JetStreamBridge) -> None:

@@ -25,7 +25,7 @@ from runs.errors import (
     UnsupportedOptionError,
     UnsupportedStrategyError,
 )
-from runs.facade import RunsFacade, ThreadState
+from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import (
@@ -44,6 +44,7 @@ from runs.models import (
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.thread_search import ThreadQuery
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",
+    "ThreadsFacade",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",

@@ -60,6 +60,14 @@ class RunCreation:
         self._settings = settings
         self._keys = IdempotencyKeys(bridge)
 
+    async def check(self, spec: RunSpec) -> None:
+        """Raise what :meth:`create` would raise at this moment; nothing is stored."""
+        refuse_unavailable(spec)
+        assistant = self._catalog.get(spec.assistant_id)
+        thread = await self._thread_for(spec)
+        record = new_record(spec, assistant, RunRef(thread.record.thread_id, new_id()))
+        transition(thread.record, self._command(record))
+
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
         refuse_unavailable(spec)

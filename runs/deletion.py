@@ -45,7 +45,7 @@ class Deletion:
         self._wait_s = wait_s
 
     async def delete_run(self, run: RunRef) -> bool:
-        """Delete a run with its record and its events; the archive keeps its file.
+        """Delete a run with its record and its events; a sink that reads of it erases its file.
 
         Returns:
             Whether there was something to delete.

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from contextlib import suppress
 from enum import Enum
-from typing import Any
 
 from bridge import (
     BridgeError,
@@ -30,6 +29,7 @@ from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
 from runs.outcome import INTERRUPTED
 from runs.settings import WorkerSettings
+from runs.strays import keep_until_done
 
 _LOG = logging.getLogger("jetrun.worker")
 
@@ -162,7 +162,7 @@ class Execution:
         await asyncio.wait((handling,), timeout=self._settings.cancel_grace_s)
         if not handling.done():
             _LOG.warning("run.ignores_cancel", extra={"run_id": self._run.run_id})
-            _keep_until_done(handling)
+            keep_until_done(handling)
 
     async def _conclude(
         self, handling: asyncio.Task[None], context: RunContext, outbox: Outbox
@@ -253,17 +253,3 @@ async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox:
 
 def _has_ended_by_itself(handling: asyncio.Task[None]) -> bool:
     return handling.done() and not handling.cancelled()
-
-
-_strays: set[asyncio.Task[Any]] = set()
-
-
-def _keep_until_done(task: asyncio.Task[Any]) -> None:
-    # The loop holds tasks weakly, and an outcome that nobody asks for is logged as an error.
-    def forget(done: asyncio.Task[Any]) -> None:
-        _strays.discard(done)
-        if not done.cancelled():
-            done.exception()
-
-    _strays.add(task)
-    task.add_done_callback(forget)

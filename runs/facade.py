@@ -4,157 +4,34 @@ Nothing here is shown before it is final: waiting for a run returns after record
 agree with its log.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from bridge import (
     Following,
-    JetStreamBridge,
     RunRef,
     StreamNotFoundError,
     check_id,
 )
 from runs.errors import (
-    OutputsNotFoundError,
     RunFailedError,
     RunInterruptedError,
     RunNotCancellableError,
     RunNotFoundError,
-    ThreadExistsError,
 )
-from runs.manager import RunManager
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
 from runs.sealing import wait_for_seal
-from runs.thread import ThreadRecord
-from runs.thread_search import ThreadQuery, fitting
+from runs.thread_facade import ThreadsFacade
 
 
-class ThreadState(NamedTuple):
-    """A thread and the final values of its last successful run.
-
-    Attributes:
-        values: What that run returned; ``None`` while there is no such run.
-        event_id: The event that carries them.
-    """
-
-    thread: ThreadRecord
-    values: Any
-    event_id: str | None
-
-
-class RunsFacade:
+class RunsFacade(ThreadsFacade):
     """Threads and runs for the callers of one process.
 
     Args:
         manager: Decides and stores.
         bridge: Follows logs and reads final values.
     """
-
-    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
-        self._manager = manager
-        self._bridge = bridge
-
-    async def create_thread(
-        self,
-        *,
-        thread_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        if_exists: Literal["raise", "do_nothing"] = "raise",
-        user_id: str | None = None,
-    ) -> ThreadRecord:
-        """Create a thread, or return the one that is there.
-
-        Raises:
-            ThreadExistsError: The id is taken, and ``if_exists`` is ``raise`` or the thread is
-                not this user's.
-        """
-        try:
-            return await self._manager.create_thread(thread_id, metadata=metadata, user_id=user_id)
-        except ThreadExistsError as taken:
-            if if_exists == "raise":
-                raise
-            found = await self._manager.records.find_thread(taken.thread_id)
-            if found is None or found.record.deleting:
-                raise
-            if user_id not in (None, found.record.user_id):
-                raise
-            return found.record
-
-    async def get_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadRecord:
-        """Return a thread.
-
-        Raises:
-            ThreadNotFoundError: There is none, or it is someone else's.
-        """
-        return await self._manager.get_thread(thread_id, user_id=user_id)
-
-    async def update_thread(
-        self, thread_id: str, metadata: Mapping[str, Any], *, user_id: str | None = None
-    ) -> ThreadRecord:
-        """Set the named fields of a thread's metadata; the others stay.
-
-        Raises:
-            ThreadNotFoundError: There is none, or it is someone else's.
-        """
-        return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
-
-    async def search_threads(self, query: ThreadQuery) -> list[ThreadRecord]:
-        """Return all threads that fit, sorted; linear in the number of threads there are."""
-        return fitting(await self._manager.records.all_threads(), query)
-
-    async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
-        """Delete a thread with all its runs, for good; runs under way are stopped first.
-
-        Returns:
-            Whether there was one to delete; a deletion under way is gone on with.
-
-        Raises:
-            UnavailableError: The server fell silent; call again.
-        """
-        found = await self._manager.records.find_thread(check_id("thread_id", thread_id))
-        if found is None or user_id not in (None, found.record.user_id):
-            return False
-        was_there = not found.record.deleting
-        return await self._manager.deletion.delete_thread(thread_id) and was_there
-
-    async def delete_run(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> bool:
-        """Delete a run with its events, for good; when it is under way, it is stopped first.
-
-        The file of the archive stays. When the run's final values are the thread's, the thread has
-        none afterwards.
-
-        Returns:
-            Whether there was one to delete.
-
-        Raises:
-            UnavailableError: The server fell silent; call again.
-        """
-        run = _checked(thread_id, run_id)
-        if user_id is not None:
-            thread = await self._manager.records.find_thread(thread_id)
-            if thread is None or thread.record.user_id != user_id:
-                return False
-        return await self._manager.deletion.delete_run(run)
-
-    async def thread_state(self, thread_id: str, *, user_id: str | None = None) -> ThreadState:
-        """Return a thread with the final values of its last successful run.
-
-        Raises:
-            ThreadNotFoundError: There is none, or it is someone else's.
-            OutputsNotFoundError: The log no longer holds the values.
-        """
-        thread = await self.get_thread(thread_id, user_id=user_id)
-        if thread.outputs is None:
-            return ThreadState(thread, None, None)
-        ref = thread.outputs
-        return ThreadState(thread, await self._values(ref.run_id, ref.event_id), ref.event_id)
-
-    async def _values(self, run_id: str, event_id: str) -> Any:
-        event = await self._bridge.find_event(run_id, event_id)
-        if event is None:
-            raise OutputsNotFoundError(run_id, event_id)
-        return event.data
 
     async def create_background(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`.
@@ -163,6 +40,14 @@ class RunsFacade:
             RunsError: The run is refused; nothing was stored.
         """
         return await self._manager.create(spec)
+
+    async def check(self, spec: RunSpec) -> None:
+        """Raise what :meth:`create_background` would raise at this moment; nothing is stored.
+
+        Raises:
+            RunsError: The run would be refused.
+        """
+        await self._manager.check(spec)
 
     async def get_run(
         self, thread_id: str, run_id: str, *, user_id: str | None = None
@@ -273,6 +158,24 @@ class RunsFacade:
                     with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
                         await self.cancel(thread.thread_id, run_id, action=action)
 
+    async def delete_run(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a run with its events, for good; when it is under way, it is stopped first.
+
+        When the run's final values are the thread's, the thread has none afterwards.
+
+        Returns:
+            Whether there was one to delete.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        run = _checked(thread_id, run_id)
+        if user_id is not None:
+            thread = await self._manager.records.find_thread(thread_id)
+            if thread is None or thread.record.user_id != user_id:
+                return False
+        return await self._manager.deletion.delete_run(run)
+
     async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
         """Wait until a run has ended and return its final values.
 
@@ -293,7 +196,7 @@ class RunsFacade:
         if record.status is not RunStatus.SUCCESS:
             fault = record.error or RunFault(error="Error", message=record.status)
             raise RunFailedError(run_id, fault.error, fault.message)
-        return None if record.outputs is None else await self._values(run_id, record.outputs)
+        return None if record.outputs is None else await self._values_of(run_id, record.outputs)
 
     async def _wait_for_end(self, run: RunRef) -> RunRecord:
         await self._ensure_log(run)

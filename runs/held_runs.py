@@ -42,7 +42,7 @@ class HeldRuns:
         if found is None or not found.record.has_inflight(run.run_id):
             return False
         active = found.record.find_active(run.run_id)
-        return active is None or not active.started
+        return active is None or not active.is_held
 
     async def settle(self, run: RunRef) -> None:
         """Make record and thread agree with the log; that releases the thread's next run.

@@ -109,6 +109,14 @@ class RunManager:
         command = MergeMetadata(metadata, now())
         return (await self._steps.take(thread_id, command, known=known)).thread
 
+    async def check(self, spec: RunSpec) -> None:
+        """Raise what :meth:`create` would raise at this moment; nothing is stored.
+
+        Raises:
+            RunsError: The run would be refused.
+        """
+        await self._creation.check(spec)
+
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; it is executed when its turn comes.
 
@@ -126,7 +134,8 @@ class RunManager:
             IdempotencyKeyUsedError: The key was used for another request, or its run is removed.
             UnsupportedOptionError: An option is not available; nothing was stored.
             InvalidContentError: The input is not JSON; nothing was stored.
-            StreamCapacityExceededError: The log has no room; the thread is as before.
+            StreamCapacityExceededError: The log has no room; the run does not exist. Those it was
+                to replace are stopped all the same.
             UnavailableError: The server fell silent; the run may exist.
         """
         return await self._creation.create(spec)

@@ -223,14 +223,3 @@ class Reconciler:
             found = await self._records.find_thread(thread_id)
         if found is not None:
             await self._apply(thread_id, outstanding(found.record))
-
-    async def sweep(self) -> None:
-        """Repair every thread that something is left to do for; linear in threads, for start-up.
-
-        Raises:
-            UnavailableError: The server fell silent; call again.
-        """
-        for thread_id in await self._records.thread_ids():
-            found = await self._records.find_thread(thread_id)
-            if found is not None and (found.record.active or outstanding(found.record)):
-                await self.repair(thread_id)

@@ -58,6 +58,12 @@ class Records:
         found = await self._states.find_many(_THREAD, await self.thread_ids())
         return [ThreadRecord.decode(each.value) for each in found]
 
+    async def changed_threads(self, *, after: int) -> tuple[list[Versioned[ThreadRecord]], int]:
+        """Return a page of the threads that changed after a revision; see ``StateRecords``."""
+        found, reached = await self._states.changed(_THREAD, after=after)
+        threads = [Versioned(ThreadRecord.decode(each.value), each.revision) for each in found]
+        return threads, reached
+
     async def write_thread(self, thread: ThreadRecord, *, revision: int) -> Versioned[ThreadRecord]:
         """Store a thread over ``revision``; 0 creates it.
 

@@ -6,9 +6,10 @@ not due yet goes back to it with a delay.
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import ValidationError
 
 from bridge import BridgeError, JetStreamBridge, Job
 from runs.deletion import Deletion
@@ -88,16 +89,19 @@ class Retirement:
             await self._deletion.delete_thread(thread_id)
         return delay_s
 
-    def _delay_s(self, thread: ThreadRecord, since: AwareDatetime | None) -> float:
-        if thread.deleting or since is None:
-            return 0
+    def _delay_s(self, thread: ThreadRecord, since: datetime) -> float:
+        age_s = (now() - since).total_seconds()
+        if thread.deleting:
+            # Whoever deleted it is probably at work.
+            return self._settings.delete_wait_s - age_s
         if thread.active is not None:
             return self._settings.temporary_ttl_s or _RETRY_S
-        return self._settings.temporary_ttl_s - (now() - since).total_seconds()
+        return self._settings.temporary_ttl_s - age_s
 
 
-def _since(job: Job) -> AwareDatetime | None:
+def _since(job: Job) -> datetime:
     try:
         return Place.decode(job.payload).since
     except ValidationError:
-        return None
+        # Not ours. What it names may be due all the same.
+        return datetime.min.replace(tzinfo=UTC)

@@ -24,6 +24,7 @@ from runs.manager import RunManager
 from runs.models import Frozen
 from runs.retirement import Retirement
 from runs.settings import RunSettings, WorkerSettings
+from runs.sweeper import Sweeper
 
 _LOG = logging.getLogger("jetrun.worker")
 
@@ -79,27 +80,29 @@ class Worker:
             name: await self._bridge.jobs.consumer(name, lease_s=self._settings.lease_s)
             for name in self._executors
         }
+        manager = self._manager
+        sweeper = Sweeper(manager.records, manager.reconciler, stale_s=self._limits.stale_s)
         async with (
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
             self._bridge.holders.answer(self._find_held),
-            self._bridge.sweeping(HeldRuns(self._bridge, self._manager)),
+            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
-            pulling.append(asyncio.create_task(self._retire()))
-            aside = [asyncio.create_task(self._sweep()), asyncio.create_task(stop.wait())]
+            pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
+            stopping = asyncio.create_task(stop.wait())
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
-                # Pulling ends by failing only; the process then drains and ends, too.
-                await asyncio.wait((*pulling, aside[-1]), return_when=asyncio.FIRST_COMPLETED)
+                # These end by failing only; the process then drains and ends, too.
+                await asyncio.wait((*pulling, stopping), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 # What is handed back from now on must not come back here.
                 self._is_draining = True
                 self._update_room()
-                for each in (*pulling, *aside):
+                for each in (*pulling, stopping):
                     each.cancel()
-                await asyncio.wait((*pulling, *aside))
-                await asyncio.gather(*(_close(each) for each in consumers.values()))
+                await asyncio.wait((*pulling, stopping))
+                await asyncio.gather(*(each.close() for each in consumers.values()))
                 await self._drain()
         for each in pulling:
             if not each.cancelled():
@@ -118,12 +121,6 @@ class Worker:
 
     def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
         return [run_id for run_id in run_ids if run_id in self._executions]
-
-    async def _sweep(self) -> None:
-        try:
-            await self._manager.reconciler.sweep()
-        except (BridgeError, RunsError) as exc:
-            _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
 
     async def _retire(self) -> None:
         manager = self._manager
@@ -213,16 +210,10 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=1)
 
 
-async def _close(consumer: JobConsumer) -> None:
-    await consumer.close()
-    await _give_back(consumer)
-
-
 async def _give_back(consumer: JobConsumer) -> None:
     # Without waiting: what was handed out here although nobody asked for it any more.
-    while jobs := await consumer.fetch(1, wait_s=0):
-        for job in jobs:
-            await job.nak()
+    for job in await consumer.fetch(1, wait_s=0):
+        await job.nak()
 
 
 if __name__ == "__main__":

@@ -4,15 +4,19 @@ The sink (:class:`store.sink.Sink`, and ``python -m store.sink``) writes them ex
 see whole records only.
 """
 
+from store.analytics import Analytics
 from store.cold_tier import ArchiveColdTier
 from store.errors import (
+    AnalyticsMissingError,
     ArchiveLockedError,
     ArchiveMarkError,
+    EmptyArchiveError,
     ErasureDelayedError,
     InvalidPageError,
     InvalidPayloadError,
     LogReplacedError,
     MalformedLineError,
+    QueryError,
     RunNotArchivedError,
     RunSeqHoleError,
     StoreError,
@@ -32,12 +36,15 @@ from store.settings import ArchiveSettings
 from store.verify import Verifier
 
 __all__ = [
+    "Analytics",
+    "AnalyticsMissingError",
     "ArchiveColdTier",
     "ArchiveLayout",
     "ArchiveLockedError",
     "ArchiveMarkError",
     "ArchiveReader",
     "ArchiveSettings",
+    "EmptyArchiveError",
     "ErasureDelayedError",
     "Finding",
     "FindingKind",
@@ -50,6 +57,7 @@ __all__ = [
     "MalformedLineError",
     "MemoryRunEventStore",
     "NewRecord",
+    "QueryError",
     "Record",
     "Repair",
     "Repairer",

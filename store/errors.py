@@ -90,6 +90,31 @@ class RunNotArchivedError(StoreError):
         self.run_id = run_id
 
 
+class AnalyticsMissingError(StoreError):
+    """DuckDB is not installed."""
+
+    code = "analytics-missing"
+
+    def __init__(self) -> None:
+        super().__init__('DuckDB is needed: pip install "jetrun[analytics]"')
+
+
+class EmptyArchiveError(StoreError):
+    """There is no file of a run in the archive; nothing was asked."""
+
+    code = "empty-archive"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(f"the archive {root} has no runs; --data names another directory")
+        self.root = root
+
+
+class QueryError(StoreError):
+    """DuckDB refuses a statement, or cannot carry it out; the archive is as it was."""
+
+    code = "query"
+
+
 class ErasureDelayedError(StoreError):
     """The log has deleted the runs, but their files are still there because no sink is at work.
 

@@ -72,7 +72,7 @@ class Sink:
         try:
             archiver = Archiver(self._bridge, self._layout, self._settings)
             with closing(archiver):
-                async with self._bridge.letting_go(archiver):
+                async with self._bridge.retention.letting_go(archiver):
                     await self._survive_outages(archiver, stop)
         finally:
             self._lock.release()
@@ -115,7 +115,7 @@ class Sink:
     async def _write_what_comes(
         self, archiver: Archiver, consumer: Consumption, stop: asyncio.Event
     ) -> None:
-        trimmer = self._bridge.trimmer(archiver)
+        trimmer = self._bridge.retention.trimmer(archiver)
         gathering = asyncio.create_task(self._gather(consumer), name="sink gather")
         try:
             while not stop.is_set():

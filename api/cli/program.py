@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.analytics import export, query
 from api.cli.archive import repair, verify
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
@@ -18,7 +19,7 @@ from store import StoreError
 _HELP = "Durable, resumable runs on NATS JetStream."
 
 _APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for _command in (serve, worker, sink, tail, verify, repair, demo):
+for _command in (serve, worker, sink, tail, verify, repair, query, export, demo):
     _APP.command()(_command)
 
 

@@ -33,9 +33,11 @@ from bridge.events import (
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.ids import check_id, new_id
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
-from bridge.memory.consumers import MemorySource
+from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
+from bridge.memory.sweep import MemorySweep
+from bridge.retention.run_holders import NoHolders, RunHolders
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.subjects import RunRef
@@ -52,7 +54,8 @@ class MemoryStreamBridge(StreamBridge):
     def __init__(
         self, settings: MemorySettings | None = None, *, cold: ColdTier | None = None
     ) -> None:
-        self._log = MemoryLog(settings or MemorySettings())
+        self._settings = settings or MemorySettings()
+        self._log = MemoryLog(self._settings)
         self._cold = cold or NO_COLD_TIER
         self._writer = new_id()
         self._readers: set[MemoryFollowing] = set()
@@ -60,7 +63,7 @@ class MemoryStreamBridge(StreamBridge):
 
     def peer(self) -> Self:
         """Make another bridge to the same log, as another process has one to the same server."""
-        other = type(self)(cold=self._cold)
+        other = type(self)(self._settings, cold=self._cold)
         other._log = self._log  # noqa: SLF001 - of the same class
         return other
 
@@ -141,7 +144,7 @@ class MemoryStreamBridge(StreamBridge):
             created_at=log.first.created_at,
             updated_at=log.last.created_at,
             terminal=log.terminal,
-            awaiting_input=log.awaits_after is log.last and log.terminal is None,
+            awaiting_input=log.awaits_input,
         )
 
     async def mark_awaiting_input(self, run_id: str) -> None:
@@ -155,12 +158,31 @@ class MemoryStreamBridge(StreamBridge):
         self._check_open()
         self._log.delete(run_id, self._writer)
 
+    @asynccontextmanager
+    async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
+        """Let ended runs go in time and end abandoned ones, for the length of a context.
+
+        Without it only the counts and bytes of the settings bound the log.
+
+        Args:
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
+        """
+        self._check_open()
+        sweep = MemorySweep(self._log, self._settings, holders or NoHolders(), self._writer)
+        task = asyncio.create_task(sweep.run(), name="memory sweep")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
         if not self._is_open:
             return CLOSED_STATS
         tally = Tally()
-        tally.add(self._log.newest())
+        tally.add(log.last for log in self._log.runs())
         return tally.stats(len(self._readers))
 
     @asynccontextmanager
@@ -215,19 +237,19 @@ class MemoryStreamBridge(StreamBridge):
         return MemorySource(consumers, consumer, lambda: self._log.last_seq, lambda: self._is_open)
 
     async def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every name; see :meth:`StreamBridge.list_consumers`."""
+        """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return self._log.consumers.infos(self._log.last_seq)
 
     async def delete_consumer(self, name: str) -> None:
-        """Forget a name; see :meth:`StreamBridge.delete_consumer`."""
+        """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()
         self._log.consumers.delete(check_id("consumer", name))
 
     async def list_dead_letters(
         self, name: str, *, after: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
-        """Return what a consumer gave up; see :meth:`StreamBridge.list_dead_letters`."""
+        """Return what a consumer gave up; see :meth:`Consuming.list_dead_letters`."""
         self._check_open()
         check_id("consumer", name)
         return self._log.consumers.dead_letters(name, after, min(limit, MAX_LISTED))

@@ -6,7 +6,7 @@ server; all of them live on one event loop.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import Field
@@ -38,6 +38,16 @@ class MemorySettings(Section):
         (8 << 20) - 4096, ge=1, description="data and metadata of one event"
     )
     max_event_ids_per_run: int = Field(1000, ge=1, description="callers' own ids remembered")
+    terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
+    orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")
+    max_age_s: Seconds = Field(86_400.0, description="as above, whoever reads it")
+    no_publish_timeout_s: Seconds = Field(
+        600.0, description="silence after which a run that nobody holds is ended"
+    )
+    awaiting_input_timeout_s: Seconds = Field(
+        7200.0, description="as above, for a run that waits for its user"
+    )
+    sweep_interval_s: Seconds = Field(30.0, description="between two looks at all runs")
     max_consumers: int = Field(1000, ge=1, description="named durable consumers")
     consumer_idle_s: Seconds = Field(
         604_800.0, description="without use, after which a named consumer is removed"
@@ -58,7 +68,6 @@ class RunLog:
         attempt: The attempt that has begun last.
         attempt_id: The id of that attempt's ``metadata`` event.
         attempts: Which attempt each writer publishes as; one that is not here is a service.
-        readers: How many readers are open.
         retained_bytes: Bytes of data and metadata of the retained events.
         awaits_after: The event after which the run waits for its user.
     """
@@ -72,7 +81,8 @@ class RunLog:
         self.attempt_id = birth.id
         self.attempts: dict[str, int] = {}
         self.awaits_after: StreamEvent | None = None
-        self.readers = 0
+        self._readers = 0
+        self._changed_s = self._read_s = time.monotonic()
         self.retained_bytes = _size(birth)
         self._known_ids: dict[str, tuple[float, EventId]] = {}
         self._changed = asyncio.Event()
@@ -81,6 +91,7 @@ class RunLog:
         """Add the event that follows ``last``, and wake the readers."""
         self.events[event.run_seq] = event
         self.last = event
+        self._changed_s = time.monotonic()
         self.retained_bytes += _size(event)
         if event.is_terminal:
             self.terminal = event
@@ -97,6 +108,31 @@ class RunLog:
         self.first = self.events[evicted.run_seq + 1]
         self.retained_bytes -= _size(evicted)
         return evicted
+
+    @property
+    def readers(self) -> int:
+        """How many readers are open."""
+        return self._readers
+
+    @readers.setter
+    def readers(self, count: int) -> None:
+        self._readers = count
+        self._read_s = time.monotonic()
+
+    @property
+    def awaits_input(self) -> bool:
+        """Whether the run waits for its user since its newest event."""
+        return self.awaits_after is self.last and self.terminal is None
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the newest event."""
+        return time.monotonic() - self._changed_s
+
+    @property
+    def unread_s(self) -> float:
+        """Seconds since the run ended, or was read last if that is less."""
+        return 0.0 if self._readers else min(self.silent_s, time.monotonic() - self._read_s)
 
     def refuse_ended(self) -> None:
         """Raise StreamTerminatedError when the run has its terminal event."""
@@ -233,9 +269,9 @@ class MemoryLog:
         self._depart(log, marker.event_id.stream_seq)
         log.delete(marker)
 
-    def newest(self) -> Iterable[StreamEvent]:
-        """Return the newest event of each run."""
-        return [log.last for log in self._runs.values()]
+    def runs(self) -> list[RunLog]:
+        """Return all runs."""
+        return list(self._runs.values())
 
     def _make_room(self) -> None:
         limit = self._settings.max_runs

@@ -1,15 +1,18 @@
-"""SIGKILL of the sink between fetch, write and acknowledgement, with a standby that takes over.
+"""SIGKILL of the sink, of nats-server and of both, and a disk that is full, under load.
 
-Real processes under load. The victim is first stopped with SIGSTOP: while it cannot move, the files
-and the server tell at which moment it was caught. Then it is killed.
+Real processes, a sink that writes and one that stands by. To know at which moment a sink is killed,
+it is first stopped with SIGSTOP: while it cannot move, the files and the server tell.
 """
 
 import asyncio
+import math
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
@@ -24,6 +27,8 @@ from store import ArchiveLayout, ArchiveReader
 pytestmark = pytest.mark.chaos
 
 ROUNDS = 3
+EVENTS = 10_000
+FULL_AT_BYTES = 20_000
 PUBLISHERS = 4
 
 
@@ -58,14 +63,21 @@ class Sinks:
         self._layout = layout
         self._environment = environment
         self._processes = {}
+        self._logs = {}
 
     def start(self):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its process
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "store.sink"],
             env=self._environment,
-            stderr=subprocess.DEVNULL,
+            stderr=file,
         )
         self._processes[process.pid] = process
+        self._logs[process.pid] = file
+
+    def log(self, pid):
+        """What a process has logged so far."""
+        return os.pread(self._logs[pid].fileno(), 1 << 24, 0).decode()
 
     def writer(self):
         """The process id of the one that holds the lock, once it does."""
@@ -78,6 +90,7 @@ class Sinks:
         process = self._processes.pop(pid)
         process.kill()
         process.wait()
+        self._logs.pop(pid).close()
 
     def kill_all(self):
         for pid in list(self._processes):
@@ -120,13 +133,29 @@ class Load:
     lost before it.
     """
 
-    def __init__(self, bridge, rng):
+    def __init__(self, bridge, rng, max_events):
         self._bridge = bridge
         self._rng = rng
+        self._max_events = max_events
+        self._moved = asyncio.Condition()
         self.acknowledged = {}
 
     def count(self):
         return sum(map(len, self.acknowledged.values()))
+
+    async def publish(self, events):
+        """Go on for about so many events, and wait until they are acknowledged."""
+        async with self._moved:
+            self._max_events = self.count() + events
+            self._moved.notify_all()
+            async with asyncio.timeout(40):
+                await self._moved.wait_for(lambda: self.count() >= self._max_events)
+
+    async def go_on(self):
+        """Never stop any more."""
+        async with self._moved:
+            self._max_events = math.inf
+            self._moved.notify_all()
 
     async def publish_until(self, is_over):
         while not is_over.is_set():
@@ -136,13 +165,16 @@ class Load:
             for _ in range(self._rng.randrange(20)):
                 events = [new_event("messages", {"n": n, "text": "x" * 200}) for n in range(20)]
                 ids += await self._bridge.publish_many(run.run_id, events)
+                async with self._moved:
+                    self._moved.notify_all()
+                    await self._moved.wait_for(lambda: self.count() < self._max_events)
             ids.append(await self._bridge.publish_end(run.run_id))
 
 
 @asynccontextmanager
-async def loading(bridge, rng):
-    """Keep a load on the bridge."""
-    load, is_over = Load(bridge, rng), asyncio.Event()
+async def loading(bridge, rng, max_events=math.inf):
+    """Keep a load on the bridge, until so many events are published."""
+    load, is_over = Load(bridge, rng, max_events), asyncio.Event()
     async with asyncio.TaskGroup() as publishing:
         for _ in range(PUBLISHERS):
             publishing.create_task(load.publish_until(is_over))
@@ -150,10 +182,11 @@ async def loading(bridge, rng):
             yield load
         finally:
             is_over.set()
+            await load.go_on()
 
 
 @asynccontextmanager
-async def watching(layout, load):
+async def watching(layout, load, *, may_shrink=False):
     """Read files that grow, over and over: at every moment they are whole records without holes."""
     seen = {}
 
@@ -161,7 +194,7 @@ async def watching(layout, load):
         for run in runs:
             numbers = [run_seq for _, run_seq in archived(layout, run)]
             assert numbers == list(range(1, len(numbers) + 1))
-            assert len(numbers) >= seen.get(run, 0)
+            assert may_shrink or len(numbers) >= seen.get(run, 0)
             seen[run] = len(numbers)
 
     def growing():
@@ -196,31 +229,111 @@ async def moments_of(layout, load, info):
     return moments
 
 
-async def test_a_sink_killed_at_any_moment_loses_nothing_and_doubles_nothing(
-    bridge, consumer_info, sinks, layout, chaos_factor, eventually
+@pytest.fixture
+def everything_is_archived(layout, consumer_info, chaos_factor, eventually):
+    """Wait until the sink has nothing left, and compare all files with what was acknowledged."""
+
+    async def is_acknowledged():
+        info = await consumer_info()
+        return info.num_pending == info.num_ack_pending == 0
+
+    async def check(load):
+        await eventually(is_acknowledged, within_s=30 * chaos_factor)
+        for run, ids in load.acknowledged.items():
+            assert [f"{seq}-{run_seq}" for seq, run_seq in archived(layout, run)] == ids
+        assert not layout.dead_letters.exists()
+
+    return check
+
+
+@pytest.fixture
+def under_load(bridge, layout):
+    """Publish and watch the files meanwhile: ``async with under_load(max_events=0) as load``."""
+
+    @asynccontextmanager
+    async def under_load(max_events=math.inf, **watch):
+        async with (
+            loading(bridge, random.Random(), max_events) as load,
+            watching(layout, load, **watch),
+        ):
+            yield load
+
+    return under_load
+
+
+async def test_a_sink_killed_at_any_moment_loses_nothing_and_doubles_nothing(  # noqa: PLR0913, PLR0917 - all parts meet here
+    under_load, consumer_info, sinks, layout, chaos_factor, everything_is_archived, eventually
 ):
-    rng = random.Random()
     rounds, caught = 0, set()
     deadline = time.monotonic() + 60 * chaos_factor
     sinks.start()
     sinks.start()
-    async with loading(bridge, rng) as load, watching(layout, load):
+    async with under_load() as load:
         while rounds < ROUNDS * chaos_factor or caught != set(Moment):
             assert time.monotonic() < deadline, f"{rounds} rounds, caught at {caught}"
             victim = await eventually(sinks.writer, within_s=20)
-            goal = load.count() + rng.randint(1, 2000)
+            goal = load.count() + random.randint(1, 2000)
             await eventually(lambda goal=goal: load.count() >= goal, within_s=20)
             os.kill(victim, signal.SIGSTOP)
             caught |= await moments_of(layout, load, await consumer_info())
             sinks.kill(victim)
             sinks.start()
             rounds += 1
+    await everything_is_archived(load)
 
-    async def is_acknowledged():
-        info = await consumer_info()
-        return info.num_pending == info.num_ack_pending == 0
 
-    await eventually(is_acknowledged, within_s=30 * chaos_factor)
-    for run, ids in load.acknowledged.items():
-        assert [f"{seq}-{run_seq}" for seq, run_seq in archived(layout, run)] == ids
-    assert not layout.dead_letters.exists()
+@pytest.fixture
+def strike(server, sinks, eventually):
+    """Kill what is named, at once, and start it again: ``await strike("sink and server")``."""
+
+    async def strike(victims):
+        writer = await eventually(sinks.writer, within_s=20)
+        if "server" in victims:
+            await server.kill()
+        if "sink" in victims:
+            sinks.kill(writer)
+        if "server" in victims:
+            await server.restart()
+        if "sink" in victims:
+            sinks.start()
+
+    return strike
+
+
+@pytest.mark.parametrize("victims", ["sink", "server", "sink and server"])
+async def test_whoever_is_killed_at_random_the_files_hold_each_event_once(
+    under_load, sinks, strike, victims, chaos_factor, everything_is_archived
+):
+    sinks.start()
+    sinks.start()
+    async with under_load(max_events=0) as load:
+        for _ in range(ROUNDS * chaos_factor):
+            # The strike falls while more is being published.
+            publishing = asyncio.create_task(load.publish(EVENTS // ROUNDS))
+            await asyncio.wait([publishing], timeout=random.uniform(0, 0.5))
+            await strike(victims)
+            await publishing
+    assert load.count() > EVENTS - ROUNDS
+    await everything_is_archived(load)
+
+
+async def test_a_full_disk_is_waited_out_and_nothing_is_lost(
+    under_load, consumer_info, sinks, layout, everything_is_archived, eventually
+):
+    sinks.start()
+    writer = await eventually(sinks.writer, within_s=20)
+    # No file of this process may grow beyond it, so every write fails in its middle.
+    resource.prlimit(writer, resource.RLIMIT_FSIZE, (FULL_AT_BYTES, resource.RLIM_INFINITY))
+    # What a refused write had begun is taken back, so the files may shrink meanwhile.
+    async with under_load(max_events=EVENTS, may_shrink=True) as load:
+        await eventually(lambda: sinks.log(writer).count("sink.write.failed") > 2, within_s=40)
+        before = await consumer_info()
+        await load.publish(1000)
+        after = await consumer_info()
+        assert after.ack_floor.stream_seq == before.ack_floor.stream_seq < load.count()
+        sizes = [path.stat().st_size for path in layout.threads.rglob("*.jsonl")]
+        assert max(sizes) <= FULL_AT_BYTES
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(writer, resource.RLIMIT_FSIZE, unlimited)
+    await everything_is_archived(load)
+    assert sinks.writer() == writer

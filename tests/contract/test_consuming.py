@@ -455,6 +455,19 @@ async def test_silence_does_not_say_that_all_is_handled(bridge, info_of):
         await held.ack()
 
 
+async def test_large_events_are_fetched_in_parts_and_none_is_left_behind(bridge, run):
+    sizes = [7 << 20, 1, 3 << 20, 6 << 20, 7 << 20, 5]
+    ids = await publish(bridge, run, *("x" * size for size in sizes))
+    async with bridge.consume("large", start=ids[0], batch=50) as deliveries:
+        seen = []
+        async with asyncio.timeout(PATIENCE_S):
+            while len(seen) < len(sizes) - 1:
+                for delivery in await deliveries.fetch(50, wait_s=5):
+                    seen.append(delivery.event.id)
+                    await delivery.ack()
+    assert seen == ids[1:]
+
+
 async def test_the_terminal_of_a_run_is_delivered_like_any_event(bridge, run):
     end = await bridge.publish_end(run)
     async with bridge.consume("ends", run_id=run) as deliveries:

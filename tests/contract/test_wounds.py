@@ -28,13 +28,13 @@ An ordinary event named "end" ends the stream
     here:
         test_no_ordinary_event_ends_a_run_whatever_its_name
 Ten minutes of silence dead-letter a run that is inside one long tool call
-    ../integration/test_silent_runs.py:
+    test_sweeps.py:
         test_silence_inside_one_long_tool_call_does_not_end_a_held_run
 A live run is cut at 24 h
     here:
         test_no_event_leaves_because_of_its_age
-    ../integration/test_ended_runs.py:
-        test_a_live_run_is_never_cut_whatever_its_age
+    test_sweeps.py:
+        test_a_live_run_is_never_cut_for_its_age
 A publish after cleanup revives the run
     test_cleanup.py:
         test_a_publish_after_cleanup_does_not_revive_the_run

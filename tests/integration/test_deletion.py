@@ -276,5 +276,5 @@ async def test_a_failed_removal_is_tried_again(
     await delete_and_die("remove_thread", facade.delete_thread("t"))
     monkeypatch.setattr("runs.retirement._RETRY_S", 0.05)
     monkeypatch.setattr(type(manager.records), "find_thread", fail_first)
-    async with working():
+    async with working(delete_wait_s=0.1):
         await eventually(lambda: is_removed(manager, "t") if len(attempts) == 2 else False)

@@ -6,15 +6,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge import (
-    END,
     BridgeSettings,
     JetStreamBridge,
     LogSettings,
     NatsSettings,
     RetentionSettings,
     StreamEvent,
-    StreamStatus,
-    StreamTerminatedError,
     new_event,
 )
 from store import ArchiveSettings
@@ -79,34 +76,10 @@ def rounds(eventually):
     return rounds
 
 
-async def test_the_seal_and_the_final_values_of_an_ended_run_stay(connect, eventually):
-    async with connect(**AT_ONCE) as bridge, bridge.letting_go(None):
-        place = await make_run(bridge, "with-values", outputs=True)
-        await make_run(bridge, "without")
-        await eventually(has_left(bridge, "without"))
-        await eventually(has_left(bridge, "with-values", keeping=2))
-        assert (await bridge.find_event("with-values", place)).data == {"sum": 7}
-        assert (await bridge.status("without")).status is StreamStatus.ENDED
-        with pytest.raises(StreamTerminatedError):
-            await bridge.publish("without", "note", 1)
-        terminal = (await bridge.status("without")).terminal
-        async with bridge.subscribe("without") as items:
-            assert [item async for item in items] == [terminal, END]
-
-
-async def test_a_live_run_is_never_cut_whatever_its_age(connect, rounds):
-    """Wound: a live run cut at 24 h."""
-    async with connect(**AT_ONCE, max_age_s=0.01) as bridge, bridge.letting_go(None):
-        await bridge.create("live", thread_id="t")
-        await bridge.publish_many("live", [new_event("note", n) for n in range(50)])
-        await rounds(bridge)
-        assert await held(bridge, "live") == 51
-
-
 async def test_what_is_not_archived_stays_and_leaves_once_it_is(connect, eventually):
     async with connect(**AT_ONCE) as bridge:
         floor = Floor(22)
-        async with bridge.letting_go(floor):
+        async with bridge.retention.letting_go(floor):
             await make_run(bridge, "run")
             await asyncio.sleep(0.3)
             assert await held(bridge, "run") == 23
@@ -120,19 +93,12 @@ async def test_a_reader_under_way_in_another_process_postpones_until_it_leaves(
     async with connect(**AT_ONCE) as bridge, connect(**AT_ONCE) as other:
         await make_run(bridge, "read")
         async with other.follow("read") as following:
-            async with bridge.letting_go(None):
+            async with bridge.retention.letting_go(None):
                 await rounds(bridge)
                 assert await held(bridge, "read") == 23
             items = [item async for batch in following.batches() for item in batch]
             assert len([item for item in items if isinstance(item, StreamEvent)]) == 23
-        async with bridge.letting_go(None):
-            await eventually(has_left(bridge, "read"))
-
-
-async def test_a_reader_postpones_at_most_to_the_greatest_age(connect, eventually):
-    async with connect(**AT_ONCE, max_age_s=0.05) as bridge, connect(**AT_ONCE) as other:
-        await make_run(bridge, "read")
-        async with other.follow("read"), bridge.letting_go(None):
+        async with bridge.retention.letting_go(None):
             await eventually(has_left(bridge, "read"))
 
 
@@ -140,18 +106,18 @@ async def test_a_run_that_was_just_read_waits_for_its_ttl_and_an_unread_one_does
     connect, eventually
 ):
     limits = {"terminal_ttl_s": 3600, "orphan_timeout_s": 0.05, "sweep_interval_s": 0.1}
-    async with connect(**limits) as bridge, bridge.letting_go(None):
+    async with connect(**limits) as bridge, bridge.retention.letting_go(None):
         await make_run(bridge, "unread")
         await eventually(has_left(bridge, "unread"))
     limits["orphan_timeout_s"] = 3600
-    async with connect(**limits) as bridge, bridge.letting_go(None):
+    async with connect(**limits) as bridge, bridge.retention.letting_go(None):
         await make_run(bridge, "young")
         await asyncio.sleep(0.3)
         assert await held(bridge, "young") == 23
 
 
 async def test_runs_of_all_shards_are_found_however_many(connect, eventually):
-    async with connect(**AT_ONCE) as bridge, bridge.letting_go(None):
+    async with connect(**AT_ONCE) as bridge, bridge.retention.letting_go(None):
         run_ids = [f"run-{n}" for n in range(150)]
         await asyncio.gather(*(make_run(bridge, run_id) for run_id in run_ids))
         await eventually(has_left(bridge, *run_ids), within_s=20)

@@ -99,6 +99,24 @@ async def test_a_durable_consumer_bills_each_order_once_and_shows_what_it_gave_u
             assert re.fullmatch(r"given up \d+-3 an order without a customer", line)
 
 
+async def test_a_service_publishes_over_http_and_with_the_bridge(run_example, served_url):
+    http, bridge, *read = await run_example("publish_from_a_service.py", served_url)
+    ids = [re.search(r"\d+-\d+", line)[0] for line in (http, bridge)]
+    assert http == f"over HTTP {ids[0]} repeated True"
+    assert bridge == f"with the bridge {ids[1]} repeated True"
+    assert read == [f"read {ids[0]} {{'page': 1}}", f"read {ids[1]} {{'page': 2}}"]
+
+
+async def test_sums_are_kept_over_restarts(run_example, tmp_path):
+    path = str(tmp_path / "sums.db")
+    for times in (1, 2):
+        assert await run_example("running_sums.py", path) == [
+            f"seconds search {1.5 * times}",
+            f"tokens large {900.0 * times}",
+            f"tokens small {150.0 * times}",
+        ]
+
+
 async def test_the_sdk_streams_resumes_and_waits_and_the_own_assistant_counts(
     run_example, served_url
 ):

@@ -6,22 +6,27 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge import (
+    END,
+    HEARTBEAT,
     BridgeSettings,
     EventTooLargeError,
     JetStreamBridge,
     LogSettings,
     NatsSettings,
     RetentionSettings,
+    RunRef,
     StreamCapacityExceededError,
     StreamNotFoundError,
     StreamStatus,
+    StreamTerminatedError,
     new_event,
 )
-from bridge.room import soft_limit
+from bridge.retention.room import soft_limit
 
 MIB = 1 << 20
 POLL_S = 0.05
 LARGE = "x" * 10_000
+LARGER = "x" * 100_000
 
 
 @pytest.fixture
@@ -29,10 +34,10 @@ def connect(server):
     """Open a bridge to a log of ``max_bytes``: ``async with connect(...) as bridge``."""
 
     @asynccontextmanager
-    async def connect(max_bytes=None, **limits):
+    async def connect(max_bytes=None, profile="archive", **limits):
         settings = BridgeSettings(
             nats=NatsSettings(url=server.url, user=server.user, password=server.password),
-            log=LogSettings(max_bytes=max_bytes),
+            log=LogSettings(max_bytes=max_bytes, profile=profile),
             retention=RetentionSettings(capacity_poll_s=POLL_S, **limits),
         )
         async with JetStreamBridge(settings) as bridge:
@@ -42,13 +47,13 @@ def connect(server):
 
 
 async def fill(bridge, run_id):
-    """Publish until the log refuses; return how many events it took."""
-    for count in range(10_000):
+    """Publish until the log refuses."""
+    for _ in range(10_000):
         try:
             await bridge.publish(run_id, "note", LARGE)
         except StreamCapacityExceededError:
-            return count
-    return pytest.fail("the log was never full")
+            return
+    pytest.fail("the log was never full")
 
 
 @pytest.mark.parametrize(
@@ -62,14 +67,14 @@ def test_the_reserve_is_5_percent_or_64_mib_but_at_most_a_quarter(max_bytes, lim
 async def test_a_full_log_takes_births_attempts_and_terminals_and_no_ordinary_event(connect):
     async with connect(2 * MIB) as bridge:
         await bridge.create("full", thread_id="t")
-        assert await fill(bridge, "full") > 100
+        await fill(bridge, "full")
         for number in range(20):
             run_id = f"run-{number}"
             await bridge.create(run_id, thread_id="t")
             await bridge.begin_attempt(run_id, 2)
             for refused in (
-                bridge.publish(run_id, "note", LARGE),
-                bridge.publish_many(run_id, [new_event("note", LARGE)]),
+                bridge.publish(run_id, "note", LARGER),
+                bridge.publish_many(run_id, [new_event("note", LARGER)]),
             ):
                 with pytest.raises(StreamCapacityExceededError):
                     await refused
@@ -88,7 +93,7 @@ async def test_all_processes_push_back_and_go_on_by_themselves_once_there_is_roo
 
         async def is_refused_elsewhere():
             try:
-                await other.publish("b", "note", LARGE)
+                await other.publish("b", "note", LARGER)
             except StreamCapacityExceededError:
                 return True
             return False
@@ -139,7 +144,7 @@ async def test_one_event_above_the_runs_limit_is_refused_and_evicts_nothing(conn
 
 
 async def test_a_run_beyond_the_limit_is_refused_and_known_ones_are_not(connect):
-    async with connect(max_runs=3) as bridge:
+    async with connect(max_runs=3, max_runs_policy="reject") as bridge:
         births = [await bridge.create(f"run-{n}", thread_id="t") for n in range(3)]
         with pytest.raises(StreamCapacityExceededError) as caught:
             await bridge.create("run-3", thread_id="t")
@@ -147,3 +152,118 @@ async def test_a_run_beyond_the_limit_is_refused_and_known_ones_are_not(connect)
         assert await bridge.create("run-1", thread_id="t") == births[1]
         with pytest.raises(StreamNotFoundError):
             await bridge.status("run-3")
+
+
+@asynccontextmanager
+async def ended_runs(bridge, count, data=0):
+    run_ids = [f"old-{n}" for n in range(count)]
+    for run_id in run_ids:
+        await bridge.create(run_id, thread_id=f"t-{run_id}")
+        await bridge.publish(run_id, "note", data)
+        await bridge.publish_end(run_id)
+    yield run_ids
+
+
+async def is_held(bridge, run_id):
+    try:
+        await bridge.status(run_id)
+    except StreamNotFoundError:
+        return False
+    return True
+
+
+async def test_runs_that_ended_first_leave_first_for_new_ones(connect, eventually):
+    async with connect(profile="cache", max_runs=10, sweep_interval_s=0.5) as bridge:
+        await bridge.create("live", thread_id="t")
+        async with ended_runs(bridge, 9) as run_ids, bridge.retention.letting_go(None):
+            await eventually(lambda: _has_left(bridge, run_ids[0]))
+            assert [await is_held(bridge, run_id) for run_id in run_ids[1:]] == [True] * 8
+            for number in range(5):
+                await eventually(lambda n=number: _is_created(bridge, f"new-{n}"))
+            assert await is_held(bridge, "live")
+            await eventually(lambda: _has_left(bridge, run_ids[4]))
+            assert await is_held(bridge, run_ids[8])
+            for one in ("old-0", "old-1"):
+                with pytest.raises(StreamTerminatedError):
+                    await bridge.create(one, thread_id=f"t-{one}")
+                with pytest.raises(StreamTerminatedError):
+                    await bridge.publish(one, "note", "late")
+
+
+async def _has_left(bridge, run_id):
+    return not await is_held(bridge, run_id)
+
+
+async def _is_created(bridge, run_id):
+    try:
+        await bridge.create(run_id, thread_id="t")
+    except StreamCapacityExceededError:
+        return False
+    return True
+
+
+async def test_ended_runs_that_are_read_or_not_archived_do_not_leave_for_new_ones(
+    connect, eventually
+):
+    class Floor:
+        async def archived_run_seq(self, run):
+            return 0 if run.run_id == "old-1" else 3
+
+    async with (
+        connect(profile="cache", max_runs=4, sweep_interval_s=0.5) as bridge,
+        ended_runs(bridge, 4) as run_ids,
+        bridge.follow("old-0"),
+        bridge.retention.letting_go(Floor()),
+    ):
+        await eventually(lambda: _has_left(bridge, "old-2"))
+        assert [await is_held(bridge, each) for each in run_ids] == [True, True, False, True]
+
+
+async def test_with_an_archive_no_run_is_forgotten_and_none_refused(connect):
+    async with connect(max_runs=3, sweep_interval_s=0.1) as bridge, ended_runs(bridge, 6) as ids:
+        async with bridge.retention.letting_go(None):
+            await asyncio.sleep(0.3)
+            assert await _is_created(bridge, "new")
+        assert all([await is_held(bridge, run_id) for run_id in ids])
+
+
+async def test_by_the_policy_reject_nothing_leaves_for_new_runs(connect):
+    limits = {"max_runs": 3, "max_runs_policy": "reject", "sweep_interval_s": 0.1}
+    async with connect(**limits) as bridge, ended_runs(bridge, 3) as run_ids:
+        async with bridge.retention.letting_go(None):
+            await asyncio.sleep(0.3)
+            assert not await _is_created(bridge, "new")
+        assert all([await is_held(bridge, run_id) for run_id in run_ids])
+
+
+async def test_ended_runs_make_room_in_a_full_log_before_their_time(connect, eventually):
+    async with connect(2 * MIB, sweep_interval_s=0.5) as bridge:
+        await bridge.create("live", thread_id="t")
+        async with ended_runs(bridge, 14, "x" * 100_000) as run_ids:
+            await fill(bridge, "live")
+            async with bridge.retention.letting_go(None):
+                await eventually(lambda: _is_published(bridge, "live"))
+            info = await bridge.status(run_ids[0])
+            assert (info.status, info.first_id) == (StreamStatus.ENDED, info.last_id)
+
+
+async def _is_published(bridge, run_id):
+    try:
+        await bridge.publish(run_id, "note", "x" * 50_000)
+    except StreamCapacityExceededError:
+        return False
+    return True
+
+
+async def test_a_run_that_left_altogether_ends_a_reader_that_was_cut_off(connect):
+    async with connect() as bridge:
+        await bridge.create("b", thread_id="t")
+        run_log = bridge._log.run(RunRef("t", "b"))
+        async with bridge.follow("b", heartbeat_interval=0.05) as reader:
+            batches = reader.batches()
+            await anext(batches)
+            await run_log.purge()
+            items = [item async for batch in batches for item in batch if item is not HEARTBEAT]
+        gap, end = items
+        assert (gap.reason, gap.missing, gap.latest_available_event_id) == ("unknown", None, None)
+        assert end is END

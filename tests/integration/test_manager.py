@@ -42,6 +42,7 @@ from runs import (
 )
 from runs.commands import RequestCancel
 from runs.models import CancelAction, now
+from runs.sweeper import Sweeper
 
 
 def bridge_settings(server):
@@ -543,9 +544,33 @@ async def test_a_creator_that_dies_half_way_is_made_good_by_the_sweep(
     manager, bridge, thread, before
 ):
     active = await create_and_die(manager, bridge, thread, before=before)
-    await manager.reconciler.sweep()
+    await Sweeper(manager.records, manager.reconciler, stale_s=1).sweep_all()
     assert await jobs_of(bridge) == [active.run_id]
     assert (await bridge.status(active.run_id)).event_count == 1
+
+
+async def test_a_sweeper_repairs_what_is_left_undone_for_a_while_and_only_once(
+    facade, manager, bridge, thread, monkeypatch
+):
+    repaired = []
+    repair = manager.reconciler.repair
+
+    async def spy(thread_id):
+        repaired.append(thread_id)
+        await repair(thread_id)
+
+    monkeypatch.setattr(manager.reconciler, "repair", spy)
+    sweeper = Sweeper(manager.records, manager.reconciler, stale_s=1)
+    await sweeper.sweep_all()
+    ended = await facade.create_background(spec((await facade.create_thread()).thread_id))
+    active = await create_and_die(manager, bridge, thread, before="job")
+    await sweeper.sweep()
+    await facade.cancel(ended.thread_id, ended.run_id)
+    assert repaired == []
+    for _ in range(3):
+        await sweeper.sweep()
+    assert repaired == [thread]
+    assert active.run_id in await jobs_of(bridge)
 
 
 async def test_following_a_run_whose_birth_is_missing_finishes_the_birth(

@@ -217,6 +217,20 @@ async def test_holes_are_read_from_the_log_when_deliveries_went_astray(bridge, r
     assert archived(root, run) == expected(await stored_events(bridge, run))
 
 
+async def test_a_sink_whose_consumer_was_deleted_goes_on_without_a_doubled_event(
+    bridge, root, eventually
+):
+    run = RunRef("thread-1", "run-1")
+    await bridge.create(run.run_id, thread_id=run.thread_id)
+    async with sinking(bridge, root):
+        await bridge.publish_many(run.run_id, [new_event("messages", n) for n in range(20)])
+        await eventually(is_archived(root, run, 21))
+        await bridge.delete_consumer("sink")
+        await bridge.publish_end(run.run_id)
+        await eventually(is_archived(root, run, 22), within_s=15)
+    assert archived(root, run) == expected(await stored_events(bridge, run))
+
+
 async def test_events_that_the_log_lost_leave_a_visible_gap_and_block_nothing(
     bridge, root, layout, eventually
 ):

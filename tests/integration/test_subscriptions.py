@@ -1,10 +1,20 @@
 """Streams that are resumed by a name alone: of a run, and of all runs of a thread."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from bridge import ConsumerDriftError, LogSettings, SubscriptionTakenError, new_event
+from bridge import (
+    ConsumerDriftError,
+    LogSettings,
+    RunRef,
+    SubscriptionTakenError,
+    UnavailableError,
+    new_event,
+)
+from bridge.subscription import SubscriptionNames
+from store.sink import Sink
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -31,12 +41,34 @@ def names(gateway):
 def acknowledged(gateway):
     """Wait until a stream sequence was acknowledged, and so can be resumed after."""
 
-    async def look(event_id):
+    async def look(event_id, times=1):
         seq = int(event_id.split("-")[0])
         infos = await gateway.bridge.list_consumers()
-        return any(info.acknowledged_seq >= seq for info in infos)
+        return sum(info.acknowledged_seq >= seq for info in infos) == times
 
     return look
+
+
+@pytest.fixture
+def trim_behind_the_archive(gateway, settings, eventually):
+    """Archive a run up to an event, then leave only the newest ones in the log."""
+    bridge = gateway.bridge
+
+    async def trim(run, event_id, *, keep):
+        ref = RunRef(run.thread_id, run.run_id)
+        run_seq = int(event_id.split("-")[1])
+        stop = asyncio.Event()
+        archiving = asyncio.create_task(Sink(bridge, settings.data, settings.archive).run(stop))
+
+        async def is_archived():
+            return bool(await bridge.read_archived(ref, run_seq - 1))
+
+        await eventually(is_archived)
+        stop.set()
+        await archiving
+        await bridge.trim(run.run_id, keep=keep)
+
+    return trim
 
 
 @pytest.fixture
@@ -129,6 +161,30 @@ async def test_a_reader_that_lost_its_name_cannot_take_events_from_its_successor
     assert birth.run_seq == 1
 
 
+async def test_a_takeover_that_dies_half_way_leaves_the_position(
+    gateway, open_run, names, monkeypatch
+):
+    options = {"thread_id": open_run.thread_id, "run_id": open_run.run_id}
+    bridge = gateway.bridge
+    async with bridge.subscription("ui", **options) as first:
+        await first.fetch(10, wait_s=5)
+        await first.ack()
+
+    async def die(*_):
+        raise UnavailableError("the old consumer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SubscriptionNames, "_remove", die)
+        with pytest.raises(UnavailableError):
+            async with bridge.subscription("ui", **options):
+                pass
+    assert await names() == ["ui_1", "ui_2"]
+    event_id = await open_run.publish("updates", 1)
+    async with bridge.subscription("ui", **options) as last:
+        assert [event.id for event in await last.fetch(10, wait_s=5)] == [event_id]
+        assert await names() == ["ui_3"]
+
+
 async def test_many_that_open_one_name_at_once_leave_one_reader(gateway, open_run, names):
     options = {"thread_id": open_run.thread_id}
     readers = [gateway.bridge.subscription("ui", **options) for _ in range(6)]
@@ -163,7 +219,7 @@ async def test_events_come_in_order_through_kills_of_the_server(server, gateway,
     assert seen == list(range(1, 402))
 
 
-async def test_events_that_left_the_log_while_the_client_was_away_are_told_as_a_gap(
+async def test_events_that_left_the_log_while_the_client_was_away_are_counted(
     gateway, open_run, http, wire, eventually, acknowledged
 ):
     known = await open_run.publish("updates", 0)
@@ -176,8 +232,8 @@ async def test_events_that_left_the_log_while_the_client_was_away_are_told_as_a_
         gap = wire.fields(await frames.next())
         assert gap["event"] == "gap"
         assert "id" not in gap
-        # The event that the name knew last has gone, too: nobody can count from it.
-        assert (gap["data"]["reason"], gap["data"]["missing"]) == ("unknown", None)
+        assert (gap["data"]["reason"], gap["data"]["missing"]) == ("evicted", 8)
+        assert gap["data"]["requested_event_id"] == known
         assert [(await frames.next_event())["data"] for _ in range(2)] == [8, 9]
 
 
@@ -190,6 +246,24 @@ async def test_a_new_name_is_told_how_many_events_it_comes_too_late_for(
         gap = wire.fields(await frames.next())
         assert (gap["data"]["reason"], gap["data"]["missing"]) == ("evicted", 9)
         assert (await frames.next_event())["data"] == 8
+
+
+async def test_events_that_left_the_log_come_from_the_archive(
+    open_run, http, wire, eventually, acknowledged, trim_behind_the_archive
+):
+    known = await open_run.publish("updates", "first")
+    paths = (of_run(open_run, "a"), of_thread(open_run, "b"))
+    for path in paths:
+        async with wire.read(http, path) as frames:
+            assert (await next_ids(frames, 2))[1] == known
+            times = paths.index(path) + 1
+            await eventually(partial(acknowledged, known, times))
+    ids = await open_run.publish_many([new_event("updates", n) for n in range(700)])
+    await trim_behind_the_archive(open_run, ids[-1], keep=2)
+    for path in (*paths, of_run(open_run, "new")):
+        async with wire.read(http, path) as frames:
+            seen = await next_ids(frames, 700)
+            assert seen == ids if path in paths else seen[2:] == ids[:-2]
 
 
 async def test_stream_modes_select_and_the_rest_counts_as_seen(

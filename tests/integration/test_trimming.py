@@ -18,7 +18,7 @@ from bridge import (
     StreamGap,
     new_event,
 )
-from bridge.trimming import Mark, Marks
+from bridge.retention.trimming import Mark, Marks
 from store import ArchiveReader, ArchiveSettings
 from store.sink import Sink
 
@@ -83,7 +83,7 @@ def test_a_run_is_cut_back_to_its_limits_and_never_below(max_events, max_bytes, 
 async def test_what_is_not_archived_stays_whatever_the_limits_say(connect):
     async with connect(max_events_per_run=50) as bridge:
         floor = Floor()
-        trimmer = bridge.trimmer(floor)
+        trimmer = bridge.retention.trimmer(floor)
         await publish(bridge, 299)
         events = await bridge.read_after(RUN, 0)
         await trimmer.note(events[:1])

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
+from bridge import BridgeSettings, EmbeddedServer, JetStreamBridge, NatsSettings, RunRef, new_event
 from store import ArchiveLayout, encode_line
 
 JETRUN = Path(sys.executable).with_name("jetrun")
 RUN = RunRef("thread-1", "run-1")
 
 
+def credentials(server):
+    return {"url": server.url, "user": server.user, "password": server.password}
+
+
 @pytest.fixture
 async def archived(server, tmp_path):
     """A run of 22 events in the log and in its file; the file's path."""
-    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+    nats = NatsSettings(**credentials(server))
     async with JetStreamBridge(BridgeSettings(nats=nats)) as bridge:
         await bridge.create(RUN.run_id, thread_id=RUN.thread_id)
         await bridge.publish_many(RUN.run_id, [new_event("note", {"n": n}) for n in range(20)])
@@ -77,7 +81,7 @@ async def test_a_damaged_file_is_found_repaired_and_sound_again(archived, jetrun
 async def test_a_repair_says_what_is_missing_for_good(archived, jetrun, server):
     lines = archived.read_bytes().splitlines(keepends=True)
     archived.write_bytes(b"".join([lines[0], *lines[2:]]))
-    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+    nats = NatsSettings(**credentials(server))
     async with JetStreamBridge(BridgeSettings(nats=nats)) as bridge:
         await bridge.trim(RUN.run_id, keep=5)
     status, out = await jetrun("repair", *RUN)
@@ -91,3 +95,42 @@ async def test_a_log_that_does_not_answer_is_no_verdict(archived, jetrun, server
     status, out = await jetrun("verify", "--thread", RUN.thread_id)
     assert (status, out) == (1, "")
     assert (await jetrun("verify", "--offline"))[0] == 0
+
+
+async def test_the_log_of_an_embedded_server_is_opened_where_it_lies(tmp_path):
+    async with (
+        EmbeddedServer(tmp_path / "nats") as own,
+        JetStreamBridge(BridgeSettings(nats=NatsSettings(**credentials(own)))) as bridge,
+    ):
+        await bridge.create(RUN.run_id, thread_id=RUN.thread_id)
+    command = [JETRUN, "verify", "--data", tmp_path]
+    environment = {name: text for name, text in os.environ.items() if "JETRUN_" not in name}
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert "1 events are in the log only" in out.decode()
+
+
+async def test_the_archive_is_asked_and_exported(archived, jetrun, tmp_path):
+    assert archived.exists()
+    sql = "SELECT event_type, count(*) AS n FROM records GROUP BY 1 ORDER BY 2 DESC, 1"
+    status, out = await jetrun("query", sql, "--json")
+    assert (status, [json.loads(line) for line in out.splitlines()]) == (
+        0,
+        [
+            {"event_type": "note", "n": 20},
+            {"event_type": "end", "n": 1},
+            {"event_type": "metadata", "n": 1},
+        ],
+    )
+    status, out = await jetrun("query", sql)
+    assert status == 0
+    assert "note" in out
+    target = tmp_path / "records.parquet"
+    status, out = await jetrun("export", "--parquet", target)
+    assert (status, target.exists()) == (0, True)
+    assert "22 records" in out
+    assert (await jetrun("query", "SELECT nothing"))[0] == 1

@@ -21,6 +21,9 @@ _RESERVE_BYTES: Final = 64 << 20
 _RESERVE_SHARE: Final = 0.05
 #: Of a small log, a quarter is reserved at most.
 _MAX_RESERVE_SHARE: Final = 0.25
+#: Above the first share of a limit what may leave makes room, until the second is reached.
+_HIGH: Final = 0.98
+_LOW: Final = 0.95
 #: What the server stores beside the payload of an event: subject, headers, its own record.
 _OVERHEAD_BYTES: Final = 400
 
@@ -44,6 +47,11 @@ class LogRoom:
         max_bytes = settings.log.max_bytes
         self._soft_limit = None if max_bytes is None else soft_limit(max_bytes)
         self._max_runs = settings.retention.max_runs
+        # A run that is forgotten can neither be read from its file nor be deleted any more, so
+        # where an archive is written none is.
+        is_lru = settings.retention.max_runs_policy == "lru"
+        self._is_lru = is_lru and settings.log.profile == "cache"
+        self._is_bounded = self._is_lru or not is_lru
         self._poll_s = settings.retention.capacity_poll_s
         self._used_bytes = 0
         self._runs = 0
@@ -101,22 +109,46 @@ class LogRoom:
         self._used_bytes = used_bytes
 
     @property
-    def is_short(self) -> bool:
-        """Whether ordinary events are refused, or nearly so."""
-        limit = self._soft_limit
-        return limit is not None and self._used_bytes + _OVERHEAD_BYTES >= limit
+    def is_nearly_full(self) -> bool:
+        """Whether bytes or runs should leave, before new ones must be refused."""
+        return self._bytes_above(_HIGH) > 0 or self._runs_above(_HIGH) > 0
 
     @property
-    def excess_runs(self) -> int:
-        """How many runs the log holds beyond the limit; 0 or less when another one has room."""
-        return self._runs + 1 - self._max_runs
+    def surplus_bytes(self) -> int:
+        """How many bytes should leave, once it was nearly full."""
+        return self._bytes_above(_LOW)
+
+    @property
+    def surplus_runs(self) -> int:
+        """How many ended runs should leave, once it was nearly full."""
+        return self._runs_above(_LOW)
+
+    def _bytes_above(self, share: float) -> int:
+        return 0 if self._soft_limit is None else int(self._used_bytes - share * self._soft_limit)
+
+    def _runs_above(self, share: float) -> int:
+        headroom = max(1, round((1 - share) * self._max_runs))
+        return self._runs + headroom - self._max_runs if self._is_lru else 0
+
+    @property
+    def has_room_for_run(self) -> bool:
+        """Whether the log may hold another run."""
+        return not self._is_bounded or self._runs < self._max_runs
 
     def refuse_run(self) -> None:
-        """Raise StreamCapacityExceededError when the log cannot take another run."""
-        if self.excess_runs > 0:
-            raise StreamCapacityExceededError(
-                f"all {self._max_runs} runs are active, or cannot leave yet"
-            )
+        """Say that the log cannot take another run.
+
+        Raises:
+            StreamCapacityExceededError: Always.
+        """
+        raise StreamCapacityExceededError(
+            f"all {self._max_runs} runs are active, or cannot leave yet"
+        )
+
+    def give_back(self, size_bytes: int, *, runs: int = 0) -> None:
+        """Count what has left, until the next look."""
+        self._used_bytes -= size_bytes
+        self._runs -= runs
 
     def count_run(self) -> None:
         """Count a run that was born."""

@@ -9,18 +9,15 @@ import asyncio
 import logging
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import Any
 
-import orjson
-
-from bridge.archived_floor import ArchivedFloor
 from bridge.event_log import EventLog
 from bridge.events import DELETED
-from bridge.ids import EventId, parse_cursor
-from bridge.readership import Readership
+from bridge.retention.archived_floor import ArchivedFloor
+from bridge.retention.readership import Readership
+from bridge.retention.seal import first_kept
+from bridge.retention.survey import Sighting, Survey
 from bridge.settings import RetentionSettings
 from bridge.subjects import RunRef
-from bridge.survey import Sighting, Survey
 
 _LOG = logging.getLogger("jetrun.retention")
 
@@ -76,7 +73,7 @@ class EndedRuns:
         return (
             newest.is_terminal
             and newest.event != DELETED
-            and sighting.messages > newest.run_seq - _first_kept(sighting).run_seq + 1
+            and sighting.messages > newest.run_seq - first_kept(sighting.newest).run_seq + 1
             and _age_s(sighting) >= min(self._settings.orphan_timeout_s, self._settings.max_age_s)
         )
 
@@ -100,7 +97,7 @@ class EndedRuns:
             _LOG.debug("retention.not_archived", extra={"run_id": run.run_id})
             return
         self._read_at.pop(run.run_id, None)
-        events = await self._log.run(run).purge(below_seq=_first_kept(sighting).stream_seq)
+        events = await self._log.run(run).purge(below_seq=first_kept(sighting.newest).stream_seq)
         _LOG.debug("retention.left", extra={"run_id": run.run_id, "events": events})
 
 
@@ -110,21 +107,3 @@ def _run_of(sighting: Sighting) -> RunRef:
 
 def _age_s(sighting: Sighting) -> float:
     return (datetime.now(UTC) - sighting.stored_at).total_seconds()
-
-
-def _first_kept(sighting: Sighting) -> EventId:
-    """Return the place of the final values that the terminal names, else that of the terminal."""
-    terminal = sighting.newest
-    outputs = parse_cursor(_outputs_of(terminal.payload))
-    if isinstance(outputs, EventId) and outputs < terminal.event_id:
-        return outputs
-    return terminal.event_id
-
-
-def _outputs_of(payload: bytes) -> str | None:
-    try:
-        data: Any = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return None
-    outputs = data.get("outputs") if isinstance(data, dict) else None
-    return outputs if isinstance(outputs, str) else None

@@ -9,9 +9,9 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from bridge.archived_floor import ArchivedFloor
 from bridge.event_log import EventLog
 from bridge.events import StreamEvent
+from bridge.retention.archived_floor import ArchivedFloor
 from bridge.settings import RetentionSettings
 from bridge.subjects import RunRef
 

@@ -43,4 +43,6 @@ async def _go_round(visit: Visit, interval_s: float) -> None:
             await visit(shard)
         except (BridgeError, OSError) as error:
             _LOG.warning("retention.visit.failed", extra={"shard": shard, "error": str(error)})
+        except Exception:  # noqa: BLE001 - of a Protocol's other side; the next shards need their visits
+            _LOG.exception("retention.visit.failed", extra={"shard": shard})
         number = (number + 1) % SHARDS

@@ -19,10 +19,10 @@ from bridge.events import Terminal, timestamp
 from bridge.flight import Flight, Head
 from bridge.landing import Landing
 from bridge.lifecycle import terminal_event
-from bridge.run_holders import RunHolders
+from bridge.retention.run_holders import RunHolders
+from bridge.retention.survey import Sighting, Survey
 from bridge.settings import RetentionSettings
 from bridge.subjects import RunRef
-from bridge.survey import Sighting, Survey
 
 _LOG = logging.getLogger("jetrun.retention")
 

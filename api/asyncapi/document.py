@@ -1,0 +1,115 @@
+"""Put the subjects and their messages together as one AsyncAPI 3.0 document."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from api.asyncapi.messages import CONTROL_EVENTS, JSON, messages, schemas
+from bridge import RunRef, Subjects
+from bridge.awaiting import AWAITING
+from bridge.ids import shard
+from bridge.state import REF
+from runs.retirement_line import LINE
+
+_DESCRIPTION: Final = (
+    "What jetrun keeps and sends on NATS, for programs beside it. They receive; they publish by "
+    "`POST /threads/{thread}/runs/{run}/events` or with `bridge.publish`, because an event is "
+    "accepted only with its number in the run and with the sequence of its predecessor. "
+    "The operations are those of such a program."
+)
+_PARAMETERS: Final = {
+    "shard": "crc32 of the thread's id (of the key in state) modulo 64, as two hex digits",
+    "thread": "the thread",
+    "run": "the run",
+    "assistant": "the assistant that executes it",
+    "consumer": "the durable consumer",
+    "key": "a digest of user, thread and key",
+}
+
+
+def asyncapi_document(prefix: str = "jetrun") -> dict[str, Any]:
+    """Return the document for one prefix of subjects.
+
+    Args:
+        prefix: As in ``JETRUN_LOG__PREFIX``.
+    """
+    channels = _channels(Subjects(prefix))
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "jetrun",
+            "version": version("jetrun"),
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": JSON,
+        "servers": {"nats": {"host": "127.0.0.1:4222", "protocol": "nats"}},
+        "channels": channels,
+        "operations": {
+            f"receive{name[0].upper()}{name[1:]}": {
+                "action": "receive",
+                "channel": {"$ref": f"#/channels/{name}"},
+            }
+            for name in ("events", "live", "deadLetters")
+        },
+        "components": {"messages": messages(), "schemas": schemas()},
+    }
+
+
+def _channels(subjects: Subjects) -> dict[str, Any]:
+    run = RunRef("THREAD", "RUN")
+    events = ("event", *CONTROL_EVENTS)
+    return {
+        "events": _channel(subjects.event(run), events, "The log.", subjects.events_stream),
+        "live": _channel(subjects.live(run), ["live"], "The log as it grows; nothing is kept."),
+        "deadLetters": _channel(
+            subjects.dead_letter("CONSUMER", run),
+            ["deadLetter"],
+            "What durable consumers gave up.",
+            subjects.dead_stream,
+        ),
+        "runs": _state(subjects, "run", "RUN", "runRecord"),
+        "threads": _state(subjects, "thread", "THREAD", "threadRecord"),
+        "runRefs": _state(subjects, REF, "RUN", "runRef"),
+        "awaiting": _state(subjects, AWAITING, "RUN", "awaiting"),
+        "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
+        "jobs": _channel(
+            subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
+        ),
+        "retirement": _channel(
+            subjects.job(LINE, "THREAD"),
+            ["retirement"],
+            "Threads of stateless runs, in line to be removed.",
+            subjects.jobs_stream,
+        ),
+        "controls": _channel(subjects.control("RUN"), ["nudge"], "Nudges; nothing is kept."),
+    }
+
+
+def _state(subjects: Subjects, kind: str, key: str, message: str) -> dict[str, Any]:
+    what = f"Records of kind `{kind}`; the newest message of a subject counts."
+    return _channel(subjects.state(kind, key), [message], what, subjects.state_stream)
+
+
+def _channel(
+    subject: str, names: Sequence[str], description: str, stream: str | None = None
+) -> dict[str, Any]:
+    """Describe one subject, in which ids that stand for any are in capitals."""
+    address = subject
+    for name in _PARAMETERS:
+        stand_in = name.upper()
+        if f".{stand_in}" in subject:
+            address = address.replace(f".{shard(stand_in)}.", ".{shard}.", 1)
+            address = address.replace(f".{stand_in}", f".{{{name}}}", 1)
+    found: Mapping[str, Any] = {
+        name: {"description": text}
+        for name, text in _PARAMETERS.items()
+        if f"{{{name}}}" in address
+    }
+    return {
+        "address": address,
+        "description": description,
+        "parameters": found,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
+        **({} if stream is None else {"x-jetstream": {"stream": stream}}),
+    }

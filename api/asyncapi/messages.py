@@ -1,0 +1,145 @@
+"""Every kind of message: its headers and its payload."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.asyncapi import headers
+from bridge import Terminal
+from bridge.events import BIRTH, DELETED
+from runs import RunFault, RunRecord, RunStatus, ThreadRecord
+from runs.idempotency import KeyedRun
+from runs.retirement_line import Place
+from runs.worker import JobPayload
+
+JSON: Final = "application/json"
+TEXT: Final = "text/plain"
+_SCHEMA: Final = "#/components/schemas/"
+_MODELS: Final[tuple[type[BaseModel], ...]] = (
+    RunRecord,
+    ThreadRecord,
+    RunFault,
+    KeyedRun,
+    JobPayload,
+    Place,
+)
+_ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+_ANY: Final = {"description": "any JSON value"}
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas of the records, by the names of their models."""
+    _, document = models_json_schema(
+        [(model, "validation") for model in _MODELS], ref_template=_SCHEMA + "{model}"
+    )
+    return dict(document["$defs"])
+
+
+def _ref(model: type[BaseModel]) -> Mapping[str, str]:
+    return {"$ref": _SCHEMA + model.__name__}
+
+
+def _exactly(**fields: Any) -> Mapping[str, Any]:
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def _by_jetrun(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    # Who publishes with the bridge alone chooses a terminal's data.
+    return {"anyOf": [schema, _ANY], "description": "as run control writes it, or any JSON value"}
+
+
+def _ending(statuses: tuple[RunStatus, ...], outputs: Any, error: Any) -> Mapping[str, Any]:
+    status = {"type": "string", "enum": [each.value for each in statuses]}
+    return _by_jetrun(_exactly(status=status, outputs=outputs, error=error))
+
+
+_NULL: Final = {"type": "null"}
+_OUTPUTS: Final = {
+    "anyOf": [{"type": "string"}, _NULL],
+    "description": "id of the event `values` with the final values",
+}
+#: The payloads of the events that jetrun itself publishes, by name.
+CONTROL_EVENTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    BIRTH: _exactly(run_id=_ID, thread_id=_ID, attempt={"type": "integer", "minimum": 1}),
+    Terminal.ENDED.value: _ending((RunStatus.SUCCESS,), _OUTPUTS, _NULL),
+    Terminal.CANCELLED.value: _ending((RunStatus.INTERRUPTED,), _NULL, _NULL),
+    Terminal.ERRORED.value: _ending(
+        (RunStatus.ERROR, RunStatus.TIMEOUT), _NULL, {"$ref": _SCHEMA + RunFault.__name__}
+    ),
+    Terminal.DEAD_LETTER.value: _by_jetrun(
+        _exactly(reason={"type": "string"}, timestamp={"type": "string", "format": "date-time"})
+    ),
+    DELETED: {"description": "nothing to read: the run is gone"},
+}
+
+
+def _event(name: str, payload: Mapping[str, Any], **more: Any) -> Mapping[str, Any]:
+    schema = headers.headers_schema(
+        {**headers.EVENT, "Run-Event": {"type": "string", "const": name}},
+        given=headers.EVENT_OPTIONAL,
+        stored=headers.STORED,
+        **more,
+    )
+    return _message(f"The event `{name}` of a run.", schema, payload)
+
+
+def _message(
+    summary: str,
+    schema: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    content_type: str = JSON,
+) -> Mapping[str, Any]:
+    return {
+        "summary": summary,
+        "contentType": content_type,
+        "headers": schema,
+        "payload": payload,
+    }
+
+
+def messages() -> dict[str, Mapping[str, Any]]:
+    """Return every kind of message by its name in the document."""
+    ordinary = headers.headers_schema(
+        headers.EVENT, given=headers.EVENT_OPTIONAL, stored=headers.STORED
+    )
+    live = headers.headers_schema(
+        headers.EVENT,
+        headers.LIVE,
+        given=headers.EVENT_OPTIONAL,
+        stored=headers.STORED,
+        deleted=headers.DELETED,
+    )
+    dead = headers.headers_schema(
+        headers.EVENT, headers.DEAD_LETTER, given={"Run-Meta": headers.EVENT_OPTIONAL["Run-Meta"]}
+    )
+    state = headers.headers_schema(headers.STATE)
+    none = headers.headers_schema()
+    control = {
+        name: _event(name, payload, **({"deleted": headers.DELETED} if name == DELETED else {}))
+        for name, payload in CONTROL_EVENTS.items()
+    }
+    return {
+        "event": _message("An event of a run, with the publisher's own data.", ordinary, _ANY),
+        **control,
+        "live": _message("An event as it is stored; at most once.", live, _ANY),
+        "deadLetter": _message("An event that a durable consumer gave up.", dead, _ANY),
+        "runRecord": _message("A run. Empty: it was deleted.", state, _ref(RunRecord)),
+        "threadRecord": _message("A thread. Empty: it was deleted.", state, _ref(ThreadRecord)),
+        "runRef": _message(
+            "The id of the thread that owns a run, as it is.", state, {"type": "string"}, TEXT
+        ),
+        "awaiting": _message("The Run-Seq from which a run waits.", state, {"type": "integer"}),
+        "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
+        "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
+        "retirement": _message("A thread that will be removed.", none, _ref(Place)),
+        "nudge": _message(
+            "Look at the run's state now.", none, {"type": "string", "maxLength": 0}, TEXT
+        ),
+    }

@@ -1,0 +1,147 @@
+"""Make room before the log is full: the runs that ended first leave first.
+
+Two things can run short. Where bytes do, the events of ended runs leave before their time, and what
+says how they ended stays. Where the number of runs does, ended runs leave altogether. Live runs,
+runs that are read, and runs that the archive does not hold stay in any case.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from typing import Final
+
+from bridge.errors import StateConflictError
+from bridge.event_log import EventLog
+from bridge.events import DELETED
+from bridge.ids import SHARDS, shard_token
+from bridge.retention.archived_floor import ArchivedFloor
+from bridge.retention.readership import Readership
+from bridge.retention.room import LogRoom
+from bridge.retention.seal import first_kept
+from bridge.retention.survey import Sighting, Survey
+from bridge.state import REF, StateRecords
+from bridge.stream_reader import MAX_SUBJECTS
+from bridge.subjects import RunRef
+
+_LOG = logging.getLogger("jetrun.retention")
+
+#: Ended runs that one search remembers; those that ended first.
+MAX_CANDIDATES: Final = 4 * MAX_SUBJECTS
+
+
+class Overflow:
+    """Searches the log for what may leave, when it must.
+
+    Args:
+        log: The events of all runs.
+        states: Says whose a run is; a run that leaves gets a tombstone there.
+        survey: Finds the runs.
+        readers: Tells which runs are being read.
+        room: Knows how full the log is.
+        floor: What the archive holds; ``None`` when there is none.
+        interval_s: Seconds between two searches that are in vain.
+    """
+
+    def __init__(  # noqa: PLR0913 - the collaborators of one sweep; made in one place
+        self,
+        log: EventLog,
+        states: StateRecords,
+        survey: Survey,
+        readers: Readership,
+        room: LogRoom,
+        floor: ArchivedFloor | None,
+        *,
+        interval_s: float,
+    ) -> None:
+        self._interval_s = interval_s
+        self._not_before = 0.0
+        self._log = log
+        self._states = states
+        self._survey = survey
+        self._readers = readers
+        self._room = room
+        self._floor = floor
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the log is nearly full, as of the last look, and a search is not in vain."""
+        now = asyncio.get_running_loop().time()
+        return self._room.is_nearly_full and now >= self._not_before
+
+    async def relieve(self) -> None:
+        """Make room when the log is nearly full; one search of all runs, shard by shard.
+
+        After a search that found nothing to let go, the next one waits for an interval.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+            OSError: The archive cannot be read; call again.
+        """
+        if not self.is_needed:
+            return
+        await self._room.look()
+        self._not_before = asyncio.get_running_loop().time() + self._interval_s
+        async for sighting in self._oldest():
+            if self._room.surplus_runs > 0:
+                await self._remove(sighting)
+            elif self._room.surplus_bytes > 0:
+                await self._shorten(sighting)
+            else:
+                break
+        await self._room.look()
+
+    async def _oldest(self) -> AsyncGenerator[Sighting]:
+        """Yield ended runs that may leave, those first that ended first."""
+        oldest: list[Sighting] = []
+        for number in range(SHARDS):
+            async for page in self._survey.shard(shard_token(number)):
+                ended = [each for each in page if _has_ended(each)]
+                oldest = heapq.nsmallest(MAX_CANDIDATES, [*oldest, *ended], key=_end_of)
+        for start in range(0, len(oldest), MAX_SUBJECTS):
+            part = oldest[start : start + MAX_SUBJECTS]
+            for sighting in await self._unread(part):
+                if await self._is_archived(sighting):
+                    yield sighting
+
+    async def _unread(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        read = await self._readers.find_read([_run_of(each) for each in sightings])
+        return [each for each in sightings if each.newest.run_id not in read]
+
+    async def _is_archived(self, sighting: Sighting) -> bool:
+        if self._floor is None:
+            return True
+        return await self._floor.archived_run_seq(_run_of(sighting)) >= sighting.newest.run_seq
+
+    async def _shorten(self, sighting: Sighting) -> None:
+        kept = first_kept(sighting.newest)
+        if sighting.messages > sighting.newest.run_seq - kept.run_seq + 1:
+            await self._log.run(_run_of(sighting)).purge(below_seq=kept.stream_seq)
+            self._not_before = 0.0
+            self._room.give_back(sighting.newest.total_bytes)
+
+    async def _remove(self, sighting: Sighting) -> None:
+        run = _run_of(sighting)
+        ref = await self._states.find(REF, run.run_id)
+        if ref is not None:
+            # First the tombstone: once the log is empty, nothing else would keep the run from
+            # being born again.
+            with suppress(StateConflictError):  # it is being deleted by somebody else
+                await self._states.delete(REF, run.run_id, revision=ref.revision)
+        await self._log.run(run).purge()
+        self._not_before = 0.0
+        self._room.give_back(sighting.newest.total_bytes, runs=1)
+        _LOG.info("retention.removed", extra={"run_id": run.run_id})
+
+
+def _has_ended(sighting: Sighting) -> bool:
+    return sighting.newest.is_terminal and sighting.newest.event != DELETED
+
+
+def _end_of(sighting: Sighting) -> int:
+    return sighting.newest.event_id.stream_seq
+
+
+def _run_of(sighting: Sighting) -> RunRef:
+    return RunRef(sighting.newest.thread_id, sighting.newest.run_id)

@@ -1,0 +1,118 @@
+"""What a gateway calls: threads as their users see them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from bridge import JetStreamBridge, check_id
+from runs.errors import OutputsNotFoundError, ThreadExistsError
+from runs.manager import RunManager
+from runs.thread import ThreadRecord
+from runs.thread_search import ThreadQuery, fitting
+
+
+class ThreadState(NamedTuple):
+    """A thread and the final values of its last successful run.
+
+    Attributes:
+        values: What that run returned; ``None`` while there is no such run.
+        event_id: The event that carries them.
+    """
+
+    thread: ThreadRecord
+    values: Any
+    event_id: str | None
+
+
+class ThreadsFacade:
+    """Threads for the callers of one process.
+
+    Args:
+        manager: Decides and stores.
+        bridge: Reads final values.
+    """
+
+    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+        self._manager = manager
+        self._bridge = bridge
+
+    async def create_thread(
+        self,
+        *,
+        thread_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        if_exists: Literal["raise", "do_nothing"] = "raise",
+        user_id: str | None = None,
+    ) -> ThreadRecord:
+        """Create a thread, or return the one that is there.
+
+        Raises:
+            ThreadExistsError: The id is taken, and ``if_exists`` is ``raise`` or the thread is
+                not this user's.
+        """
+        try:
+            return await self._manager.create_thread(thread_id, metadata=metadata, user_id=user_id)
+        except ThreadExistsError as taken:
+            if if_exists == "raise":
+                raise
+            found = await self._manager.records.find_thread(taken.thread_id)
+            if found is None or found.record.deleting:
+                raise
+            if user_id not in (None, found.record.user_id):
+                raise
+            return found.record
+
+    async def get_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadRecord:
+        """Return a thread.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+        """
+        return await self._manager.get_thread(thread_id, user_id=user_id)
+
+    async def update_thread(
+        self, thread_id: str, metadata: Mapping[str, Any], *, user_id: str | None = None
+    ) -> ThreadRecord:
+        """Set the named fields of a thread's metadata; the others stay.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+        """
+        return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
+
+    async def search_threads(self, query: ThreadQuery) -> list[ThreadRecord]:
+        """Return all threads that fit, sorted; linear in the number of threads there are."""
+        return fitting(await self._manager.records.all_threads(), query)
+
+    async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
+        """Delete a thread with all its runs, for good; runs under way are stopped first.
+
+        Returns:
+            Whether there was one to delete; a deletion under way is gone on with.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        found = await self._manager.records.find_thread(check_id("thread_id", thread_id))
+        if found is None or user_id not in (None, found.record.user_id):
+            return False
+        was_there = not found.record.deleting
+        return await self._manager.deletion.delete_thread(thread_id) and was_there
+
+    async def thread_state(self, thread_id: str, *, user_id: str | None = None) -> ThreadState:
+        """Return a thread with the final values of its last successful run.
+
+        Raises:
+            ThreadNotFoundError: There is none, or it is someone else's.
+            OutputsNotFoundError: The log no longer holds the values.
+        """
+        thread = await self.get_thread(thread_id, user_id=user_id)
+        if thread.outputs is None:
+            return ThreadState(thread, None, None)
+        ref = thread.outputs
+        return ThreadState(thread, await self._values_of(ref.run_id, ref.event_id), ref.event_id)
+
+    async def _values_of(self, run_id: str, event_id: str) -> Any:
+        event = await self._bridge.find_event(run_id, event_id)
+        if event is None:
+            raise OutputsNotFoundError(run_id, event_id)
+        return event.data

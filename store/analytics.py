@@ -1,0 +1,150 @@
+"""Ask the archive's files with SQL, and export them, by DuckDB (extra ``analytics``).
+
+The files are read where they lie; nothing is imported first. A sink may go on writing: a line that
+is being written at this moment is not seen. A damaged line is not seen either: ``jetrun verify``
+finds it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from bridge import check_id
+from store.errors import AnalyticsMissingError, EmptyArchiveError, QueryError
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: The columns of ``records``, as DuckDB types them.
+COLUMNS: Final = {
+    "thread_id": "VARCHAR",
+    "run_id": "VARCHAR",
+    "seq": "UBIGINT",
+    "run_seq": "UBIGINT",
+    "created_at": "TIMESTAMP",  # in UTC
+    "event_type": "VARCHAR",
+    "category": "VARCHAR",
+    "metadata": "JSON",
+    "content": "JSON",
+}
+#: Above the longest line: an event of 8 MiB, escaped.
+_MAX_LINE_BYTES: Final = 64 << 20
+_FETCHED_ROWS: Final = 1000
+
+
+class Analytics:
+    """SQL over one archive; a context manager.
+
+    The view ``records`` has a row for each record, but for the markers of deleted runs.
+
+    Args:
+        root: The data directory.
+        thread_id: Only this thread; ``None`` means all.
+        memory_limit: What DuckDB may use, for example ``1GB``; beyond it, it spills to disk.
+
+    Raises:
+        AnalyticsMissingError: DuckDB is not installed.
+        EmptyArchiveError: There is no file to ask.
+        InvalidIdError: ``thread_id`` is not one subject token.
+    """
+
+    def __init__(
+        self, root: Path, *, thread_id: str | None = None, memory_limit: str = "1GB"
+    ) -> None:
+        self._root = root
+        if thread_id is not None:
+            check_id("thread_id", thread_id)
+        self._connection = _connect(memory_limit)
+        try:
+            self._make_view(thread_id)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def _make_view(self, thread_id: str | None) -> None:
+        pattern = self._root / "threads" / (thread_id or "*") / "runs" / "*.jsonl"
+        if next(self._root.glob(str(pattern.relative_to(self._root))), None) is None:
+            raise EmptyArchiveError(self._root)
+        columns = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+        self._connection.execute(
+            "CREATE VIEW records AS SELECT * FROM read_json("  # noqa: S608 - nothing of a user's
+            f"'{_quoted(str(pattern))}', format = 'newline_delimited', columns = {{{columns}}}, "
+            f"ignore_errors = true, maximum_object_size = {_MAX_LINE_BYTES}) "
+            # A line that cannot be read is a row of NULLs.
+            "WHERE seq IS NOT NULL AND event_type <> 'deleted'"
+        )
+
+    def query(self, sql: str) -> tuple[list[str], Iterator[Sequence[Any]]]:
+        """Run one statement.
+
+        Returns:
+            The names of the columns, and the rows, which are fetched as they are taken.
+
+        Raises:
+            QueryError: DuckDB refuses it.
+        """
+        with _translated():
+            result = self._connection.execute(sql)
+            names = [column[0] for column in result.description or []]
+        return names, _rows(result)
+
+    def export_parquet(self, target: Path) -> int:
+        """Write all records into one Parquet file; a crash leaves none, or the one before.
+
+        Returns:
+            How many records it holds.
+
+        Raises:
+            QueryError: The file cannot be written.
+        """
+        draft = target.with_name(f"{target.name}.draft")
+        with _translated():
+            # Rows need no order of their own, so that memory stays bounded.
+            self._connection.execute("SET preserve_insertion_order = false")
+            written = self._connection.execute(
+                f"COPY records TO '{_quoted(str(draft))}' (FORMAT parquet, COMPRESSION zstd)"
+            ).fetchone()
+        draft.replace(target)
+        return int(written[0]) if written else 0
+
+
+def _connect(memory_limit: str) -> "duckdb.DuckDBPyConnection":
+    try:
+        import duckdb  # noqa: PLC0415 - an extra, which only those who ask need
+    except ImportError as error:
+        raise AnalyticsMissingError from error
+    with _translated():
+        return duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                # Nothing is fetched from the network.
+                "autoinstall_known_extensions": False,
+            }
+        )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import duckdb  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
+
+
+def _rows(result: "duckdb.DuckDBPyConnection") -> Iterator[Sequence[Any]]:
+    with _translated():
+        while rows := result.fetchmany(_FETCHED_ROWS):
+            yield from rows
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

@@ -1,0 +1,150 @@
+"""Run control says which silent runs are looked after, and settles those that were abandoned."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RetentionSettings, RunRef
+from runs import (
+    AssistantCatalog,
+    AssistantSettings,
+    HeldRuns,
+    MultitaskStrategy,
+    RunManager,
+    RunsFacade,
+    RunSpec,
+    RunStatus,
+    ThreadStatus,
+    WorkerSettings,
+)
+from runs.worker import Worker
+
+HANDLER = """
+import asyncio
+
+async def long_tool_call(ctx, given):
+    yield "started", None
+    await asyncio.sleep(given)
+    ctx.result("done")
+"""
+SOON = {"no_publish_timeout_s": 0.3, "unheld_grace_s": 0.3, "sweep_interval_s": 0.1}
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    path = tmp_path / "handlers.py"
+    path.write_text(HANDLER)
+    declared = AssistantSettings(function=f"{path}:long_tool_call")
+    return AssistantCatalog({"long_tool_call": declared})
+
+
+@pytest.fixture
+def connect(server):
+    @asynccontextmanager
+    async def connect():
+        nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+        settings = BridgeSettings(nats=nats, retention=RetentionSettings(**SOON))
+        async with JetStreamBridge(settings) as bridge:
+            yield bridge
+
+    return connect
+
+
+@pytest.fixture
+async def bridge(connect):
+    async with connect() as opened:
+        yield opened
+
+
+@pytest.fixture
+def manager(bridge, catalog):
+    return RunManager(bridge, catalog)
+
+
+@pytest.fixture
+def facade(manager, bridge):
+    return RunsFacade(manager, bridge)
+
+
+@pytest.fixture
+def held_runs(bridge, manager):
+    return HeldRuns(bridge, manager)
+
+
+@asynccontextmanager
+async def working(connect, catalog):
+    async with connect() as own:
+        stop = asyncio.Event()
+        limits = WorkerSettings(drain_s=0.1, cancel_grace_s=0.1)
+        task = asyncio.create_task(Worker(own, catalog, limits).serve(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+
+
+async def start_run(facade, given):
+    thread_id = (await facade.create_thread()).thread_id
+    return await facade.create_background(
+        RunSpec(thread_id=thread_id, assistant_id="long_tool_call", input=given)
+    )
+
+
+def has_events(bridge, run, count):
+    async def condition():
+        return (await bridge.status(run.run_id)).event_count >= count
+
+    return condition
+
+
+async def test_a_worker_holds_what_it_executes_however_silent(
+    connect, catalog, facade, bridge, held_runs, eventually
+):
+    """Wound: 10 minutes of silence dead-lettered a run that was inside one long tool call."""
+    async with working(connect, catalog):
+        run = await start_run(facade, 2.0)
+        ref = RunRef(run.thread_id, run.run_id)
+        await eventually(has_events(bridge, run, 2))
+        async with bridge.retention.sweeping(held_runs):
+            assert await held_runs.find_held([ref]) == {run.run_id}
+            assert await asyncio.wait_for(facade.join_wait(run.thread_id, run.run_id), 20) == "done"
+        await eventually(lambda: _is_free(held_runs, ref))
+
+
+async def _is_free(held_runs, ref):
+    return not await held_runs.find_held([ref])
+
+
+async def test_runs_that_wait_for_their_turn_or_for_a_worker_are_held(facade, held_runs):
+    first = await start_run(facade, 1)
+    second = await facade.create_background(
+        RunSpec(
+            thread_id=first.thread_id,
+            assistant_id="long_tool_call",
+            input=1,
+            multitask_strategy=MultitaskStrategy.ENQUEUE,
+        )
+    )
+    refs = [RunRef(run.thread_id, run.run_id) for run in (first, second)]
+    strange = RunRef(first.thread_id, "stranger")
+    assert await held_runs.find_held([*refs, strange]) == {first.run_id, second.run_id}
+
+
+async def test_a_started_run_whose_worker_is_gone_ends_and_frees_its_thread(
+    facade, bridge, manager, held_runs, eventually
+):
+    run = await start_run(facade, 60)
+    ref = RunRef(run.thread_id, run.run_id)
+    await manager.start(ref, "a worker that was killed", 1)
+    async with bridge.retention.sweeping(held_runs):
+
+        async def is_over():
+            return (await facade.find_run(run.run_id)).status.is_final
+
+        await eventually(is_over, within_s=10)
+    assert (await facade.find_run(run.run_id)).status is RunStatus.ERROR
+    thread = await facade.get_thread(run.thread_id)
+    assert (thread.active, thread.status) == (None, ThreadStatus.ERROR)
+    assert (await bridge.status(run.run_id)).terminal.event == "dead_letter"
