@@ -370,7 +370,8 @@ class JetStreamBridge(StreamBridge):
             raise ValueError(msg)
         run = await self._known(run_id)
         run_log = self._log.run(run)
-        await run_log.last()
+        if (await run_log.last()).event == DELETED:
+            raise StreamNotFoundError(run_id)
         return await run_log.purge(keep=keep)
 
     async def find_thread(self, run_id: str) -> str | None:

@@ -104,6 +104,11 @@ async def setting(request, tmp_path):
             yield LogSetting(server, tmp_path / "data", ARCHIVED[request.param])
 
 
+def on(*settings):
+    """Run a test on these implementations only, because it is about what they have."""
+    return pytest.mark.parametrize("setting", settings, indirect=True)
+
+
 @pytest.fixture
 async def store(setting):
     async with setting.store() as opened:
@@ -205,9 +210,8 @@ async def test_concurrent_puts_get_a_seq_each(store):
     assert seqs(listed) == sorted(seqs(stored))
 
 
+@on("jsonl", *ARCHIVED)  # the memory of a process is its own
 async def test_two_processes_never_give_the_same_seq(setting):
-    if isinstance(setting, MemorySetting):
-        pytest.skip("the memory of a process is its own")
     async with setting.store() as first:
         if isinstance(setting, JsonlSetting):
             with pytest.raises(ArchiveLockedError):
@@ -436,9 +440,8 @@ async def test_any_value_in_any_interleaving_of_runs_comes_back(store, settle, c
     assert [record for record in listed if record.seq not in known] == stored
 
 
-async def test_a_run_belongs_to_one_thread(setting, store):
-    if not isinstance(setting, LogSetting):
-        pytest.skip("files are per thread")
+@on(*ARCHIVED)  # elsewhere a run id is a thread's own
+async def test_a_run_belongs_to_one_thread(store):
     await put(store, 1)
     with pytest.raises(ConflictError):
         await put(store, 2, thread_id="thread-2")
@@ -509,13 +512,12 @@ async def test_a_deletion_leads_nowhere_out_of_the_archive(store, tmp_path):
 
 
 @pytest.fixture
-def run_file(setting, tmp_path):
+def run_file(tmp_path):
     """The file of the run, where there is one."""
-    if isinstance(setting, MemorySetting):
-        pytest.skip("memory has no files")
     return ArchiveLayout(tmp_path / "data").run(RunRef(T, R))
 
 
+@on("jsonl", *ARCHIVED)
 async def test_a_line_that_is_no_object_stops_neither_reads_nor_writes(
     setting, store, settle, run_file
 ):
@@ -530,6 +532,7 @@ async def test_a_line_that_is_no_object_stops_neither_reads_nor_writes(
     assert ns(await store.list_messages(T, after_seq=stored[0].seq)) == ns(stored[1:])
 
 
+@on("jsonl", *ARCHIVED)
 async def test_a_torn_last_line_takes_no_other_record_with_it(setting, run_file):
     async with setting.store() as store:
         stored = [await put(store, n) for n in range(3)]
@@ -544,10 +547,8 @@ async def test_a_torn_last_line_takes_no_other_record_with_it(setting, run_file)
             assert await store.list_messages(T) == stored
 
 
-@pytest.mark.usefixtures("run_file")
-async def test_a_page_reads_a_page_and_not_the_thread(setting, store, settle):
-    if isinstance(setting, LogSetting) and setting._archived != 1:
-        pytest.skip("this is about files")
+@on("jsonl", "archived")
+async def test_a_page_reads_a_page_and_not_the_thread(store, settle):
     for start in range(0, 3000, 1000):
         await store.put_batch([new(n) for n in range(start, start + 1000)])
         for _ in range(3):
