@@ -11,10 +11,11 @@ from runs.loader import load_handler
 @pytest.fixture(autouse=True)
 def _restore_imports(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
-    before = set(sys.modules)
+    before = dict(sys.modules)
     yield
-    for name in set(sys.modules) - before:
+    for name in sys.modules.keys() - before.keys():
         del sys.modules[name]
+    sys.modules.update(before)
 
 
 def write(path, text):
