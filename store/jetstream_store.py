@@ -9,10 +9,11 @@ import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge import (
     ConflictError,
@@ -35,6 +36,8 @@ from store.placing import record_of, stream_event
 from store.reader import ArchiveReader
 from store.record import Record
 from store.record_names import event_type
+
+_Published = TypeVar("_Published")
 
 #: The log knows an event id for 120 s. A search that took longer than this is made again, so that
 #: the write after it, with all its repeats, falls into that time.
@@ -61,7 +64,7 @@ class JetStreamRunEventStore(RunEventStore):
 
     async def _append(self, run: RunRef, events: Sequence[NewEvent]) -> list[Record]:
         await self._ensure_run(run)
-        ids = await self._bridge.publish_many(run.run_id, events)
+        ids = await self._born(run, partial(self._bridge.publish_many, run.run_id, events))
         return [
             record_of(stream_event(run, event, _parsed(event_id)))
             for event, event_id in zip(events, ids, strict=True)
@@ -80,7 +83,7 @@ class JetStreamRunEventStore(RunEventStore):
         await self._ensure_run(run)
         # Whoever races uses the same id, so that the log keeps the first one alone.
         once = event._replace(event_id=f"once-{digest}")
-        event_id = await self._bridge.publish_event(run.run_id, once)
+        event_id = await self._born(run, partial(self._bridge.publish_event, run.run_id, once))
         stored = await self._bridge.find_event(run.run_id, event_id)
         if stored is None:
             raise StreamNotFoundError(run.run_id)
@@ -145,6 +148,14 @@ class JetStreamRunEventStore(RunEventStore):
         # What a sink is about to write of a run that has no file yet, its marker will replace.
         last = await self._files.find_last(run)
         return last is None or last.event_type == DELETED
+
+    async def _born(self, run: RunRef, publish: Callable[[], Awaitable[_Published]]) -> _Published:
+        """Publish; finish the birth of a run that another process has announced, and no more."""
+        try:
+            return await publish()
+        except StreamNotFoundError:
+            await self._bridge.create(run.run_id, thread_id=run.thread_id)
+            return await publish()
 
     async def _ensure_run(self, run: RunRef) -> None:
         owner = await self._bridge.find_thread(run.run_id)
