@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import InvalidJsonError, InvalidRequestError
-from bridge.events import decode_json
+from bridge.json_bytes import decode_json
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

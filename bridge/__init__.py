@@ -54,7 +54,6 @@ from bridge.events import (
     StreamItem,
     StreamStatus,
     Terminal,
-    encode_json,
     new_event,
     sse_frame,
     timestamp,
@@ -62,6 +61,7 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
+from bridge.json_bytes import encode_json
 from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process

@@ -13,7 +13,8 @@ from bridge.connection import Connection
 from bridge.consumption import Claim, ConsumerInfo, ConsumerSpec
 from bridge.dead_letters import DeadCause, DeadLetters
 from bridge.errors import ApiError, ConsumerNotFoundError, ForeignMessageError
-from bridge.events import StreamEvent, encode_json
+from bridge.events import StreamEvent
+from bridge.json_bytes import encode_json
 from bridge.pull_consumer import (
     ACK,
     CONSUMER_GONE,

@@ -4,9 +4,8 @@ The server holds the state. What this object remembers, it can forget at any tim
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -25,7 +24,6 @@ from bridge.errors import (
     EventTooLargeError,
     InvalidEventError,
     ReservedEventError,
-    StateConflictError,
     StreamNotFoundError,
     StreamTerminatedError,
 )
@@ -51,8 +49,9 @@ from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
 from bridge.retention.survey import Survey
 from bridge.roll_call import RollCall
+from bridge.run_refs import RunRefs
 from bridge.settings import BridgeSettings
-from bridge.state import REF, StateRecords
+from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
@@ -101,7 +100,6 @@ class JetStreamBridge(StreamBridge):
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
-        self._threads: OrderedDict[str, str] = OrderedDict()
         self._aside = AsyncExitStack()
 
     async def start(self) -> None:
@@ -144,6 +142,7 @@ class JetStreamBridge(StreamBridge):
         self.states = StateRecords(
             connection, self._stream_reader(self._subjects.state_stream), self._subjects
         )
+        self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)
         self._room = LogRoom(self._reader, self._settings)
@@ -189,8 +188,7 @@ class JetStreamBridge(StreamBridge):
         if not self._room.has_room_for_run:
             await self._refuse_new(run)
         started_s = asyncio.get_running_loop().time()
-        is_ours = await self._refer(run)
-        self._remember(run)
+        is_ours = await self._refs.claim(run)
         birth = await self._writers.of(run).create(attempt_event(run))
         took_s = asyncio.get_running_loop().time() - started_s
         if not is_ours or took_s > self._settings.log.request_timeout_s:
@@ -198,39 +196,23 @@ class JetStreamBridge(StreamBridge):
         self._room.count_run()
         return str(birth)
 
-    async def _refer(self, run: RunRef) -> bool:
-        """Note whose the run is; return whether nobody had."""
-        try:
-            await self.states.create(REF, run.run_id, run.thread_id.encode())
-        except StateConflictError:
-            await self._refuse_other_thread(run)
-            return False
-        return True
-
     async def _refuse_removed(self, run: RunRef) -> None:
         # A run that leaves altogether leaves a tombstone and an empty log, in which a creator that
         # had looked before could give birth to it again.
-        if await self.states.is_deleted(REF, run.run_id):
-            self._threads.pop(run.run_id, None)
+        if await self._refs.is_deleted(run.run_id):
+            self._refs.forget(run.run_id)
             await self._log.run(run).purge()
             raise StreamTerminatedError(run.run_id, DELETED)
 
     async def _refuse_new(self, run: RunRef) -> None:
-        is_known = await self.states.find(REF, run.run_id) is not None
-        if not is_known and not await self.states.is_deleted(REF, run.run_id):
+        is_known = await self._refs.find_record(run.run_id) is not None
+        if not is_known and not await self._refs.is_deleted(run.run_id):
             self._room.refuse_run()
-
-    async def _refuse_other_thread(self, run: RunRef) -> None:
-        # Read anew: what is remembered of a run may be older than its deletion.
-        owner = await self.states.find(REF, run.run_id)
-        if owner is None:
-            raise StreamTerminatedError(run.run_id, DELETED)
-        if owner.value.decode() != run.thread_id:
-            raise ConflictError(f"run {run.run_id} exists under another thread")
 
     async def begin_attempt(self, run_id: str, attempt: int) -> str:
         """Append the attempt's ``metadata``; see :meth:`StreamBridge.begin_attempt`."""
-        run = await self._writable(run_id)
+        self._check_open()
+        run = await self._refs.get_writable(run_id)
         metadata = attempt_event(run, attempt)
         return str(await self._writers.of(run).begin_attempt(attempt, metadata))
 
@@ -292,27 +274,24 @@ class JetStreamBridge(StreamBridge):
 
     async def mark_awaiting_input(self, run_id: str) -> None:
         """Allow a longer silence; see :meth:`StreamBridge.mark_awaiting_input`."""
-        thread_id = await self.find_thread(run_id)
-        if thread_id is None:
-            return
-        newest = await self._log.run(RunRef(thread_id, run_id)).find_last()
+        self._check_open()
+        run = await self._refs.find(run_id)
+        newest = None if run is None else await self._log.run(run).find_last()
         if newest is not None and not newest.is_terminal:
             await self._awaiting.mark(newest)
 
     async def _delete(self, run_id: str) -> None:
         self._check_open()
-        ref = await self.states.find(REF, run_id)
+        ref = await self._refs.find_record(run_id)
         if ref is None:
-            if await self.states.is_deleted(REF, run_id):
+            if await self._refs.is_deleted(run_id):
                 return
             raise StreamNotFoundError(run_id)
         run_log = self._log.run(RunRef(ref.value.decode(), run_id))
         ttl_s = self._settings.retention.deleted_ttl_s
         await delete_events(self._connection, run_log, ttl_s=ttl_s)
         # The marker keeps those out who are on their way; this one all who come after it has gone.
-        with suppress(StateConflictError):  # somebody else deleted it at the same moment
-            await self.states.delete(REF, run_id, revision=ref.revision)
-        self._threads.pop(run_id, None)
+        await self._refs.delete(ref)
 
     async def newest_events(self) -> AsyncGenerator[list[StreamEvent]]:
         """Yield the newest event of every run of the log, page by page, in no particular order.
@@ -382,16 +361,8 @@ class JetStreamBridge(StreamBridge):
             UnavailableError: The server fell silent.
         """
         self._check_open()
-        known = self._threads.get(check_id("run_id", run_id))
-        if known is not None:
-            self._threads.move_to_end(run_id)
-            return known
-        record = await self.states.find(REF, run_id)
-        if record is None:
-            return None
-        run = RunRef(record.value.decode(), run_id)
-        self._remember(run)
-        return run.thread_id
+        run = await self._refs.find(run_id)
+        return None if run is None else run.thread_id
 
     async def is_deleted(self, run_id: str) -> bool:
         """Whether a run was deleted, as the leader knows it.
@@ -401,7 +372,7 @@ class JetStreamBridge(StreamBridge):
             UnavailableError: The server fell silent.
         """
         self._check_open()
-        return await self.states.is_deleted(REF, check_id("run_id", run_id))
+        return await self._refs.is_deleted(run_id)
 
     async def has_lived(self, run_id: str) -> bool:
         """Whether somebody ever created the run, be it deleted since.
@@ -571,28 +542,13 @@ class JetStreamBridge(StreamBridge):
             raise EventTooLargeError(_size(event), limit)
 
     async def _known(self, run_id: str) -> RunRef:
-        thread_id = await self.find_thread(run_id)
-        if thread_id is None:
-            raise StreamNotFoundError(run_id)
-        return RunRef(thread_id, run_id)
+        self._check_open()
+        return await self._refs.get(run_id)
 
     async def _writer(self, run_id: str) -> RunWriter:
-        thread_id = self._threads.get(run_id)  # the usual case, without a detour
-        run = await self._writable(run_id) if thread_id is None else RunRef(thread_id, run_id)
+        # The usual case goes without a detour.
+        run = self._refs.recall(run_id) or await self._refs.get_writable(run_id)
         return self._writers.of(run)
-
-    async def _writable(self, run_id: str) -> RunRef:
-        thread_id = await self.find_thread(run_id)
-        if thread_id is not None:
-            return RunRef(thread_id, run_id)
-        if await self.states.is_deleted(REF, run_id):
-            raise StreamTerminatedError(run_id, DELETED)
-        raise StreamNotFoundError(run_id)
-
-    def _remember(self, run: RunRef) -> None:
-        self._threads[run.run_id] = run.thread_id
-        if len(self._threads) > self._settings.log.max_cached_runs:
-            self._threads.popitem(last=False)
 
 
 def _size(event: NewEvent) -> int:

@@ -5,7 +5,8 @@ Their names are reserved, so an ordinary publish can never make one.
 
 from typing import Any, Final
 
-from bridge.events import BIRTH, DELETED, NewEvent, Terminal, encode_json, timestamp
+from bridge.events import BIRTH, DELETED, NewEvent, Terminal, timestamp
+from bridge.json_bytes import encode_json
 from bridge.subjects import RunRef
 
 LIFECYCLE: Final = "lifecycle"

@@ -16,13 +16,11 @@ from bridge.events import (
     StreamEvent,
     check_event_name,
     check_token,
-    decode_json,
-    encode_json,
-    encode_metadata,
     new_event,
     sse_frame,
 )
 from bridge.ids import EventId
+from bridge.json_bytes import decode_json, encode_json, encode_metadata
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = (
