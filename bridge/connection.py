@@ -133,6 +133,9 @@ class Connection:
         await self._abandon()
 
     async def _abandon(self) -> None:
+        # Without servers to choose from, a reconnect that missed its cancellation ends: wait_for of
+        # Python 3.11 can swallow one, and nats-py 2.16 would go on trying for ever.
+        self._client._server_pool.clear()  # noqa: SLF001 - no other way
         # nats-py 2.16 can raise a TypeError from close() while it is reconnecting; uvloop a
         # RuntimeError when what is pending is written to the dead connection.
         with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
