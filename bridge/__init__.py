@@ -88,6 +88,7 @@ from bridge.settings import (
     check_environment,
 )
 from bridge.state import StateRecord, StateRecords
+from bridge.state_feed import StateChange, StateFeed, StatePosition
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
@@ -161,7 +162,10 @@ __all__ = [
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
+    "StateChange",
     "StateConflictError",
+    "StateFeed",
+    "StatePosition",
     "StateRecord",
     "StateRecords",
     "Stored",

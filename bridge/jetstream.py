@@ -52,6 +52,7 @@ from bridge.roll_call import RollCall
 from bridge.run_refs import RunRefs
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
+from bridge.state_feed import StateFeed
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
 from bridge.stream_reader import StreamReader
@@ -76,6 +77,7 @@ class JetStreamBridge(StreamBridge):
 
     Attributes:
         states: Records that processes agree on.
+        state_feed: The changes of those records, in order.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
@@ -83,6 +85,7 @@ class JetStreamBridge(StreamBridge):
     """
 
     states: StateRecords
+    state_feed: StateFeed
     jobs: JobQueue
     controls: ControlChannel
     holders: RollCall
@@ -139,9 +142,9 @@ class JetStreamBridge(StreamBridge):
         self._consumers = Consumers(
             connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
         )
-        self.states = StateRecords(
-            connection, self._stream_reader(self._subjects.state_stream), self._subjects
-        )
+        state_reader = self._stream_reader(self._subjects.state_stream)
+        self.states = StateRecords(connection, state_reader, self._subjects)
+        self.state_feed = StateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)

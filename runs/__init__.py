@@ -11,6 +11,8 @@ from runs.errors import (
     IllegalTransitionError,
     OutputsNotFoundError,
     QueueFullError,
+    ReadModelBehindError,
+    ReadModelUnavailableError,
     RunConflictError,
     RunFailedError,
     RunInterruptedError,
@@ -25,6 +27,7 @@ from runs.errors import (
     UnsupportedOptionError,
     UnsupportedStrategyError,
 )
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
 from runs.manager import RunManager
@@ -42,10 +45,17 @@ from runs.models import (
     RunStatus,
 )
 from runs.outcome import outcome_of
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
-from runs.thread_facade import ThreadsFacade, ThreadState
-from runs.thread_search import ThreadQuery
+from runs.thread_facade import RunPage, ThreadPage, ThreadsFacade, ThreadState
 
 __all__ = [
     "FINAL_STATUSES",
@@ -62,6 +72,8 @@ __all__ = [
     "CancelOutcome",
     "ContentionError",
     "DisconnectMode",
+    "Expiry",
+    "ExpirySettings",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
@@ -72,6 +84,10 @@ __all__ = [
     "OutputsRef",
     "QueueFullError",
     "QueuedRun",
+    "ReadModel",
+    "ReadModelBehindError",
+    "ReadModelSettings",
+    "ReadModelUnavailableError",
     "RunConflictError",
     "RunContext",
     "RunFailedError",
@@ -81,6 +97,8 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunPage",
+    "RunQuery",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -90,6 +108,7 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadPage",
     "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
@@ -99,5 +118,6 @@ __all__ = [
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
     "WorkerSettings",
+    "open_read_model",
     "outcome_of",
 ]

@@ -19,10 +19,13 @@ from runs.errors import (
     RunInterruptedError,
     RunNotCancellableError,
     RunNotFoundError,
+    ThreadNotFoundError,
 )
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
+from runs.read_model import RunQuery
 from runs.sealing import wait_for_seal
-from runs.thread_facade import ThreadsFacade
+from runs.thread import ThreadRecord
+from runs.thread_facade import RunPage, ThreadsFacade
 
 
 class RunsFacade(ThreadsFacade):
@@ -31,6 +34,7 @@ class RunsFacade(ThreadsFacade):
     Args:
         manager: Decides and stores.
         bridge: Follows logs and reads final values.
+        model: Finds threads and runs; see :class:`ThreadsFacade`.
     """
 
     async def create_background(self, spec: RunSpec) -> RunRecord:
@@ -57,17 +61,17 @@ class RunsFacade(ThreadsFacade):
         Raises:
             RunNotFoundError: There is none in this thread, or it is someone else's.
         """
-        record = await self.find_run(run_id)
+        record = await self.find_run(run_id, user_id=user_id)
         if record is None or record.thread_id != thread_id:
-            raise RunNotFoundError(run_id)
-        if user_id not in (None, record.user_id):
             raise RunNotFoundError(run_id)
         return record
 
-    async def find_run(self, run_id: str) -> RunRecord | None:
-        """Return a run of whichever thread and owner, or ``None``."""
+    async def find_run(self, run_id: str, *, user_id: str | None = None) -> RunRecord | None:
+        """Return a run of any thread; ``None`` when there is none, or it is someone else's."""
         found = await self._manager.records.find_run(check_id("run_id", run_id))
-        return None if found is None else found.record
+        if found is None or user_id not in (None, found.record.user_id):
+            return None
+        return found.record
 
     async def list_runs(
         self,
@@ -78,7 +82,7 @@ class RunsFacade(ThreadsFacade):
         status: RunStatus | None = None,
         user_id: str | None = None,
     ) -> list[RunRecord]:
-        """Return the runs of a thread, newest first; linear in the thread's runs.
+        """Return the runs of a thread, newest first.
 
         Args:
             thread_id: The thread.
@@ -89,12 +93,39 @@ class RunsFacade(ThreadsFacade):
 
         Raises:
             ThreadNotFoundError: There is no such thread, or it is someone else's.
+            RunsError, BridgeError: As for :meth:`search_runs`.
         """
         await self.get_thread(thread_id, user_id=user_id)
-        records = await self._manager.records.find_runs(await self._bridge.list_runs(thread_id))
-        wanted = [each for each in records if status in (None, each.status)]
-        wanted.sort(key=lambda each: (each.created_at, each.run_id), reverse=True)
-        return wanted[offset : offset + limit]
+        statuses = None if status is None else (status,)
+        query = RunQuery(thread_id=thread_id, statuses=statuses, user_id=user_id)
+        return (await self.search_runs(query, limit=limit, offset=offset)).runs
+
+    async def search_runs(self, query: RunQuery, *, limit: int = 10, offset: int = 0) -> RunPage:
+        """Return one page of the runs that fit, of all threads, each as it is now.
+
+        Every write that returned before the call is seen, whichever process made it. A run that is
+        removed in the same moment is left out of the page.
+
+        Args:
+            query: Which runs, in which order; its ``user_id`` is who asks.
+            limit: At most so many; 0 gives none.
+            offset: How many of the first are left out.
+
+        Raises:
+            ReadModelBehindError: The search is not possible yet; ask again.
+            ReadModelUnavailableError: The search is not possible; ask again.
+            UnavailableError: The server fell silent.
+        """
+        found = await self._model.find_runs(query, limit=limit, offset=offset)
+        return RunPage(await self._manager.records.read_runs(found.rows), found.total)
+
+    async def count_runs(self, query: RunQuery) -> int:
+        """Return how many runs fit; see :meth:`search_runs`.
+
+        Raises:
+            RunsError, BridgeError: As for a search.
+        """
+        return (await self._model.find_runs(query, limit=0)).total
 
     async def cancel(
         self,
@@ -134,7 +165,7 @@ class RunsFacade(ThreadsFacade):
         action: str = "interrupt",
         user_id: str | None = None,
     ) -> None:
-        """Stop all runs under way; linear in the number of threads there are.
+        """Stop all runs under way.
 
         Args:
             thread_id: Only this thread's; ``None`` means all.
@@ -144,19 +175,25 @@ class RunsFacade(ThreadsFacade):
 
         Raises:
             ThreadNotFoundError: There is no such thread, or it is someone else's.
+            RunsError, BridgeError: As for :meth:`search_runs`, when it is about all threads.
         """
-        if thread_id is None:
-            threads = await self._manager.records.all_threads()
-        else:
-            threads = [await self.get_thread(thread_id, user_id=user_id)]
-        for thread in threads:
-            if user_id not in (None, thread.user_id):
-                continue
-            for run_id in reversed(thread.inflight_ids):
-                begun = thread.active is not None and thread.active.has_begun(run_id)
-                if is_started in (None, begun):
-                    with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
-                        await self.cancel(thread.thread_id, run_id, action=action)
+        if thread_id is not None:
+            thread = await self.get_thread(thread_id, user_id=user_id)
+            await self._cancel_in(thread, action, is_started=is_started)
+            return
+        for busy_id in await self._model.inflight_threads(user_id):
+            with suppress(ThreadNotFoundError):  # it is deleted meanwhile
+                thread = await self.get_thread(busy_id, user_id=user_id)
+                await self._cancel_in(thread, action, is_started=is_started)
+
+    async def _cancel_in(
+        self, thread: ThreadRecord, action: str, *, is_started: bool | None
+    ) -> None:
+        for run_id in reversed(thread.inflight_ids):
+            begun = thread.active is not None and thread.active.has_begun(run_id)
+            if is_started in (None, begun):
+                with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
+                    await self.cancel(thread.thread_id, run_id, action=action)
 
     async def delete_run(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> bool:
         """Delete a run with its events, for good; when it is under way, it is stopped first.

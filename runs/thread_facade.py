@@ -6,8 +6,9 @@ from typing import Any, Literal, NamedTuple
 from bridge import JetStreamBridge, check_id
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
+from runs.models import RunRecord
+from runs.read_model import ReadModel, ThreadQuery
 from runs.thread import ThreadRecord
-from runs.thread_search import ThreadQuery, fitting
 
 
 class ThreadState(NamedTuple):
@@ -23,17 +24,36 @@ class ThreadState(NamedTuple):
     event_id: str | None
 
 
+class ThreadPage(NamedTuple):
+    """One page of threads, in order, and how many there are on all pages."""
+
+    threads: list[ThreadRecord]
+    total: int
+
+
+class RunPage(NamedTuple):
+    """One page of runs, in order, and how many there are on all pages."""
+
+    runs: list[RunRecord]
+    total: int
+
+
 class ThreadsFacade:
     """Threads for the callers of one process.
 
     Args:
         manager: Decides and stores.
         bridge: Reads final values.
+        model: Finds threads and runs; ``None`` keeps one in memory, which the first search fills
+            with the records of all threads and runs.
     """
 
-    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+    def __init__(
+        self, manager: RunManager, bridge: JetStreamBridge, model: ReadModel | None = None
+    ) -> None:
         self._manager = manager
         self._bridge = bridge
+        self._model = model or ReadModel(bridge.state_feed)
 
     async def create_thread(
         self,
@@ -79,9 +99,35 @@ class ThreadsFacade:
         """
         return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
 
-    async def search_threads(self, query: ThreadQuery) -> list[ThreadRecord]:
-        """Return all threads that fit, sorted; linear in the number of threads there are."""
-        return fitting(await self._manager.records.all_threads(), query)
+    async def search_threads(
+        self, query: ThreadQuery, *, limit: int = 10, offset: int = 0
+    ) -> ThreadPage:
+        """Return one page of the threads that fit, each as it is now.
+
+        Every write that returned before the call is seen, whichever process made it. A thread that
+        is deleted in the same moment is left out of the page.
+
+        Args:
+            query: Which threads, in which order; its ``user_id`` is who asks.
+            limit: At most so many; 0 gives none.
+            offset: How many of the first are left out.
+
+        Raises:
+            ReadModelBehindError: The search is not possible yet; ask again.
+            ReadModelUnavailableError: The search is not possible; ask again.
+            UnavailableError: The server fell silent.
+        """
+        found = await self._model.find_threads(query, limit=limit, offset=offset)
+        threads = await self._manager.records.read_threads(found.rows)
+        return ThreadPage([each for each in threads if not each.deleting], found.total)
+
+    async def count_threads(self, query: ThreadQuery) -> int:
+        """Return how many threads fit; see :meth:`search_threads`.
+
+        Raises:
+            RunsError, BridgeError: As for a search.
+        """
+        return (await self._model.find_threads(query, limit=0)).total
 
     async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
         """Delete a thread with all its runs, for good; runs under way are stopped first.
@@ -105,7 +151,14 @@ class ThreadsFacade:
             ThreadNotFoundError: There is none, or it is someone else's.
             OutputsNotFoundError: The log no longer holds the values.
         """
-        thread = await self.get_thread(thread_id, user_id=user_id)
+        return await self.state_of(await self.get_thread(thread_id, user_id=user_id))
+
+    async def state_of(self, thread: ThreadRecord) -> ThreadState:
+        """Return a thread that was read a moment ago with its final values.
+
+        Raises:
+            OutputsNotFoundError: The log no longer holds the values.
+        """
         if thread.outputs is None:
             return ThreadState(thread, None, None)
         ref = thread.outputs
