@@ -12,6 +12,7 @@ from api.app import create_app
 from api.environment import child_environment
 from api.gateway import serve_application
 from api.http_settings import HttpSettings
+from api.identity import nobody
 from api.listener import open_listener
 from api.settings import Settings
 from bridge import JetStreamBridge, NatsSettings
@@ -44,10 +45,10 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(settings):
+async def running_gateway(settings, identify=nobody):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
         facade = RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
-        gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
+        gateway = Gateway(create_app(settings, bridge, facade, identify), bridge, facade)
         listener = open_listener(settings.http)
         await gateway.serve(settings.http, listener)
         try:
@@ -70,10 +71,10 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(log=settings.log, **http):
+        async def start(log=settings.log, identify=nobody, **http):
             changes = {"http": settings.http.model_copy(update=http), "log": log}
             changed = settings.model_copy(update=changes)
-            return await stack.enter_async_context(running_gateway(changed))
+            return await stack.enter_async_context(running_gateway(changed, identify))
 
         yield start
 

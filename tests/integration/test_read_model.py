@@ -589,7 +589,7 @@ async def test_a_process_killed_while_it_applies_leaves_whole_steps(
 
     writing = asyncio.create_task(write())
     try:
-        for _ in range(3 * chaos_factor):
+        for _ in range(2 * chaos_factor):
             await follow_and_die(server, tmp_path / "read_model")
     finally:
         writing.cancel()
