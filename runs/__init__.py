@@ -46,6 +46,7 @@ from runs.models import (
 )
 from runs.outcome import outcome_of
 from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.search_facade import RunPage, ThreadPage
 from runs.settings import (
     AssistantName,
     AssistantSettings,
@@ -55,7 +56,7 @@ from runs.settings import (
     WorkerSettings,
 )
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
-from runs.thread_facade import RunPage, ThreadPage, ThreadsFacade, ThreadState
+from runs.thread_facade import ThreadsFacade, ThreadState
 
 __all__ = [
     "FINAL_STATUSES",

@@ -22,13 +22,12 @@ from runs.errors import (
     ThreadNotFoundError,
 )
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
-from runs.read_model import RunQuery
 from runs.sealing import wait_for_seal
+from runs.search_facade import SearchFacade
 from runs.thread import ThreadRecord
-from runs.thread_facade import RunPage, ThreadsFacade
 
 
-class RunsFacade(ThreadsFacade):
+class RunsFacade(SearchFacade):
     """Threads and runs for the callers of one process.
 
     Args:
@@ -72,60 +71,6 @@ class RunsFacade(ThreadsFacade):
         if found is None or user_id not in (None, found.record.user_id):
             return None
         return found.record
-
-    async def list_runs(
-        self,
-        thread_id: str,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        status: RunStatus | None = None,
-        user_id: str | None = None,
-    ) -> list[RunRecord]:
-        """Return the runs of a thread, newest first.
-
-        Args:
-            thread_id: The thread.
-            limit: At most so many; 0 gives none.
-            offset: How many of the newest are left out.
-            status: Only those with this status; ``None`` means all.
-            user_id: Who asks; ``None`` may see every thread.
-
-        Raises:
-            ThreadNotFoundError: There is no such thread, or it is someone else's.
-            RunsError, BridgeError: As for :meth:`search_runs`.
-        """
-        await self.get_thread(thread_id, user_id=user_id)
-        statuses = None if status is None else (status,)
-        query = RunQuery(thread_id=thread_id, statuses=statuses, user_id=user_id)
-        return (await self.search_runs(query, limit=limit, offset=offset)).runs
-
-    async def search_runs(self, query: RunQuery, *, limit: int = 10, offset: int = 0) -> RunPage:
-        """Return one page of the runs that fit, of all threads, each as it is now.
-
-        Every write that returned before the call is seen, whichever process made it. A run that is
-        removed in the same moment is left out of the page.
-
-        Args:
-            query: Which runs, in which order; its ``user_id`` is who asks.
-            limit: At most so many; 0 gives none.
-            offset: How many of the first are left out.
-
-        Raises:
-            ReadModelBehindError: The search is not possible yet; ask again.
-            ReadModelUnavailableError: The search is not possible; ask again.
-            UnavailableError: The server fell silent.
-        """
-        found = await self._model.find_runs(query, limit=limit, offset=offset)
-        return RunPage(await self._manager.records.read_runs(found.rows), found.total)
-
-    async def count_runs(self, query: RunQuery) -> int:
-        """Return how many runs fit; see :meth:`search_runs`.
-
-        Raises:
-            RunsError, BridgeError: As for a search.
-        """
-        return (await self._model.find_runs(query, limit=0)).total
 
     async def cancel(
         self,

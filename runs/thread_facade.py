@@ -6,8 +6,7 @@ from typing import Any, Literal, NamedTuple
 from bridge import JetStreamBridge, check_id
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
-from runs.models import RunRecord
-from runs.read_model import ReadModel, ThreadQuery
+from runs.read_model import ReadModel
 from runs.thread import ThreadRecord
 
 
@@ -22,20 +21,6 @@ class ThreadState(NamedTuple):
     thread: ThreadRecord
     values: Any
     event_id: str | None
-
-
-class ThreadPage(NamedTuple):
-    """One page of threads, in order, and how many there are on all pages."""
-
-    threads: list[ThreadRecord]
-    total: int
-
-
-class RunPage(NamedTuple):
-    """One page of runs, in order, and how many there are on all pages."""
-
-    runs: list[RunRecord]
-    total: int
 
 
 class ThreadsFacade:
@@ -98,36 +83,6 @@ class ThreadsFacade:
             ThreadNotFoundError: There is none, or it is someone else's.
         """
         return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
-
-    async def search_threads(
-        self, query: ThreadQuery, *, limit: int = 10, offset: int = 0
-    ) -> ThreadPage:
-        """Return one page of the threads that fit, each as it is now.
-
-        Every write that returned before the call is seen, whichever process made it. A thread that
-        is deleted in the same moment is left out of the page.
-
-        Args:
-            query: Which threads, in which order; its ``user_id`` is who asks.
-            limit: At most so many; 0 gives none.
-            offset: How many of the first are left out.
-
-        Raises:
-            ReadModelBehindError: The search is not possible yet; ask again.
-            ReadModelUnavailableError: The search is not possible; ask again.
-            UnavailableError: The server fell silent.
-        """
-        found = await self._model.find_threads(query, limit=limit, offset=offset)
-        threads = await self._manager.records.read_threads(found.rows)
-        return ThreadPage([each for each in threads if not each.deleting], found.total)
-
-    async def count_threads(self, query: ThreadQuery) -> int:
-        """Return how many threads fit; see :meth:`search_threads`.
-
-        Raises:
-            RunsError, BridgeError: As for a search.
-        """
-        return (await self._model.find_threads(query, limit=0)).total
 
     async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
         """Delete a thread with all its runs, for good; runs under way are stopped first.
