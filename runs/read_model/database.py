@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Final, TypeVar
 
 from runs.errors import ReadModelUnavailableError
@@ -44,6 +45,8 @@ class Database:
         # The first one writes.
         self._open: list[sqlite3.Connection] = []
         self._idle: list[sqlite3.Connection] = []
+        # Held while the file is replaced: a reader must not open the new one before it has tables.
+        self._replacing = Lock()
         # Nobody closes what is kept in memory for the length of a script.
         self._finalizer = weakref.finalize(self, _close_all, self._open)
 
@@ -70,7 +73,9 @@ class Database:
         return await self._run(self._writers, run)
 
     async def read(self, work: Work[Result]) -> Result:
-        """Run ``work``, which changes nothing; it is cut short when the caller is cancelled.
+        """Run ``work``, which changes nothing; all that it reads is of one moment.
+
+        It is cut short when the caller is cancelled.
 
         Raises:
             ReadModelUnavailableError: The database cannot be used, or is damaged and empty now.
@@ -81,9 +86,11 @@ class Database:
             connection = self._reader()
             lent.append(connection)
             try:
+                connection.execute("BEGIN")
                 return work(connection)
             finally:
                 lent.clear()
+                connection.rollback()
                 self._take_back(connection)
 
         try:
@@ -128,6 +135,10 @@ class Database:
         return self._open[0]
 
     def _reset(self) -> None:
+        with self._replacing:
+            self._replace()
+
+    def _replace(self) -> None:
         # Readers under way go on with the old file, which has no name any more.
         _close_all(self._open[:1])
         del self._open[:]
@@ -148,9 +159,9 @@ class Database:
     def _reader(self) -> sqlite3.Connection:
         if self._readers is self._writers:
             return self._writer()
-        try:
-            return self._idle.pop()
-        except IndexError:
+        with self._replacing:
+            if self._idle:
+                return self._idle.pop()
             connection = _connect(self._path)
             connection.execute("PRAGMA query_only = ON")
             self._open.append(connection)
@@ -159,10 +170,11 @@ class Database:
     def _take_back(self, connection: sqlite3.Connection) -> None:
         if self._readers is self._writers:
             return
-        if connection in self._open:
-            self._idle.append(connection)
-        else:
-            connection.close()  # of a file that was thrown away meanwhile
+        with self._replacing:
+            if connection in self._open:
+                self._idle.append(connection)
+            else:
+                connection.close()  # of a file that was thrown away meanwhile
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Final
 
 from bridge import BridgeError, StateChange, StateFeed, StatePosition
@@ -27,6 +28,8 @@ _LOG = logging.getLogger("jetrun.read_model")
 
 #: A leader that was just deposed may answer with less than is known already; for no longer.
 _DOUBT_S: Final = 0.5
+#: The first may join a reading that began before; the second begins after the question.
+_ROUNDS: Final = 2
 
 
 class ReadModel:
@@ -129,19 +132,20 @@ class ReadModel:
         wait_s = self._settings.wait_s
         try:
             async with asyncio.timeout(wait_s):
-                newest = await self._feed.newest()
-                while not self._covers(newest):
-                    await self._read_on_together()
-                return await self._database.read(work)
+                while True:
+                    newest = await self._feed.newest()
+                    for _ in range(_ROUNDS):
+                        if not _covers(self._known, newest):
+                            await self._read_on_together()
+                    # The tables may have started over since.
+                    answer = await self._database.read(partial(_if_covered, newest, work))
+                    if answer is not None:
+                        return answer[0]
         except ReadModelUnavailableError:
             self._known = None
             raise
         except TimeoutError as error:
             raise ReadModelBehindError(wait_s) from error
-
-    def _covers(self, newest: StatePosition) -> bool:
-        known = self._known
-        return known is not None and known.stream == newest.stream and known.seq >= newest.seq
 
     async def _read_on_together(self) -> None:
         if self._reading is None or self._reading.done():
@@ -217,6 +221,19 @@ async def open_read_model(
     finally:
         await model.close()
         slot.release()
+
+
+def _covers(known: StatePosition | None, newest: StatePosition) -> bool:
+    return known is not None and known.stream == newest.stream and known.seq >= newest.seq
+
+
+def _if_covered(
+    newest: StatePosition, work: Work[Result], connection: Connection
+) -> tuple[Result] | None:
+    """Return what ``work`` returns, alone; ``None`` when the tables have not come so far."""
+    if not _covers(StatePosition(*position(connection)), newest):
+        return None
+    return (work(connection),)
 
 
 def _ask_outcome(reading: asyncio.Task[None]) -> None:

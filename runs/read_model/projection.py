@@ -14,19 +14,25 @@ from pydantic import ValidationError
 
 from bridge import StateChange, StatePosition, encode_json
 from runs.errors import ReadModelUnavailableError
-from runs.models import RunRecord, RunStatus
+from runs.models import RunRecord
 from runs.read_model.contents import MAX_FACTS, facts_of
 from runs.thread import ThreadRecord
 
 _LOG = logging.getLogger("jetrun.read_model")
 
-#: Whether a run was let in: until then its record is an attempt that may still be refused.
-_IS_ADMITTED: Final = """
-    (status <> 'pending' OR EXISTS (
+#: Whether a run was let in, and its thread is not deleted. Until it is let in its record is an
+#: attempt that may still be refused.
+_IS_SHOWN: Final = """
+    ({status} <> 'pending' OR EXISTS (
         SELECT 1 FROM threads, json_each(threads.inflight) AS let_in
-        WHERE threads.thread_id = runs.thread_id AND let_in.value = runs.run_id
-    ))
+        WHERE threads.thread_id = {thread_id} AND let_in.value = {run_id}
+    )) AND NOT EXISTS (
+        SELECT 1 FROM threads WHERE threads.thread_id = {thread_id} AND is_deleting = 1
+    )
 """
+_COLUMNS: Final = ("status", "thread_id", "run_id")
+_SHOW_RUNS: Final = _IS_SHOWN.format(**{name: f"runs.{name}" for name in _COLUMNS})
+_SHOW_RUN: Final = _IS_SHOWN.format(**{name: f":{name}" for name in _COLUMNS})
 
 
 class _Table(NamedTuple):
@@ -75,7 +81,7 @@ def apply(
 
 
 def _apply_thread(connection: sqlite3.Connection, change: StateChange) -> None:
-    before = _inflight(connection, change.key)
+    before, was_deleting = _before(connection, change.key)
     thread = _decoded(ThreadRecord, change)
     if thread is None:
         _remove(connection, _THREADS, change.key)
@@ -93,17 +99,26 @@ def _apply_thread(connection: sqlite3.Connection, change: StateChange) -> None:
             "outputs_run": None if thread.outputs is None else thread.outputs.run_id,
         }
         _write(connection, _THREADS, row, thread.metadata)
-    after = set() if thread is None else set(thread.inflight_ids)
-    # The commit of the thread is what lets a run in; its record was there before.
+    if was_deleting != (thread is not None and thread.deleting):
+        _show_runs(connection, "thread_id", [change.key])
+    else:
+        # The commit of the thread is what lets a run in; its record was there before.
+        after = () if thread is None else thread.inflight_ids
+        _show_runs(connection, "run_id", before.symmetric_difference(after))
+
+
+def _before(connection: sqlite3.Connection, thread_id: str) -> tuple[set[str], bool]:
+    found = connection.execute(
+        "SELECT inflight, is_deleting FROM threads WHERE thread_id = ?", (thread_id,)
+    ).fetchone()
+    return (set(), False) if found is None else (set(json.loads(found[0])), bool(found[1]))
+
+
+def _show_runs(connection: sqlite3.Connection, column: str, keys: Iterable[str]) -> None:
     connection.executemany(
-        f"UPDATE runs SET is_shown = {_IS_ADMITTED} WHERE run_id = ?",  # noqa: S608 - SQL of ours
-        [(run_id,) for run_id in before ^ after],
+        f"UPDATE runs SET is_shown = {_SHOW_RUNS} WHERE {column} = ?",  # noqa: S608 - SQL of ours
+        [(key,) for key in keys],
     )
-
-
-def _inflight(connection: sqlite3.Connection, thread_id: str) -> set[str]:
-    found = connection.execute("SELECT inflight FROM threads WHERE thread_id = ?", (thread_id,))
-    return {run_id for (inflight,) in found for run_id in json.loads(inflight)}
 
 
 def _apply_run(connection: sqlite3.Connection, change: StateChange) -> None:
@@ -124,14 +139,12 @@ def _apply_run(connection: sqlite3.Connection, change: StateChange) -> None:
         "updated_at": micros(run.updated_at),
         "ended_at": None if run.ended_at is None else micros(run.ended_at),
         "error": "" if error is None else f"{error.error}: {error.message}"[:_MAX_ERROR],
-        "is_shown": run.status is not RunStatus.PENDING,
     }
-    _write(connection, _RUNS, row, run.metadata)
-    if run.status is RunStatus.PENDING:
-        connection.execute(
-            f"UPDATE runs SET is_shown = {_IS_ADMITTED} WHERE run_id = ?",  # noqa: S608 - SQL of ours
-            (run.run_id,),
-        )
+    (is_shown,) = connection.execute(
+        f"SELECT {_SHOW_RUN}",
+        {name: row[name] for name in _COLUMNS},
+    ).fetchone()
+    _write(connection, _RUNS, {**row, "is_shown": is_shown}, run.metadata)
 
 
 def _decoded(model: type[ThreadRecord] | type[RunRecord], change: StateChange) -> Any:

@@ -85,7 +85,11 @@ STATEMENTS: Final = (
         for table, orders in _ORDERS.items()
         for number, columns in enumerate(orders)
     ),
-    "CREATE INDEX threads_deleting ON threads (thread_id) WHERE is_deleting = 1",
+    "CREATE INDEX runs_of_thread ON runs (thread_id)",
+    "CREATE INDEX threads_hidden ON threads (thread_id) WHERE is_shown = 0",
+    "CREATE INDEX runs_hidden ON runs (run_id) WHERE is_shown = 0",
+    "CREATE INDEX threads_wide ON threads (thread_id) WHERE is_wide = 1",
+    "CREATE INDEX runs_wide ON runs (run_id) WHERE is_wide = 1",
     "CREATE INDEX runs_ended ON runs (ended_at, run_id) WHERE ended_at IS NOT NULL",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )

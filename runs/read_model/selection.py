@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bridge import encode_json
-from runs.read_model.contents import Fact, facts_of, is_told_by_facts
+from runs.read_model.contents import MAX_FACTS, Fact, facts_of, is_told_by_facts
 from runs.read_model.projection import micros
 from runs.read_model.queries import Found, Row, RunQuery, ThreadQuery
 
@@ -33,6 +33,9 @@ class Selection:
         self._terms = ["is_shown = 1"]
         self._values: list[Any] = []
         self._is_small = False
+        # The one condition, when it is that rows have this fact, and how many values it takes.
+        self._only_fact: Fact | None = None
+        self._metadata_values = 0
 
     def add(self, term: str, *values: object) -> None:
         """Add a condition."""
@@ -65,28 +68,51 @@ class Selection:
             self._add_metadata(query.metadata)
 
     def _add_metadata(self, wanted: Mapping[str, Any]) -> None:
-        facts = sorted(facts_of(wanted), key=self._count_few)
-        has_fact = f"SELECT 1 FROM {self._facts} f WHERE f.path = ? AND f.value = ?"  # noqa: S608 - a name of ours
-        if facts and self._count_few(facts[0]) < _FEW:
+        facts = sorted(facts_of(wanted), key=self._count_few)[: MAX_FACTS + 1]
+        if len(facts) > MAX_FACTS:
+            self.add("is_wide = 1")
+        elif facts and self._count_few(facts[0]) < _FEW:
             self.add(
-                f"n IN (SELECT n FROM {self._facts} WHERE path = ? AND value = ?"  # noqa: S608 - the same
-                f" UNION SELECT n FROM {self._table} WHERE is_shown = 1 AND is_wide = 1)",
-                *facts[0],
+                f"n IN (SELECT n FROM {self._facts} WHERE path = ? AND value = ?"  # noqa: S608 - a name of ours
+                f" UNION SELECT n FROM {self._table} WHERE is_wide = 1)",
+                *facts.pop(0),
             )
             self._is_small = True
-            del facts[0]
-        for fact in facts:
-            self.add(f"(is_wide = 1 OR EXISTS ({has_fact} AND f.n = {self._table}.n))", *fact)
+        elif len(facts) == 1 and is_told_by_facts(wanted) and not self._values:
+            self._only_fact = facts[0]
+        for fact in facts[:MAX_FACTS]:
+            self.add(f"(is_wide = 1 OR {self._has_fact})", *fact)
         told = "is_wide = 0 OR " if is_told_by_facts(wanted) else ""
         self.add(f"({told}contains_json(metadata, ?))", encode_json(wanted).decode())
+        self._metadata_values = len(self._values)
+
+    @property
+    def _has_fact(self) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM {self._facts} f"  # noqa: S608 - a name of ours
+            f" WHERE f.path = ? AND f.value = ? AND f.n = {self._table}.n)"
+        )
 
     def _count_few(self, fact: Fact) -> int:
-        found = self._connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {self._facts}"  # noqa: S608 - a name of ours
-            f" WHERE path = ? AND value = ? LIMIT {_FEW})",
-            fact,
+        few = f"SELECT 1 FROM {self._facts} WHERE path = ? AND value = ? LIMIT {_FEW}"  # noqa: S608 - a name of ours
+        return self._count(f"SELECT count(*) FROM ({few})", *fact)  # noqa: S608 - the same
+
+    def _total(self, source: str) -> int:
+        fact = self._only_fact
+        if fact is None or len(self._values) > self._metadata_values:
+            return self._count(f"SELECT count(*) {source}", *self._values)
+        # Rows that have one common fact are counted in the index, without a look at each.
+        having = f"SELECT count(*) FROM {self._facts} WHERE path = ? AND value = ?"  # noqa: S608 - a name of ours
+        hidden = f"SELECT count(*) FROM {self._table} WHERE is_shown = 0 AND {self._has_fact}"  # noqa: S608 - the same
+        wide = f"SELECT count(*) {source} AND is_wide = 1"
+        return (
+            self._count(having, *fact)
+            - self._count(hidden, *fact)
+            + self._count(wide, *self._values)
         )
-        return int(found.fetchone()[0])
+
+    def _count(self, statement: str, *values: object) -> int:
+        return int(self._connection.execute(statement, values).fetchone()[0])
 
     def page(self, columns: str, order: Sequence[str], *, descending: bool, span: slice) -> Found:
         """Read one page, and count what is on all pages.
@@ -99,7 +125,7 @@ class Selection:
         """
         where = " AND ".join(self._terms)
         source = f"FROM {self._table} WHERE {where}"
-        (total,) = self._connection.execute(f"SELECT count(*) {source}", self._values).fetchone()
+        total = self._total(source)
         direction = "DESC" if descending else "ASC"
         # A plus keeps SQLite from walking through an index instead of sorting what is small.
         sign = "+" if self._is_small else ""
@@ -129,7 +155,6 @@ def find_runs(connection: sqlite3.Connection, query: RunQuery, span: slice) -> F
     """Return one page of the runs that are wanted."""
     selection = Selection(connection, "runs", "run_facts")
     selection.add_common(query, "run_id")
-    selection.add("thread_id NOT IN (SELECT thread_id FROM threads WHERE is_deleting = 1)")
     if query.thread_id is not None:
         selection.add("thread_id = ?", query.thread_id)
     if query.statuses is not None:

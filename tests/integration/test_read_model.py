@@ -260,15 +260,17 @@ RUN_QUERIES = st.builds(
     steps=st.lists(threads_strategy() | RUNS | REMOVALS, max_size=12),
     thread_queries=st.lists(THREAD_QUERIES, min_size=3, max_size=3),
     run_queries=st.lists(RUN_QUERIES, min_size=3, max_size=3),
-    limit=st.integers(0, 4),
-    offset=st.integers(0, 3),
+    # Pages, and from how many on metadata counts as common.
+    page=st.tuples(st.integers(0, 4), st.integers(0, 3), st.sampled_from([0, 2, 2000])),
 )
 async def test_a_search_finds_what_a_look_at_every_record_finds(
-    bridge, steps, thread_queries, run_queries, limit, offset
+    bridge, monkeypatch, steps, thread_queries, run_queries, page
 ):
+    limit, offset, few = page
     # One that has seen every step, and one that reads what is left of them.
     model, late = ReadModel(bridge.state_feed), ReadModel(bridge.state_feed)
     try:
+        monkeypatch.setattr("runs.read_model.selection._FEW", few)
         # Deleted ids never come back; each example has its own.
         suffix = new_id()[:8]
         known = {"thread": {}, "run": {}}
@@ -536,14 +538,29 @@ async def test_pages_are_counted_and_follow_each_other(bridge, keep):
         assert {page.total for page in pages} == {30}
 
 
-async def test_common_and_rare_metadata_are_found_alike(bridge, keep, monkeypatch):
-    monkeypatch.setattr("runs.read_model.selection._FEW", 3)
+@pytest.mark.parametrize("few", [0, 3, 1000])
+async def test_common_and_rare_metadata_are_found_alike(bridge, keep, monkeypatch, few):
+    monkeypatch.setattr("runs.read_model.selection._FEW", few)
     metadata = [{"kind": "x", "n": number} for number in range(10)]
-    await store(bridge, *(ended(f"r{each['n']}", metadata=each) for each in metadata))
+    much = {f"m{number}": number for number in range(MAX_FACTS)}
+    await store(
+        bridge,
+        *(ended(f"r{each['n']}", metadata=each, user_id="her") for each in metadata),
+        ended("wide", metadata={**much, "kind": "x"}),
+        ended("wide-other", metadata={**much, "kind": "y"}),
+        run("refused", metadata={"kind": "x", "n": 4}),
+        ended("of-deleted", "gone", metadata={"kind": "x"}),
+        thread("gone", deleting=True),
+    )
     async with keep() as model:
-        assert len(await run_ids(model, metadata={"kind": "x"})) == 10
+        found = await model.find_runs(RunQuery(metadata={"kind": "x"}), limit=100)
+        assert set(ids(found)) == {"wide", *(f"r{number}" for number in range(10))}
+        assert found.total == 11
+        hers = await model.find_runs(RunQuery(metadata={"kind": "x"}, user_id="her"), limit=3)
+        assert (len(hers.rows), hers.total) == (3, 10)
         assert await run_ids(model, metadata={"kind": "x", "n": 4}) == ["r4"]
-        assert await run_ids(model, metadata={"kind": "y"}) == []
+        assert await run_ids(model, metadata={**much, "kind": "y"}) == ["wide-other"]
+        assert await run_ids(model, metadata={"kind": "z"}) == []
 
 
 @asynccontextmanager
