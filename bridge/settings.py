@@ -91,7 +91,7 @@ class RetentionSettings(Section):
     )
     max_runs: int = Field(100_000, ge=1, description="held by the log, ended ones included")
     max_runs_policy: Literal["lru", "reject"] = Field(
-        "lru", description="lru: those that ended first leave, in the cache profile; reject: none"
+        "lru", description="lru: those that ended first leave for new ones; reject: none do"
     )
     terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
     orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")

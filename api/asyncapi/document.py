@@ -71,6 +71,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         "runs": _state(subjects, "run", "RUN", "runRecord"),
         "threads": _state(subjects, "thread", "THREAD", "threadRecord"),
         "runRefs": _state(subjects, REF, "RUN", "runRef"),
+        "seals": _channel(
+            subjects.seal(run),
+            ["seal"],
+            "How runs ended that have left the log altogether.",
+            subjects.state_stream,
+        ),
         "awaiting": _state(subjects, AWAITING, "RUN", "awaiting"),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
         "jobs": _channel(

@@ -47,11 +47,7 @@ class LogRoom:
         max_bytes = settings.log.max_bytes
         self._soft_limit = None if max_bytes is None else soft_limit(max_bytes)
         self._max_runs = settings.retention.max_runs
-        # A run that is forgotten can neither be read from its file nor be deleted any more, so
-        # where an archive is written none is.
-        is_lru = settings.retention.max_runs_policy == "lru"
-        self._is_lru = is_lru and settings.log.profile == "cache"
-        self._is_bounded = self._is_lru or not is_lru
+        self._is_lru = settings.retention.max_runs_policy == "lru"
         self._poll_s = settings.retention.capacity_poll_s
         self._used_bytes = 0
         self._runs = 0
@@ -123,6 +119,11 @@ class LogRoom:
         """How many ended runs should leave, once it was nearly full."""
         return self._runs_above(_LOW)
 
+    @property
+    def may_forget_runs(self) -> bool:
+        """Whether ended runs may leave the log altogether."""
+        return self._is_lru
+
     def _bytes_above(self, share: float) -> int:
         return 0 if self._soft_limit is None else int(self._used_bytes - share * self._soft_limit)
 
@@ -133,7 +134,7 @@ class LogRoom:
     @property
     def has_room_for_run(self) -> bool:
         """Whether the log may hold another run."""
-        return not self._is_bounded or self._runs < self._max_runs
+        return self._runs < self._max_runs
 
     def refuse_run(self) -> None:
         """Say that the log cannot take another run.
