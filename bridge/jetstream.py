@@ -79,7 +79,7 @@ class JetStreamBridge(StreamBridge):
         states: Records that processes agree on.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
-        holders: Asks who executes runs.
+        holders: Asks who executes runs; a worker's :meth:`leases` answer.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 

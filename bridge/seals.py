@@ -13,7 +13,7 @@ from bridge import wire
 from bridge.compare_and_set import compare_and_set
 from bridge.connection import Connection
 from bridge.errors import StateConflictError
-from bridge.events import NewEvent, StreamEvent
+from bridge.events import StreamEvent
 from bridge.state import ABSENT, TOMBSTONE
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
@@ -85,17 +85,9 @@ class Seals:
 
 
 def _encode(terminal: StreamEvent) -> bytes:
-    event = NewEvent(
-        terminal.event,
-        terminal.payload,
-        terminal.category,
-        terminal.metadata_json,
-        created_at=terminal.created_at,
-    )
-    stream_seq, run_seq = terminal.event_id
-    facts = wire.encode_headers(event, run_seq, terminal.total_bytes, terminal.writer)
+    facts = {**wire.headers_of(terminal), _SEQUENCE: str(terminal.event_id.stream_seq)}
     # The payload stays as it is, byte for byte, behind a line of facts.
-    return orjson.dumps({**facts, _SEQUENCE: str(stream_seq)}) + b"\n" + terminal.payload
+    return orjson.dumps(facts) + b"\n" + terminal.payload
 
 
 def _decode(run: RunRef, value: bytes) -> StreamEvent:
