@@ -283,10 +283,13 @@ class MemoryLog:
             return
         if not self._ended:
             raise StreamCapacityExceededError(f"all {limit} runs are active")
-        oldest = self._runs[next(iter(self._ended))]
-        self._leave(oldest)
-        self._sealed[oldest.run.run_id] = RunLog(oldest.last)
-        if len(self._sealed) > limit:
+        self.seal(self._runs[next(iter(self._ended))])
+
+    def seal(self, log: RunLog) -> None:
+        """Let an ended run leave; how it ended is remembered, of a bounded number of runs."""
+        self._leave(log)
+        self._sealed[log.run.run_id] = RunLog(log.last)
+        if len(self._sealed) > self._settings.max_runs:
             self._depart(self._sealed[next(iter(self._sealed))], 0)
 
     def _leave(self, log: RunLog) -> None:
