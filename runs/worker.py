@@ -84,7 +84,7 @@ class Worker:
         async with (
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
-            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager)),
+            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
