@@ -62,7 +62,9 @@ class LogSettings(Section):
     profile: Literal["archive", "cache"] = Field(
         "archive", description="cache keeps only the newest events of a run, and no archive"
     )
-    max_bytes: int | None = Field(None, ge=1 << 20, description="of the whole log; None: no limit")
+    max_bytes: int | None = Field(
+        None, ge=1 << 20, description="of the whole log; None: what the server can reserve"
+    )
     max_consumers: int = Field(1000, ge=1, description="named durable consumers on the log")
     consumer_idle_s: Seconds = Field(
         604_800.0, description="without use, after which a named consumer is removed"

@@ -44,8 +44,7 @@ class LogRoom:
 
     def __init__(self, reader: StreamReader, settings: BridgeSettings) -> None:
         self._reader = reader
-        max_bytes = settings.log.max_bytes
-        self._soft_limit = None if max_bytes is None else soft_limit(max_bytes)
+        self._soft_limit: int | None = None
         self._max_runs = settings.retention.max_runs
         self._is_lru = settings.retention.max_runs_policy == "lru"
         self._poll_s = settings.retention.capacity_poll_s
@@ -56,6 +55,8 @@ class LogRoom:
     async def __aenter__(self) -> Self:
         """Look once, and from then on regularly."""
         await self.look()
+        if self._soft_limit is None:
+            _LOG.warning("room.unlimited", extra={"hint": "give the event stream a max_bytes"})
         self._looking = asyncio.create_task(self._keep_looking(), name="log room")
         return self
 
@@ -83,6 +84,7 @@ class LogRoom:
     async def look(self) -> None:
         """Ask the server now."""
         state = await self._reader.state()
+        self._soft_limit = soft_limit(state["max_bytes"]) if state["max_bytes"] > 0 else None
         self._used_bytes = state["bytes"]
         self._runs = state.get("num_subjects", 0)
 

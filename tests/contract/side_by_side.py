@@ -155,7 +155,7 @@ class SideBySide:
         """Sweep: the events of ended runs leave, but for their ends."""
         memory, jetstream = self.pairs[who]
         sweep = MemorySweep(memory._log, self._limits, NoHolders(), "sweep")
-        sweep._let_go(memory._log.runs())
+        sweep._let_go(log for log in memory._log.runs() if log.run.thread_id in threads)
         ended = jetstream.retention._ended_runs(None)
         for thread_id in threads:
             self.run(ended.visit(shard(thread_id)))

@@ -19,7 +19,8 @@ from bridge import StreamGap, StreamNotFoundError, Terminal, new_event
 
 RUNS = st.sampled_from(["run-a", "run-b", "run-c", "run-d"])
 # The durable log knows an attempt, and what was stored under a caller's own id, by the event only.
-# It cannot answer for trimmed ones as memory can, so these runs are never trimmed.
+# It cannot answer for trimmed ones as memory can, so these runs are never trimmed, and their thread
+# is never swept.
 RUNS_LEFT_COMPLETE = st.just("run-a")
 RUNS_THAT_ARE_TRIMMED = st.sampled_from(["run-b", "run-c"])
 RUNS_THAT_LEAVE = RUNS_THAT_ARE_CLEANED_UP = st.sampled_from(["run-c", "run-d"])
@@ -60,7 +61,7 @@ class TwoLogs(RuleBasedStateMachine):
     def open_bridges(self):
         self.logs.open()
         for run_id in ("run-a", "run-b", "run-c"):
-            self.create(0, run_id, "thread-1")
+            self.create(0, run_id, "thread-0" if run_id == "run-a" else "thread-1")
             self.publish_many(0, run_id, 20, [])
 
     def remember(self, run_id, *ids):

@@ -9,6 +9,7 @@ from bridge import (
     END,
     HEARTBEAT,
     BridgeSettings,
+    EmbeddedServer,
     EventTooLargeError,
     JetStreamBridge,
     LogSettings,
@@ -22,6 +23,7 @@ from bridge import (
     new_event,
 )
 from bridge.retention.room import soft_limit
+from bridge.server.config import EmbeddedServerSettings
 
 MIB = 1 << 20
 POLL_S = 0.05
@@ -81,6 +83,30 @@ async def test_a_full_log_takes_births_attempts_and_terminals_and_no_ordinary_ev
             await bridge.publish_end(run_id)
         await bridge.publish_end("full")
         assert (await bridge.status("full")).status is StreamStatus.ENDED
+
+
+@pytest.mark.parametrize("profile", ["archive", "cache"])
+async def test_without_a_size_that_was_set_a_full_server_has_room_for_births_and_ends_too(
+    tmp_path, profile
+):
+    limits = EmbeddedServerSettings(max_file_store_bytes=12 * MIB)
+    async with EmbeddedServer(tmp_path / "small", limits) as small:
+        settings = BridgeSettings(
+            nats=NatsSettings(url=small.url, user=small.user, password=small.password),
+            log=LogSettings(profile=profile, max_dead_letter_bytes=MIB),
+            retention=RetentionSettings(capacity_poll_s=POLL_S),
+        )
+        async with JetStreamBridge(settings) as bridge:
+            await bridge.create("full", thread_id="t")
+            await fill(bridge, "full")
+            for number in range(200):
+                run_id = f"run-{number}"
+                await bridge.create(run_id, thread_id="t")
+                with pytest.raises(StreamCapacityExceededError):
+                    await bridge.publish(run_id, "note", LARGER)
+                await bridge.states.create("run", run_id, b"x" * 2000)
+                await bridge.publish_end(run_id)
+            await bridge.publish_end("full")
 
 
 async def test_all_processes_push_back_and_go_on_by_themselves_once_there_is_room(
