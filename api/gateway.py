@@ -49,7 +49,7 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         directory = settings.data / READ_MODEL_DIRECTORY
         async with (
             open_read_model(bridge.state_feed, directory, settings.read_model) as model,
-            bridge.retention.sweeping(HeldRuns(bridge, manager)),
+            bridge.retention.sweeping(HeldRuns(bridge, manager, settings.runs)),
             Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
         ):
             yield create_app(settings, bridge, RunsFacade(manager, bridge, model))
