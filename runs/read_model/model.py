@@ -70,11 +70,15 @@ class ReadModel:
                 await task
 
     async def _follow(self) -> None:
+        told = ""
         while True:
             try:
                 await self._read_on_together()
+                told = ""
             except (BridgeError, RunsError) as error:
-                _LOG.warning("read_model.behind", extra={"error": str(error)})
+                if str(error) != told:  # a full disk is said once, not twice a second
+                    told = str(error)
+                    _LOG.warning("read_model.behind", extra={"error": told})
             await asyncio.sleep(self._settings.poll_s)
 
     async def find_threads(self, query: ThreadQuery, *, limit: int, offset: int = 0) -> Found:
