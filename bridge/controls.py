@@ -20,8 +20,8 @@ _ASK_AGAIN_S: Final = 0.25
 _PAUSE_S: Final = 0.05
 
 
-class ControlChannel:
-    """Sends and hears nudges.
+class CoreControls:
+    """Sends and hears nudges; see :class:`bridge.coordination.ControlChannel`.
 
     Args:
         connection: An open connection.

@@ -7,7 +7,7 @@ gone for its users at once; workers finish what a crash leaves of it.
 import asyncio
 from contextlib import suppress
 
-from bridge import JetStreamBridge, RunRef, StreamNotFoundError, StreamTerminatedError
+from bridge import RunBridge, RunRef, StreamNotFoundError, StreamTerminatedError
 from runs.commands import Delete, Forget, RequestCancel
 from runs.errors import RunNotFoundError
 from runs.models import CancelAction, now
@@ -31,7 +31,7 @@ class Deletion:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bridge import JetStreamBridge, RunRef
+from bridge import RunBridge, RunRef
 from runs.errors import RunNotFoundError
 from runs.manager import RunManager
 
@@ -21,7 +21,7 @@ class HeldRuns:
         manager: Knows the threads.
     """
 
-    def __init__(self, bridge: JetStreamBridge, manager: RunManager) -> None:
+    def __init__(self, bridge: RunBridge, manager: RunManager) -> None:
         self._bridge = bridge
         self._manager = manager
 

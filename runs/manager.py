@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bridge import JetStreamBridge, RunRef, StateConflictError
+from bridge import RunBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.catalog import AssistantCatalog
 from runs.commands import MergeMetadata, Release, RequestCancel, Start
@@ -41,7 +41,7 @@ class RunManager:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         catalog: AssistantCatalog,
         settings: RunSettings | None = None,
     ) -> None:

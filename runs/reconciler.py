@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, assert_never
 
 from bridge import (
     AlreadyQueuedError,
-    JetStreamBridge,
+    RunBridge,
     RunRef,
     StateConflictError,
     StreamEvent,
@@ -42,7 +42,7 @@ class _Closed(NamedTuple):
 class Reconciler:
     """Does what the state asks for."""
 
-    def __init__(self, bridge: JetStreamBridge, records: Records, steps: ThreadSteps) -> None:
+    def __init__(self, bridge: RunBridge, records: Records, steps: ThreadSteps) -> None:
         self._bridge = bridge
         self._records = records
         self._steps = steps

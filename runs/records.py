@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from bridge import JetStreamBridge, StateConflictError
+from bridge import RunBridge, StateConflictError
 from runs.errors import ContentionError
 from runs.models import RunRecord
 from runs.thread import ThreadRecord
@@ -27,7 +27,7 @@ class Versioned(Generic[Record_co]):
 class Records:
     """The stored records of all threads and runs."""
 
-    def __init__(self, bridge: JetStreamBridge) -> None:
+    def __init__(self, bridge: RunBridge) -> None:
         self._states = bridge.states
 
     async def find_thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:

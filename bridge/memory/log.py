@@ -53,6 +53,9 @@ class MemorySettings(Section):
         604_800.0, description="without use, after which a named consumer is removed"
     )
     max_dead_letters: int = Field(1000, ge=1, description="kept; the oldest leave first")
+    max_tombstones: int = Field(
+        100_000, ge=1, description="deleted records remembered, so that they cannot come back"
+    )
 
 
 class RunLog:
@@ -255,6 +258,10 @@ class MemoryLog:
         for _ in range(excess):
             self._evict(log)
         return excess
+
+    def has_departed(self, run_id: str) -> bool:
+        """Whether the run has left altogether."""
+        return run_id in self._departed
 
     def delete(self, run_id: str, writer: str) -> None:
         """Forget a run for good; one that has left already stays away.

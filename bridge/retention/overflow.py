@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Final
 
+from bridge.coordination import StateRecords
 from bridge.errors import StateConflictError
 from bridge.event_log import EventLog
 from bridge.events import DELETED
@@ -21,7 +22,7 @@ from bridge.retention.readership import Readership
 from bridge.retention.room import LogRoom
 from bridge.retention.seal import first_kept
 from bridge.retention.survey import Sighting, Survey
-from bridge.state import REF, StateRecords
+from bridge.state import REF
 from bridge.stream_reader import MAX_SUBJECTS
 from bridge.subjects import RunRef
 
