@@ -24,6 +24,8 @@ from runs.errors import (
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
+    WebhookNotFoundError,
+    WebhookRefusedError,
 )
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
@@ -46,6 +48,15 @@ from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerS
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.thread_search import ThreadQuery
+from runs.webhooks.delivering import WebhookDeliveries
+from runs.webhooks.record import WebhookRecord, WebhookStatus
+from runs.webhooks.sending import (
+    DeliverySettings,
+    Notice,
+    WebhookPolicy,
+    WebhookSender,
+    WebhookSendError,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -61,12 +72,14 @@ __all__ = [
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
+    "DeliverySettings",
     "DisconnectMode",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",
+    "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
@@ -98,6 +111,14 @@ __all__ = [
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
+    "WebhookDeliveries",
+    "WebhookNotFoundError",
+    "WebhookPolicy",
+    "WebhookRecord",
+    "WebhookRefusedError",
+    "WebhookSendError",
+    "WebhookSender",
+    "WebhookStatus",
     "WorkerSettings",
     "outcome_of",
 ]
