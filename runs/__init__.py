@@ -43,6 +43,8 @@ from runs.models import (
     RunSpec,
     RunStatus,
 )
+from runs.observation import RunObservation
+from runs.observers import RunObserver
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
@@ -94,6 +96,8 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunObservation",
+    "RunObserver",
     "RunRecord",
     "RunSettings",
     "RunSpec",

@@ -64,6 +64,12 @@ class Records:
         threads = [Versioned(ThreadRecord.decode(each.value), each.revision) for each in found]
         return threads, reached
 
+    async def changed_runs(self, *, after: int) -> tuple[list[Versioned[RunRecord]], int]:
+        """Return a page of the runs that changed after a revision; see ``StateRecords``."""
+        found, reached = await self._states.changed(_RUN, after=after)
+        runs = [Versioned(RunRecord.decode(each.value), each.revision) for each in found]
+        return runs, reached
+
     async def write_thread(self, thread: ThreadRecord, *, revision: int) -> Versioned[ThreadRecord]:
         """Store a thread over ``revision``; 0 creates it.
 
