@@ -95,8 +95,6 @@ class WebhookDeliveries:
     def _end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._room.release()
-        if not task.cancelled():
-            task.result()
 
     async def _attend(self, job: Job) -> None:
         try:
@@ -108,6 +106,11 @@ class WebhookDeliveries:
         except asyncio.CancelledError:
             await job.nak()
             raise
+        except Exception as exc:  # noqa: BLE001 - one call's trouble must not end the others
+            # Its job comes again, and its attempt counts. A traceback could show the address.
+            facts = {"run_id": job.run_id, "error": type(exc).__name__}
+            _LOG.error("webhook.broken", extra=facts)
+            return
         if delay_s is None:
             await job.ack()
         else:
