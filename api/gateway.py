@@ -37,7 +37,7 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
         app = create_app(settings, bridge, RunsFacade(manager, bridge))
         async with (
-            bridge.sweeping(HeldRuns(bridge, manager)),
+            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
             calling_webhooks(webhooks, bridge, manager),
         ):
             yield app

@@ -180,7 +180,7 @@ class JobQueue(Protocol):
 
 
 class ControlChannel(Protocol):
-    """Nudges, "look at this run's state now", and probes, "does anybody execute this run?".
+    """Nudges: "look at this run's state now".
 
     At most once. The truth about a run is its state and its log.
     """
@@ -188,29 +188,26 @@ class ControlChannel(Protocol):
     async def nudge(self, run_id: str) -> None:
         """Ask whoever executes the run to look at its state; lost while disconnected."""
 
-    async def is_executed(self, run_id: str, *, within_s: float) -> bool:
-        """Ask all workers whether one of them executes the run; nobody's answer is a no.
-
-        Args:
-            run_id: The run.
-            within_s: Seconds that an answer is waited for.
-        """
-
     def listen(self, callback: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
         """Call ``callback`` with a run_id at each nudge; it must not block."""
 
 
 class Holders(Protocol):
-    """A roll call of those who have runs in their hands. Silence is never proof by itself."""
-
-    def answer(self, present: Present) -> AbstractAsyncContextManager[None]:
-        """Answer for this process for the length of a context."""
+    """A roll call of those who execute runs; their leases answer. Silence is never proof."""
 
     async def ask(self, run_ids: Sequence[str]) -> set[str]:
         """Return those run ids that some process claimed.
 
         Raises:
             UnavailableError: The server is away.
+        """
+
+    async def is_claimed(self, run_id: str, *, within_s: float) -> bool:
+        """Ask for one run again and again until some process claims it; else it is a no.
+
+        Args:
+            run_id: The run.
+            within_s: Seconds that an answer is waited for.
         """
 
 
@@ -221,10 +218,10 @@ class Leases(Protocol):
         """Renew the lease of ``job`` from now on; a newer delivery takes the older one's place."""
 
     def vouch(self, run_id: str) -> None:
-        """Tell from now on who asks that the run is executed here."""
+        """Answer from now on that the run is executed here."""
 
     def release(self, run_id: str) -> None:
         """Let the job go, and vouch for the run no longer."""
 
     def kept(self) -> AbstractAsyncContextManager[None]:
-        """Renew and answer while the body runs."""
+        """Renew, and answer the roll call, while the body runs."""

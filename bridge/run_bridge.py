@@ -86,7 +86,9 @@ class RunBridge(StreamBridge):
 
     @abstractmethod
     async def list_runs(self, thread_id: str) -> list[str]:
-        """Return the ids of a thread's runs that have a log, in no particular order.
+        """Return the ids of a thread's runs, in no particular order.
+
+        Those that have left the log are among them, and perhaps some that were deleted.
 
         Raises:
             InvalidIdError: ``thread_id`` is not one subject token.

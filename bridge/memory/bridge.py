@@ -240,7 +240,7 @@ class MemoryStreamBridge(RunBridge):
 
     def leases(self, *, every_s: float, max_blocked_s: float) -> MemoryLeases:
         """Make what holds on to jobs; see :meth:`RunBridge.leases`."""
-        return MemoryLeases(self._server.controls, every_s=every_s, max_blocked_s=max_blocked_s)
+        return MemoryLeases(self._server.holders, every_s=every_s, max_blocked_s=max_blocked_s)
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; see :meth:`RunBridge.find_thread`."""
@@ -270,9 +270,7 @@ class MemoryStreamBridge(RunBridge):
     async def list_runs(self, thread_id: str) -> list[str]:
         """Return a thread's runs; see :meth:`RunBridge.list_runs`. Linear in all runs."""
         self._check_open()
-        check_id("thread_id", thread_id)
-        runs = (log.run for log in self._log.runs())
-        return [run.run_id for run in runs if run.thread_id == thread_id]
+        return self._log.runs_of(check_id("thread_id", thread_id))
 
     async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
         self._check_open()

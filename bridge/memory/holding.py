@@ -6,21 +6,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from bridge.coordination import Job, Present
+from bridge.coordination import Job
 from bridge.ids import check_id
 
 _BEAT_S: Final = 0.5
 
 
 class MemoryControls:
-    """Nudges and probes; see :class:`bridge.coordination.ControlChannel`.
-
-    Attributes:
-        leases: Those who may execute runs.
-    """
+    """Nudges; see :class:`bridge.coordination.ControlChannel`."""
 
     def __init__(self) -> None:
-        self.leases: set[MemoryLeases] = set()
         self._listeners: list[Callable[[str], None]] = []
 
     async def nudge(self, run_id: str) -> None:
@@ -29,11 +24,6 @@ class MemoryControls:
         await asyncio.sleep(0)
         for callback in list(self._listeners):
             callback(run_id)
-
-    async def is_executed(self, run_id: str, *, within_s: float) -> bool:  # noqa: ARG002 - nobody is away
-        """Ask all workers of this process whether one of them executes the run."""
-        check_id("run_id", run_id)
-        return any(each.has_vouched(run_id) for each in self.leases)
 
     @asynccontextmanager
     async def listen(self, callback: Callable[[str], None]) -> AsyncGenerator[None]:
@@ -46,24 +36,23 @@ class MemoryControls:
 
 
 class MemoryHolders:
-    """A roll call; see :class:`bridge.coordination.Holders`."""
+    """A roll call; see :class:`bridge.coordination.Holders`.
+
+    Attributes:
+        leases: Those who answer.
+    """
 
     def __init__(self) -> None:
-        self._present: list[Present] = []
-
-    @asynccontextmanager
-    async def answer(self, present: Present) -> AsyncGenerator[None]:
-        """Answer for one of those who have runs, for the length of a context."""
-        self._present.append(present)
-        try:
-            yield
-        finally:
-            self._present.remove(present)
+        self.leases: set[MemoryLeases] = set()
 
     async def ask(self, run_ids: Sequence[str]) -> set[str]:
         """Return those run ids that somebody claimed."""
         await asyncio.sleep(0)
-        return {run_id for present in self._present for run_id in present(run_ids)}
+        return {each for leases in self.leases for each in run_ids if leases.has_vouched(each)}
+
+    async def is_claimed(self, run_id: str, *, within_s: float) -> bool:  # noqa: ARG002 - nobody is away
+        """Whether somebody claims a run."""
+        return bool(await self.ask([run_id]))
 
 
 class MemoryLeases:
@@ -73,14 +62,14 @@ class MemoryLeases:
     so that nobody can take a run over meanwhile.
 
     Args:
-        controls: Where who executes a run is asked.
+        holders: Where who executes a run is asked.
         every_s: Seconds between two renewals.
         max_blocked_s: Seconds that the event loop may have been blocked without losing what is
             held.
     """
 
-    def __init__(self, controls: MemoryControls, *, every_s: float, max_blocked_s: float) -> None:
-        self._controls = controls
+    def __init__(self, holders: MemoryHolders, *, every_s: float, max_blocked_s: float) -> None:
+        self._holders = holders
         self._every_s = every_s
         self._max_blocked_s = max_blocked_s
         self._held: dict[str, Job] = {}
@@ -92,7 +81,7 @@ class MemoryLeases:
         self._held[job.run_id] = job
 
     def vouch(self, run_id: str) -> None:
-        """Tell from now on who asks that the run is executed here."""
+        """Answer from now on that the run is executed here."""
         self._executed.add(run_id)
 
     def release(self, run_id: str) -> None:
@@ -111,12 +100,12 @@ class MemoryLeases:
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:
         """Renew and answer while the body runs."""
-        self._controls.leases.add(self)
+        self._holders.leases.add(self)
         renewing = asyncio.create_task(self._renew(), name="memory leases")
         try:
             yield
         finally:
-            self._controls.leases.discard(self)
+            self._holders.leases.discard(self)
             renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await renewing

@@ -172,22 +172,16 @@ async def test_nudges_reach_those_who_listen(bridge, connect, eventually):
 
 
 async def test_who_executes_a_run_says_so_until_it_is_released(bridge, connect):
-    other = await connect()
-    leases = other.leases(every_s=1, max_blocked_s=60)
-    async with leases.kept():
-        leases.vouch("r1")
-        assert await bridge.controls.is_executed("r1", within_s=5)
-        assert not await bridge.controls.is_executed("r2", within_s=0.1)
-        leases.release("r1")
-        assert not await bridge.controls.is_executed("r1", within_s=0.1)
-
-
-async def test_a_roll_call_gathers_all_who_answer(bridge, connect):
-    others = [await connect() for _ in range(2)]
-    first = others[0].holders.answer(lambda ids: [each for each in ids if each == "r1"])
-    second = others[1].holders.answer(lambda ids: [each for each in ids if each == "r2"])
-    async with first, second:
+    leases = [(await connect()).leases(every_s=1, max_blocked_s=60) for _ in range(2)]
+    async with leases[0].kept(), leases[1].kept():
+        for each, run_id in zip(leases, ("r1", "r2"), strict=True):
+            each.vouch(run_id)
+            assert await bridge.holders.is_claimed(run_id, within_s=5)
         assert await bridge.holders.ask(["r1", "r2", "r3"]) == {"r1", "r2"}
+        assert not await bridge.holders.is_claimed("r3", within_s=0.1)
+        leases[0].release("r1")
+        assert not await bridge.holders.is_claimed("r1", within_s=0.1)
+    assert await bridge.holders.ask(["r1", "r2"]) == set()
     assert await bridge.holders.ask([]) == set()
 
 
