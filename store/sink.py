@@ -26,6 +26,7 @@ from store.errors import ArchiveLockedError, LogReplacedError
 from store.layout import ArchiveLayout
 from store.lock import ArchiveLock
 from store.settings import ArchiveSettings
+from store.upkeep import Upkeep
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,8 +72,9 @@ class Sink:
             return
         try:
             archiver = Archiver(self._bridge, self._layout, self._settings)
+            upkeep = Upkeep(archiver, self._bridge, self._layout, self._settings)
             with closing(archiver):
-                async with self._bridge.retention.letting_go(archiver):
+                async with self._bridge.retention.letting_go(archiver), upkeep.going_on():
                     await self._survive_outages(archiver, stop)
         finally:
             self._lock.release()
