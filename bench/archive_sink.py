@@ -26,7 +26,7 @@ from bench.setting import DATA, EVENT, bare_client, new_run, open_bridge, runnin
 from bridge import JetStreamBridge, RetentionSettings, new_event, wire
 from bridge.subjects import Subjects
 from store import ArchiveSettings
-from store.sink import CONSUMER
+from store.sink_status import CONSUMER
 
 TITLE: Final = "events a second from a full log into files, 200-byte events"
 EVENTS: Final = 50_000

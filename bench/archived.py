@@ -8,7 +8,8 @@ from typing import Final
 
 from bridge import JetStreamBridge
 from store import ArchiveSettings
-from store.sink import CONSUMER, Sink
+from store.sink import Sink
+from store.sink_status import CONSUMER
 
 _POLL_S: Final = 0.01
 

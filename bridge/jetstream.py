@@ -501,6 +501,11 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         return await self._consumers.list()
 
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        self._check_open()
+        return await self._consumers.get(check_id("consumer", name))
+
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()

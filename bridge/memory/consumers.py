@@ -84,6 +84,17 @@ class MemoryConsumers:
         self._remove_unused()
         return [self._by_name[name].info(last_seq) for name in sorted(self._by_name)]
 
+    def info(self, name: str, last_seq: int) -> ConsumerInfo:
+        """Return one name.
+
+        Raises:
+            ConsumerNotFoundError: There is none.
+        """
+        self._remove_unused()
+        if name not in self._by_name:
+            raise ConsumerNotFoundError(name)
+        return self._by_name[name].info(last_seq)
+
     def delete(self, name: str) -> None:
         """Forget a name.
 

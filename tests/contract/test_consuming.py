@@ -51,8 +51,10 @@ async def publish(bridge, run_id, *values, **options):
 @pytest.fixture
 def info_of(bridge):
     async def find(name):
-        found = [info for info in await bridge.list_consumers() if info.name == name]
-        return found[0] if found else None
+        try:
+            return await bridge.get_consumer(name)
+        except ConsumerNotFoundError:
+            return None
 
     return find
 
