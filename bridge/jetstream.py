@@ -290,6 +290,7 @@ class JetStreamBridge(StreamBridge):
         run_log = self._log.run(RunRef(ref.value.decode(), run_id))
         ttl_s = self._settings.retention.deleted_ttl_s
         await delete_events(self._connection, run_log, ttl_s=ttl_s)
+        await self._dead_letters.forget(run_log.run)
         # The marker keeps those out who are on their way; this one all who come after it has gone.
         await self._refs.delete(ref)
 

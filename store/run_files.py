@@ -98,6 +98,7 @@ class RunFiles:
         self._close(run)
         replace_file(self._layout.run(run), encode_line(marker))
         drop_copies(self._layout, run)
+        self._dead_letters.erase(run)
 
     def adopt_compressed(self, run: RunRef, size: int) -> bool:
         """Let the draft of a compressed file take the place of a run's; see :func:`adopt_draft`."""

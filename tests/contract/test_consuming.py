@@ -275,6 +275,19 @@ async def test_without_a_limit_an_event_is_never_given_up(bridge):
     assert await bridge.list_dead_letters("patient") == []
 
 
+async def test_the_dead_letters_of_a_deleted_run_go_with_it(bridge, run):
+    await bridge.create("run-2", thread_id=THREAD)
+    await publish(bridge, run, 1)
+    (kept,) = await publish(bridge, "run-2", 2)
+    for name in ("one", "two"):
+        async with bridge.consume(name, categories=["stream"]) as deliveries:
+            for delivery in await take(deliveries, 2):
+                await delivery.term("no")
+    await bridge.cleanup(run)
+    for name in ("one", "two"):
+        assert [each.event.id for each in await bridge.list_dead_letters(name)] == [kept]
+
+
 async def test_dead_letters_are_listed_by_name_in_pages_and_outlive_their_consumer(bridge, run):
     ids = await publish(bridge, run, 1, 2, 3)
     for name in ("one", "two"):
