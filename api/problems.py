@@ -88,6 +88,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
+            store.errors.DamagedFileError,
             store.errors.EmptyArchiveError,
             store.errors.InvalidPayloadError,
             store.errors.LogReplacedError,

@@ -294,6 +294,7 @@ class JetStreamBridge(RunBridge):
         ttl_s = self._settings.retention.deleted_ttl_s
         await delete_events(self._connection, run_log, ttl_s=ttl_s)
         await self._seals.forget(run_log.run)
+        await self._dead_letters.forget(run_log.run)
         # The marker keeps those out who are on their way; this one all who come after it has gone.
         await self._refs.delete(ref)
 
@@ -489,6 +490,11 @@ class JetStreamBridge(RunBridge):
         """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return await self._consumers.list()
+
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        self._check_open()
+        return await self._consumers.get(check_id("consumer", name))
 
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""

@@ -287,6 +287,11 @@ class MemoryStreamBridge(RunBridge):
         self._check_open()
         return self._log.consumers.infos(self._log.last_seq)
 
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        self._check_open()
+        return self._log.consumers.info(check_id("consumer", name), self._log.last_seq)
+
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()

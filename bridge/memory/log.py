@@ -280,6 +280,7 @@ class MemoryLog:
         marker = self._place(log.run, log.last, deleted_event(), writer)
         self._depart(log, marker.event_id.stream_seq)
         log.delete(marker)
+        self.consumers.forget(log.run)
 
     def runs(self) -> list[RunLog]:
         """Return all runs."""
