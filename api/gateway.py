@@ -18,6 +18,7 @@ from api.listener import listener_url, open_listener
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
+from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import BridgeError, JetStreamBridge, set_up_logging
 from runs import (
     AssistantCatalog,
@@ -45,11 +46,13 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
     cold = ArchiveColdTier(settings.data)
     async with JetStreamBridge(settings.bridge, name="jetrun-gateway", cold=cold) as bridge:
         catalog = AssistantCatalog(settings.assistants)
-        manager = RunManager(bridge, catalog, settings.runs)
+        webhooks = settings.webhooks
+        manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
         directory = settings.data / READ_MODEL_DIRECTORY
         async with (
             open_read_model(bridge.state_feed, directory, settings.read_model) as model,
-            bridge.retention.sweeping(HeldRuns(bridge, manager, settings.runs)),
+            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
+            calling_webhooks(webhooks, bridge, manager),
             Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
         ):
             yield create_app(settings, bridge, RunsFacade(manager, bridge, model))

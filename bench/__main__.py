@@ -8,6 +8,9 @@ from typing import Final, Protocol
 import uvloop
 
 from bench import (
+    archive_lag,
+    archive_page,
+    archive_sink,
     fanout,
     first_event,
     machine,
@@ -36,7 +39,17 @@ class Measurement(Protocol):
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     module.__name__.rsplit(".", 1)[1]: module
-    for module in (publish_sequential, publish_concurrent, first_event, fanout, resume, search)
+    for module in (
+        publish_sequential,
+        publish_concurrent,
+        first_event,
+        fanout,
+        resume,
+        archive_sink,
+        archive_lag,
+        archive_page,
+        search,
+    )
 }
 
 

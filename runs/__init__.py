@@ -26,6 +26,8 @@ from runs.errors import (
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
+    WebhookNotFoundError,
+    WebhookRefusedError,
 )
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
@@ -44,6 +46,8 @@ from runs.models import (
     RunSpec,
     RunStatus,
 )
+from runs.observation import RunObservation
+from runs.observers import RunObserver
 from runs.outcome import outcome_of
 from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
 from runs.search_facade import RunPage, ThreadPage
@@ -57,6 +61,15 @@ from runs.settings import (
 )
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
+from runs.webhooks.delivering import WebhookDeliveries
+from runs.webhooks.record import WebhookRecord, WebhookStatus
+from runs.webhooks.sending import (
+    DeliverySettings,
+    Notice,
+    WebhookPolicy,
+    WebhookSender,
+    WebhookSendError,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -72,6 +85,7 @@ __all__ = [
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
+    "DeliverySettings",
     "DisconnectMode",
     "Expiry",
     "ExpirySettings",
@@ -80,6 +94,7 @@ __all__ = [
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",
+    "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
@@ -98,6 +113,8 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunObservation",
+    "RunObserver",
     "RunPage",
     "RunQuery",
     "RunRecord",
@@ -118,6 +135,14 @@ __all__ = [
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
+    "WebhookDeliveries",
+    "WebhookNotFoundError",
+    "WebhookPolicy",
+    "WebhookRecord",
+    "WebhookRefusedError",
+    "WebhookSendError",
+    "WebhookSender",
+    "WebhookStatus",
     "WorkerSettings",
     "open_read_model",
     "outcome_of",

@@ -8,7 +8,7 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime
 
-from bridge import JetStreamBridge, RunRef, StreamNotFoundError, StreamTerminatedError
+from bridge import RunBridge, RunRef, StreamNotFoundError, StreamTerminatedError
 from runs.commands import Delete, Forget, RequestCancel
 from runs.errors import RunNotFoundError
 from runs.models import CancelAction, now
@@ -17,6 +17,7 @@ from runs.reconciler import Reconciler
 from runs.records import Records
 from runs.sealing import wait_for_seal
 from runs.steps import ThreadSteps
+from runs.webhooks.announcing import Webhooks
 
 
 class Deletion:
@@ -32,7 +33,7 @@ class Deletion:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
@@ -43,6 +44,7 @@ class Deletion:
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
+        self._webhooks = Webhooks(bridge)
         self._wait_s = wait_s
 
     async def delete_run(self, run: RunRef) -> bool:
@@ -112,5 +114,6 @@ class Deletion:
     async def _remove(self, run: RunRef) -> None:
         # The record first: without one the run is gone, and a repeat still finds the events.
         await self._records.remove_run(run.run_id)
+        await self._webhooks.forget_closed(run.run_id)
         with suppress(StreamNotFoundError):
             await self._bridge.cleanup(run.run_id)

@@ -20,11 +20,13 @@ from runs.errors import (
     RunNotCancellableError,
     RunNotFoundError,
     ThreadNotFoundError,
+    WebhookNotFoundError,
 )
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
 from runs.sealing import wait_for_seal
 from runs.search_facade import SearchFacade
 from runs.thread import ThreadRecord
+from runs.webhooks.record import WebhookRecord
 
 
 class RunsFacade(SearchFacade):
@@ -71,6 +73,20 @@ class RunsFacade(SearchFacade):
         if found is None or user_id not in (None, found.record.user_id):
             return None
         return found.record
+
+    async def get_webhook(
+        self, thread_id: str, run_id: str, *, user_id: str | None = None
+    ) -> WebhookRecord:
+        """Return what became of the call of a run's webhook.
+
+        Raises:
+            RunNotFoundError: There is no such run in this thread, or it is someone else's.
+            WebhookNotFoundError: The run was created without one.
+        """
+        run = await self.get_run(thread_id, run_id, user_id=user_id)
+        if run.webhook is None:
+            raise WebhookNotFoundError(run_id)
+        return await self._manager.webhooks.find(run_id) or WebhookRecord.waiting(run)
 
     async def cancel(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from bridge import JetStreamBridge, check_id
+from bridge import RunBridge, check_id
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
 from runs.read_model import ReadModel
@@ -34,7 +34,7 @@ class ThreadsFacade:
     """
 
     def __init__(
-        self, manager: RunManager, bridge: JetStreamBridge, model: ReadModel | None = None
+        self, manager: RunManager, bridge: RunBridge, model: ReadModel | None = None
     ) -> None:
         self._manager = manager
         self._bridge = bridge

@@ -10,12 +10,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from bridge import BridgeSettings, EmbeddedServer, JetStreamBridge, NatsSettings, RunRef, new_id
+from bridge import RunRef, new_id
 from runs import (
-    AssistantCatalog,
     RunManager,
-    RunNotFoundError,
     RunQuery,
+    RunsError,
     RunsFacade,
     RunSpec,
     RunStatus,
@@ -25,24 +24,6 @@ from runs import (
 )
 
 HER, HIM = "her", "him"
-
-
-@pytest.fixture(params=["jetstream"])
-async def bridge(tmp_path):
-    async with EmbeddedServer(tmp_path / "nats") as server:
-        nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-        async with JetStreamBridge(BridgeSettings(nats=nats)) as opened:
-            yield opened
-
-
-@pytest.fixture
-def manager(bridge):
-    return RunManager(bridge, AssistantCatalog())
-
-
-@pytest.fixture
-def facade(manager, bridge):
-    return RunsFacade(manager, bridge)
 
 
 @pytest.fixture
@@ -86,6 +67,7 @@ FACADE = {
     "list_runs": lambda f, run, who: f.list_runs(run.thread_id, user_id=who),
     "search_runs": lambda f, run, who: f.search_runs(RunQuery(ids=(run.run_id,), user_id=who)),
     "count_runs": lambda f, run, who: f.count_runs(RunQuery(ids=(run.run_id,), user_id=who)),
+    "get_webhook": lambda f, run, who: f.get_webhook(*run, user_id=who),
     "cancel": lambda f, run, who: f.cancel(*run, user_id=who),
     "cancel_all": lambda f, run, who: f.cancel_all(thread_id=run.thread_id, user_id=who),
     "delete_run": lambda f, run, who: f.delete_run(*run, user_id=who),
@@ -132,7 +114,7 @@ async def outcome_of(call):
             returned = await call
     except TimeoutError:
         return "waits"
-    except (ThreadNotFoundError, RunNotFoundError) as error:
+    except RunsError as error:
         return type(error)
     return returned
 
@@ -143,7 +125,7 @@ async def stored(bridge, run):
         await bridge.states.find(kind, key)
         for kind, key in [("thread", run.thread_id), ("run", run.run_id)]
     ]
-    return [each and each.revision for each in records], await bridge.last_sequence()
+    return [each and each.revision for each in records], await bridge.status(run.run_id)
 
 
 @pytest.fixture(params=["facade", "manager"])

@@ -66,6 +66,7 @@ ROUTES = {
     f"GET {RUN}/join": None,
     f"POST {RUN}/cancel": None,
     f"GET {RUN}/events": None,
+    f"GET {RUN}/webhook": None,
     f"GET {RUN}/messages": None,
     f"GET {RUN}/events.jsonl": None,
     f"POST {RUN}/events": {"event": "custom", "data": 1},
