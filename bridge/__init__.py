@@ -63,7 +63,7 @@ from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.json_bytes import encode_json
 from bridge.leases import Leases
-from bridge.memory import MemorySettings, MemoryStreamBridge
+from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
@@ -92,6 +92,7 @@ from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
+from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
 
 __all__ = [
     "CANCELLED",
@@ -127,6 +128,8 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "FiredTimer",
+    "FiredTimers",
     "Following",
     "ForeignMessageError",
     "GapReason",
@@ -136,6 +139,7 @@ __all__ = [
     "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
+    "JetStreamTimers",
     "Job",
     "JobConsumer",
     "JobQueue",
@@ -144,6 +148,7 @@ __all__ = [
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
+    "MemoryTimers",
     "NatsSettings",
     "NewEvent",
     "PortInUseError",
@@ -180,6 +185,7 @@ __all__ = [
     "Subscription",
     "SubscriptionTakenError",
     "Terminal",
+    "Timers",
     "TopologyDriftError",
     "Trimmer",
     "UnavailableError",

@@ -58,6 +58,7 @@ from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription, SubscriptionNames
 from bridge.tail import Tails
+from bridge.timers import JetStreamTimers, Timers
 from bridge.topology import ensure_streams
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
@@ -77,6 +78,7 @@ class JetStreamBridge(StreamBridge):
     Attributes:
         states: Records that processes agree on.
         jobs: Runs that wait for a worker.
+        timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
         retention: The sweeps that let runs leave; each role runs its own.
@@ -84,6 +86,7 @@ class JetStreamBridge(StreamBridge):
 
     states: StateRecords
     jobs: JobQueue
+    timers: Timers
     controls: ControlChannel
     holders: RollCall
     retention: Retention
@@ -147,6 +150,7 @@ class JetStreamBridge(StreamBridge):
         self._survey = Survey(self._reader, self._subjects)
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
+        self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
         self.retention = Retention(
             connection,

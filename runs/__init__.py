@@ -30,6 +30,7 @@ from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     CancelOutcome,
@@ -49,6 +50,7 @@ from runs.thread_search import ThreadQuery
 
 __all__ = [
     "FINAL_STATUSES",
+    "MAX_DELAY_S",
     "MAX_KEY",
     "ActiveRun",
     "Assistant",

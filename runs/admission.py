@@ -1,6 +1,7 @@
 """What a new run and a new thread are made of, and what of its specification is not available."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from bridge import RunRef, check_id, new_id
@@ -12,7 +13,6 @@ from runs.thread import ThreadRecord
 _NOT_AVAILABLE: Final = (
     "command",
     "webhook",
-    "after_seconds",
     "interrupt_before",
     "interrupt_after",
     "checkpoint",
@@ -51,6 +51,7 @@ def new_thread(
 def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
     """Make the record of a new run."""
     created = now()
+    delay = timedelta(seconds=spec.after_seconds or 0)
     return RunRecord(
         run_id=run.run_id,
         thread_id=run.thread_id,
@@ -69,6 +70,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
             "stream_mode": list(spec.stream_mode),
             "stream_subgraphs": spec.stream_subgraphs,
         },
+        due_at=created + delay if delay else None,
         created_at=created,
         updated_at=created,
     )

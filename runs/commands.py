@@ -12,7 +12,8 @@ from runs.models import CancelAction, MultitaskStrategy, Outcome
 class Admit:
     """Let a new run in. Its id was never used before, unless this is the same call again.
 
-    ``user_id`` is who asks; ``None`` may use every thread.
+    ``user_id`` is who asks; ``None`` may use every thread. ``due`` is when the run may begin;
+    ``None`` means now.
     """
 
     run_id: str
@@ -21,6 +22,15 @@ class Admit:
     max_queued: int
     at: datetime
     user_id: str | None = None
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BecomeDue:
+    """The time of a delayed run has come."""
+
+    run_id: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +95,5 @@ class Delete:
 
 
 Command: TypeAlias = (
-    Admit | Start | Release | RequestCancel | Finish | Forget | MergeMetadata | Delete
+    Admit | BecomeDue | Start | Release | RequestCancel | Finish | Forget | MergeMetadata | Delete
 )

@@ -138,6 +138,7 @@ class RunCreation:
             max_queued=self._settings.max_queued_runs,
             at=record.created_at,
             user_id=record.user_id,
+            due=record.due_at,
         )
 
     async def _free_if_stale(self, thread: ThreadRecord) -> None:

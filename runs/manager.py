@@ -11,7 +11,7 @@ from typing import Any
 from bridge import JetStreamBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.catalog import AssistantCatalog
-from runs.commands import MergeMetadata, Release, RequestCancel, Start
+from runs.commands import BecomeDue, MergeMetadata, Release, RequestCancel, Start
 from runs.creation import RunCreation
 from runs.deletion import Deletion
 from runs.effects import Nudge
@@ -150,6 +150,16 @@ class RunManager:
         """
         command = Start(run.run_id, worker, attempt, now())
         return (await self._steps.take(run.thread_id, command, known)).thread
+
+    async def become_due(self, run: RunRef) -> None:
+        """Put a run in line whose time has come; one that has left is passed over. Idempotent.
+
+        Raises:
+            ThreadNotFoundError: The thread is deleted.
+            UnavailableError: The server fell silent; call again.
+        """
+        taken = await self._steps.take(run.thread_id, BecomeDue(run.run_id, now()))
+        await self.reconciler.apply(taken)
 
     async def release(self, run: RunRef, attempt: int) -> None:
         """Say that a worker gives a run back, to be executed again; a stale call does nothing.

@@ -20,12 +20,23 @@ from bridge import (
     encode_json,
 )
 from runs.commands import Finish
-from runs.effects import CreateLog, Effect, EnqueueJob, Nudge, Retire, RollBack, Seal
+from runs.effects import (
+    ClearTimer,
+    CreateLog,
+    Effect,
+    EnqueueJob,
+    Nudge,
+    Retire,
+    RollBack,
+    Seal,
+    SetTimer,
+)
 from runs.errors import ContentionError, RunNotFoundError
 from runs.models import Outcome, RunRecord, now
 from runs.outcome import INTERRUPTED, outcome_of, terminal_of
 from runs.records import Records, Versioned
 from runs.retirement_line import put_in_line
+from runs.run_timers import RUN_TIMER, set_timer
 from runs.steps import Taken, ThreadSteps
 from runs.transitions import outstanding
 
@@ -70,6 +81,10 @@ class Reconciler:
                 await self._bridge.create(run.run_id, thread_id=thread_id)
             case EnqueueJob():
                 await self._enqueue(run, effect.executor)
+            case SetTimer():
+                await set_timer(self._bridge.timers, run, effect.due)
+            case ClearTimer():
+                await self._bridge.timers.cancel(RUN_TIMER, run.run_id)
             case Nudge():
                 await self._bridge.controls.nudge(run.run_id)
             case Seal():

@@ -28,6 +28,12 @@ class QueuedRun(Frozen):
     executor: str
 
 
+class DelayedRun(QueuedRun):
+    """A run that waits for its time, and then for its turn."""
+
+    due: AwareDatetime
+
+
 class ActiveRun(QueuedRun):
     """The one run whose turn it is.
 
@@ -78,6 +84,7 @@ class ThreadRecord(Frozen):
         temporary: Made for one stateless run; it is deleted some time after that run has ended.
         deleting: Somebody deleted it; it is as if it did not exist, and its removal is under way.
         queue: Waiting runs, the next one first.
+        delayed: Runs whose time is still to come; they hold up nobody.
         cancels: The wish to cancel a run of this thread; the first wish stays.
     """
 
@@ -90,6 +97,7 @@ class ThreadRecord(Frozen):
     updated_at: AwareDatetime
     active: ActiveRun | None = None
     queue: tuple[QueuedRun, ...] = ()
+    delayed: tuple[DelayedRun, ...] = ()
     cancels: dict[str, CancelAction] = Field(default_factory=dict)
     outputs: OutputsRef | None = None
     last: LastRun | None = None
@@ -97,7 +105,7 @@ class ThreadRecord(Frozen):
     @property
     def status(self) -> ThreadStatus:
         """What the thread does now; nothing stores it."""
-        if self.active is not None:
+        if self.inflight_ids:
             return ThreadStatus.BUSY
         if self.last is None or self.last.status is RunStatus.SUCCESS:
             return ThreadStatus.IDLE
@@ -113,16 +121,25 @@ class ThreadRecord(Frozen):
         """Return the waiting run ``run_id``."""
         return next((run for run in self.queue if run.run_id == run_id), None)
 
+    def find_delayed(self, run_id: str) -> DelayedRun | None:
+        """Return the run ``run_id`` while its time is still to come."""
+        return next((run for run in self.delayed if run.run_id == run_id), None)
+
     @property
     def inflight_ids(self) -> tuple[str, ...]:
-        """The active run, if any, and those that wait, the next one first."""
+        """The active run, if any, those in line, the next one first, and the delayed ones."""
         active = () if self.active is None else (self.active.run_id,)
-        return (*active, *(run.run_id for run in self.queue))
+        return (*active, *(run.run_id for run in (*self.queue, *self.delayed)))
+
+    @property
+    def waiting_count(self) -> int:
+        """How many runs wait for their turn or their time."""
+        return len(self.queue) + len(self.delayed)
 
     @property
     def is_to_be_removed(self) -> bool:
         """Whether nothing holds the thread any more, and nothing of it shall remain."""
-        return (self.temporary or self.deleting) and self.active is None
+        return (self.temporary or self.deleting) and not self.inflight_ids
 
     def is_rolled_back(self, run_id: str) -> bool:
         """Whether the run is under way and nothing of it shall remain."""
@@ -130,4 +147,4 @@ class ThreadRecord(Frozen):
 
     def has_inflight(self, run_id: str) -> bool:
         """Whether the run is active or waits."""
-        return self.find_active(run_id) is not None or self.find_queued(run_id) is not None
+        return run_id in self.inflight_ids

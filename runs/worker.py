@@ -8,14 +8,16 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 from pydantic import ValidationError
 
 from bridge import BridgeError, JetStreamBridge, Job, JobConsumer, RunRef
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
+from runs.due_runs import DueRuns
 from runs.errors import RunsError
 from runs.execution import Execution
 from runs.executor import Executor
@@ -89,7 +91,7 @@ class Worker:
             self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
-            pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
+            pulling += [asyncio.create_task(each) for each in self._chores(sweeper)]
             stopping = asyncio.create_task(stop.wait())
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
@@ -121,6 +123,10 @@ class Worker:
 
     def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
         return [run_id for run_id in run_ids if run_id in self._executions]
+
+    def _chores(self, sweeper: Sweeper) -> Sequence[Coroutine[Any, Any, None]]:
+        due = DueRuns(self._bridge.timers, self._manager)
+        return self._retire(), sweeper.serve(), due.serve(self._settings.fetch_wait_s)
 
     async def _retire(self) -> None:
         manager = self._manager

@@ -37,6 +37,7 @@ from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
 from bridge.memory.sweep import MemorySweep
+from bridge.memory.timers import MemoryTimers
 from bridge.retention.run_holders import NoHolders, RunHolders
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
@@ -49,6 +50,9 @@ class MemoryStreamBridge(StreamBridge):
     Args:
         settings: How much is kept.
         cold: Where events are read from that were evicted; ``None``: they are gone.
+
+    Attributes:
+        timers: Payloads that come back at their time.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class MemoryStreamBridge(StreamBridge):
         self._settings = settings or MemorySettings()
         self._log = MemoryLog(self._settings)
         self._cold = cold or NO_COLD_TIER
+        self.timers = MemoryTimers()
         self._writer = new_id()
         self._readers: set[MemoryFollowing] = set()
         self._is_open = False
@@ -65,6 +70,7 @@ class MemoryStreamBridge(StreamBridge):
         """Make another bridge to the same log, as another process has one to the same server."""
         other = type(self)(self._settings, cold=self._cold)
         other._log = self._log  # noqa: SLF001 - of the same class
+        other.timers = self.timers
         return other
 
     async def start(self) -> None:

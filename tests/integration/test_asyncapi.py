@@ -72,7 +72,7 @@ async def seen(client):
 async def stored(client):
     """Every message that the streams hold."""
     found = []
-    for stream in ("EVENTS", "STATE", "JOBS", "DEAD"):
+    for stream in ("EVENTS", "STATE", "JOBS", "TIMERS", "DEAD"):
         js = client.jetstream()
         state = (await js.stream_info(f"JETRUN_{stream}")).state
         for seq in range(state.first_seq, state.last_seq + 1):
@@ -119,6 +119,8 @@ async def do_everything(gateway, http, open_run):
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
         await answer.read()
+    async with http.post("/runs", json={"assistant_id": "echo", "after_seconds": 3600}) as answer:
+        assert answer.status == 200, await answer.text()
     path = f"{open_run.path}/cancel"
     async with http.post(path) as answer:
         assert answer.status in (202, 409), await answer.text()

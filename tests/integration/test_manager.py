@@ -182,7 +182,6 @@ async def test_a_full_queue_refuses_and_stores_nothing(facade, bridge, thread):
         ({"multitask_strategy": "overtake"}, UnsupportedStrategyError),
         ({"command": {"resume": 1}}, UnsupportedOptionError),
         ({"webhook": "http://127.0.0.1/"}, UnsupportedOptionError),
-        ({"after_seconds": 5}, UnsupportedOptionError),
         ({"input": float("nan")}, InvalidContentError),
         ({"input": {"half a pair": "\ud800"}}, InvalidContentError),
         ({"metadata": {"not": object()}}, InvalidContentError),

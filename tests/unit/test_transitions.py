@@ -1,6 +1,6 @@
 """The rules of run control hold for every sequence of commands."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from runs.commands import (
     Admit,
+    BecomeDue,
     Delete,
     Finish,
     Forget,
@@ -17,7 +18,16 @@ from runs.commands import (
     RequestCancel,
     Start,
 )
-from runs.effects import CreateLog, EnqueueJob, Nudge, Retire, RollBack, Seal
+from runs.effects import (
+    ClearTimer,
+    CreateLog,
+    EnqueueJob,
+    Nudge,
+    Retire,
+    RollBack,
+    Seal,
+    SetTimer,
+)
 from runs.errors import (
     IllegalTransitionError,
     QueueFullError,
@@ -31,6 +41,7 @@ from runs.thread import ThreadRecord, ThreadStatus
 from runs.transitions import outstanding, transition
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DUE = AT + timedelta(hours=1)
 MAX_QUEUED = 3
 SUCCESS = Outcome(RunStatus.SUCCESS, outputs="9-9")
 FINAL = [
@@ -47,6 +58,10 @@ def new_thread():
 
 def admit(thread, run_id, strategy=MultitaskStrategy.ENQUEUE):
     return transition(thread, Admit(run_id, "echo", strategy, MAX_QUEUED, AT))
+
+
+def delay(thread, run_id, strategy=MultitaskStrategy.ENQUEUE):
+    return transition(thread, Admit(run_id, "echo", strategy, MAX_QUEUED, AT, due=DUE))
 
 
 def start(thread, run_id, attempt=1, worker="w1"):
@@ -87,6 +102,55 @@ def test_reject_names_the_active_run_and_changes_nothing():
     with pytest.raises(RunConflictError) as caught:
         admit(thread_with("a"), "b", MultitaskStrategy.REJECT)
     assert caught.value.run_id == "a"
+
+
+def test_a_delayed_run_makes_the_thread_busy_and_holds_up_nobody():
+    thread, effects = delay(new_thread(), "later")
+    assert effects == (CreateLog("later"), SetTimer("later", DUE))
+    assert (thread.active, thread.status) == (None, ThreadStatus.BUSY)
+    thread, effects = admit(thread, "now")
+    assert thread.active.run_id == "now"
+    assert effects == (CreateLog("now"), EnqueueJob("now", "echo"))
+    with pytest.raises(RunNotStartableError):
+        start(thread, "later")
+
+
+def test_a_delayed_run_gets_its_turn_when_its_time_has_come_and_the_thread_is_free():
+    free, effects = transition(delay(new_thread(), "later")[0], BecomeDue("later", DUE))
+    assert free.active.run_id == "later"
+    assert effects == (CreateLog("later"), EnqueueJob("later", "echo"))
+    assert transition(free, BecomeDue("later", DUE)) == (free, ())
+    busy, effects = transition(delay(thread_with("a", "b"), "later")[0], BecomeDue("later", DUE))
+    assert (busy.inflight_ids, busy.delayed, effects) == (("a", "b", "later"), (), ())
+
+
+def test_a_delayed_run_counts_for_reject_and_for_the_bound_of_those_that_wait():
+    thread, _ = delay(new_thread(), "later")
+    with pytest.raises(RunConflictError) as caught:
+        admit(thread, "b", MultitaskStrategy.REJECT)
+    assert caught.value.run_id == "later"
+    for n in range(MAX_QUEUED - 1):
+        thread, _ = delay(thread, f"d{n}")
+    with pytest.raises(QueueFullError):
+        delay(thread, "one too many")
+    thread, _ = admit(thread, "now")
+    with pytest.raises(QueueFullError):
+        admit(thread, "behind it")
+
+
+def test_a_replacing_run_stops_delayed_runs_and_starts_at_once_on_a_free_thread():
+    thread, effects = admit(delay(new_thread(), "later")[0], "a", MultitaskStrategy.INTERRUPT)
+    assert thread.active.run_id == "a"
+    assert effects == (CreateLog("a"), EnqueueJob("a", "echo"), Seal("later"))
+    thread, effects = finish(thread, "later", Outcome(RunStatus.INTERRUPTED))
+    assert (thread.inflight_ids, effects) == (("a",), (ClearTimer("later"),))
+
+
+def test_a_cancelled_delayed_run_is_sealed_at_once_and_never_becomes_due():
+    thread, effects = cancel(delay(new_thread(), "later")[0], "later")
+    assert effects == (Seal("later"),)
+    assert transition(thread, BecomeDue("later", DUE)) == (thread, ())
+    assert outstanding(thread) == (Seal("later"),)
 
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
@@ -280,6 +344,7 @@ class Runs(RuleBasedStateMachine):
         self.admitted = []
         self.finished = []
         self.wishes = {}
+        self.delayed = []
 
     def apply(self, command):
         before = self.thread
@@ -294,11 +359,25 @@ class Runs(RuleBasedStateMachine):
             return None
         return effects
 
-    @rule(target=run_ids, strategy=st.sampled_from(MultitaskStrategy))
-    def admit_one(self, strategy):
+    @rule(run_id=run_ids)
+    def become_due(self, run_id):
+        is_due = self.thread.find_delayed(run_id) is not None and run_id not in self.wishes
+        self.apply(BecomeDue(run_id, DUE))
+        assert self.thread.find_delayed(run_id) is None or run_id in self.wishes
+        if is_due:  # from now on it stands behind those that were admitted before
+            self.admitted.remove(run_id)
+            self.admitted.append(run_id)
+            self.delayed.remove(run_id)
+
+    @rule(
+        target=run_ids,
+        strategy=st.sampled_from(MultitaskStrategy),
+        due=st.sampled_from([None, None, DUE]),
+    )
+    def admit_one(self, strategy, due):
         self.offered += 1
         run_id = f"r{self.offered}"
-        command = Admit(run_id, "echo", strategy, MAX_QUEUED, AT)
+        command = Admit(run_id, "echo", strategy, MAX_QUEUED, AT, due=due)
         inflight = self.thread.inflight_ids
         effects = self.apply(command)
         if effects is None:
@@ -308,6 +387,8 @@ class Runs(RuleBasedStateMachine):
             for each in inflight:
                 self.wishes.setdefault(each, CancelAction(strategy.value))
         self.admitted.append(run_id)
+        if due is not None:
+            self.delayed.append(run_id)
         return run_id
 
     @rule(run_id=run_ids, attempt=st.integers(1, 3), worker=st.sampled_from(["w1", "w2"]))
@@ -350,9 +431,14 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def inflight_runs_are_those_admitted_and_not_finished_in_order(self):
-        inflight = [run for run in self.admitted if run not in self.finished]
+        inflight = [run for run in self.admitted if run not in (*self.finished, *self.delayed)]
         active = [self.thread.active.run_id] if self.thread.active else []
         assert active + [run.run_id for run in self.thread.queue] == inflight
+
+    @invariant()
+    def delayed_runs_are_those_whose_time_has_not_come(self):
+        delayed = [run for run in self.delayed if run not in self.finished]
+        assert [run.run_id for run in self.thread.delayed] == delayed
 
     @invariant()
     def no_run_waits_while_none_is_active(self):
@@ -366,7 +452,7 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def the_queue_is_bounded(self):
-        assert len(self.thread.queue) <= 2 * MAX_QUEUED + 1
+        assert self.thread.waiting_count <= 2 * MAX_QUEUED + 1
 
     @invariant()
     def a_crash_before_the_effects_can_be_made_good_from_the_state(self):
@@ -376,6 +462,9 @@ class Runs(RuleBasedStateMachine):
             is_cancelled = active.run_id in self.thread.cancels
             wanted = Seal(active.run_id) if is_cancelled else EnqueueJob(active.run_id, "echo")
             assert wanted in effects
+        for run in self.thread.delayed:
+            is_cancelled = run.run_id in self.thread.cancels
+            assert (Seal(run.run_id) if is_cancelled else SetTimer(run.run_id, DUE)) in effects
         jobs = [effect for effect in effects if isinstance(effect, EnqueueJob)]
         assert all(active and job.run_id == active.run_id for job in jobs)
 
