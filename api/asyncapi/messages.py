@@ -122,6 +122,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
         headers.EVENT, headers.DEAD_LETTER, given={"Run-Meta": headers.EVENT_OPTIONAL["Run-Meta"]}
     )
     state = headers.headers_schema(headers.STATE)
+    timer = headers.headers_schema(headers.TIMER, stored=headers.TIMER_STORED)
     none = headers.headers_schema()
     control = {
         name: _event(name, payload, **({"deleted": headers.DELETED} if name == DELETED else {}))
@@ -140,9 +141,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "awaiting": _message("The Run-Seq from which a run waits.", state, {"type": "integer"}),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
-        "timer": _message(
-            "A run that is to begin later.", headers.headers_schema(headers.TIMER), _ref(TimedRun)
-        ),
+        "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
         "nudge": _message(
             "Look at the run's state now.", none, {"type": "string", "maxLength": 0}, TEXT
