@@ -8,7 +8,6 @@ waiting clients that agree with them.
 import asyncio
 import random
 import time
-from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -267,6 +266,8 @@ async def test_whoever_is_killed_every_run_ends_once_and_every_thread_is_free(
 ):
     random_ = random.Random(20_26)
     threads = [(f"t-{n}", STRATEGIES[n % 3]) for n in range(9)]
+    for thread_id, _ in threads:
+        await facade.create_thread(thread_id=thread_id)
     havoc = Havoc(server, fleet, random_)
     await havoc.start()
     async with open_session() as session:
@@ -275,17 +276,13 @@ async def test_whoever_is_killed_every_run_ends_once_and_every_thread_is_free(
         for _ in range(ROUNDS if chaos_factor == 1 else MORE_ROUNDS * chaos_factor):
             await asyncio.sleep(random_.uniform(0, 1))
             await havoc.kill_one()
-            assert not any(each.done() for each in acting), [
-                each.result() for each in acting if each.done()
-            ]
+            for each in acting:
+                assert not each.done(), each.result()
         for each in acting:
             each.cancel()
         await asyncio.wait(acting)
         # Runs in line are executed one after the other: the bound grows with the longest line.
-        lines = [0]
-        for thread_id, _ in threads:
-            with suppress(LookupError):
-                lines.append(len((await facade.get_thread(thread_id)).inflight_ids))
+        lines = [len((await facade.get_thread(thread_id)).inflight_ids) for thread_id, _ in threads]
         within_s = LEASE_S + 5 + max(lines) * 0.5
         deadline = time.monotonic() + within_s
         _, late = await asyncio.wait(users.waiting, timeout=within_s)
