@@ -72,7 +72,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
         ),
-        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
+        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError, runs.errors.TooManyRunsError),
         # What operators, not clients, can mend.
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             bridge.errors.ApiError,

@@ -71,6 +71,17 @@ class QueueFullError(RunsError):
         self.limit = limit
 
 
+class TooManyRunsError(RunsError):
+    """As many runs are under way as their user or their assistant may have; nothing was stored."""
+
+    code = "too-many-runs"
+    retryable = True
+
+    def __init__(self, holder: str, limit: int) -> None:
+        super().__init__(f"{limit} runs of this {holder} are under way, the limit; try again later")
+        self.limit = limit
+
+
 class IdempotencyKeyUsedError(RunsError):
     """The idempotency key cannot stand for this request; nothing was stored."""
 

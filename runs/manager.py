@@ -23,6 +23,7 @@ from runs.errors import (
     UnsupportedActionError,
 )
 from runs.models import CancelAction, CancelOutcome, RunRecord, RunSpec, RunStatus, now
+from runs.quotas import Quotas
 from runs.reconciler import Reconciler
 from runs.records import Records, Versioned
 from runs.settings import RunSettings
@@ -48,7 +49,8 @@ class RunManager:
         limits = settings or RunSettings()
         self.records = Records(bridge)
         self._steps = ThreadSteps(self.records, max_conflicts=limits.max_conflicts)
-        self.reconciler = Reconciler(bridge, self.records, self._steps)
+        quotas = Quotas(bridge.states, self.records, limits)
+        self.reconciler = Reconciler(bridge, self.records, self._steps, quotas)
         self._creation = RunCreation(
             bridge, catalog, self.records, self._steps, self.reconciler, limits
         )
@@ -130,6 +132,7 @@ class RunManager:
             AssistantNotFoundError: Nobody declared the assistant; nothing was stored.
             ThreadNotFoundError: The thread does not exist; nothing was stored.
             RunConflictError: The thread is busy and the strategy is ``reject``.
+            TooManyRunsError: The user, or the assistant, has as many runs under way as it may.
             QueueFullError: Too many runs wait on the thread; nothing was stored.
             IdempotencyKeyUsedError: The key was used for another request, or its run is removed.
             UnsupportedOptionError: An option is not available; nothing was stored.

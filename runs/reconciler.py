@@ -34,6 +34,7 @@ from runs.effects import (
 from runs.errors import ContentionError, RunNotFoundError
 from runs.models import Outcome, RunRecord, now
 from runs.outcome import INTERRUPTED, outcome_of, terminal_of
+from runs.quotas import Quotas
 from runs.records import Records, Versioned
 from runs.retirement_line import put_in_line
 from runs.run_timers import RUN_TIMER, set_timer
@@ -51,9 +52,16 @@ class _Closed(NamedTuple):
 
 
 class Reconciler:
-    """Does what the state asks for."""
+    """Does what the state asks for.
 
-    def __init__(self, bridge: JetStreamBridge, records: Records, steps: ThreadSteps) -> None:
+    Attributes:
+        quotas: Count the runs under way; one that ends leaves them.
+    """
+
+    def __init__(
+        self, bridge: JetStreamBridge, records: Records, steps: ThreadSteps, quotas: Quotas
+    ) -> None:
+        self.quotas = quotas
         self._bridge = bridge
         self._records = records
         self._steps = steps
@@ -176,6 +184,8 @@ class Reconciler:
             return _Closed(record, ())
         command = Finish(run.run_id, outcome_of(terminal), now(), is_removed=is_rolled_back)
         taken = await self._steps.take(run.thread_id, command, known=thread)
+        if found is not None:
+            await self.quotas.leave(found.record)
         return _Closed(record, taken.effects)
 
     async def find_terminal(

@@ -14,6 +14,10 @@ class RunSettings(Section):
     """Admission: what a thread may hold and how hard a call tries."""
 
     max_queued_runs: int = Field(100, ge=0, le=10_000, description="waiting per thread")
+    max_runs_per_user: int | None = Field(
+        None, ge=1, le=2000, description="under way at one time, waiting ones too; None: no limit"
+    )
+    max_runs_per_assistant: int | None = Field(None, ge=1, le=2000, description="likewise")
     max_conflicts: int = Field(
         64, ge=1, le=10_000, description="lost races of one call, after which it gives up"
     )

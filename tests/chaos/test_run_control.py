@@ -210,7 +210,9 @@ class Users:
     async def _wait(self, run):
         status, outcome = await self._client.wait(run)
         if status == 200 and outcome != run["run_id"]:
-            assert outcome["__error__"]["error"] in ("RunInterruptedError", "DeadLetter"), outcome
+            # What is rolled back is gone, before or after it has ended.
+            stopped = ("RunInterruptedError", "RunNotFoundError", "DeadLetter")
+            assert outcome["__error__"]["error"] in stopped, outcome
         assert status in (200, 404), outcome
 
     async def _stop(self, run):
