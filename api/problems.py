@@ -47,7 +47,9 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.SubscriptionTakenError,
             runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
+            runs.errors.InputTimeoutError,
             runs.errors.RunConflictError,
+            runs.errors.NothingToResumeError,
             runs.errors.RunFailedError,
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
@@ -58,6 +60,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
             bridge.errors.BatchTooLargeError,
             bridge.errors.EventTooLargeError,
+            runs.errors.InputTooLargeError,
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
             bridge.errors.InvalidContentError,

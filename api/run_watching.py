@@ -53,11 +53,17 @@ class RunWatching:
         ]
 
     async def create_and_stream(self, request: web.Request) -> web.StreamResponse:
-        """``POST .../runs/stream``: start a run and stream what its creator asks to see."""
+        """``POST .../runs/stream``: start a run and stream what its creator asks to see.
+
+        An answer lets the run go on that asked, and the stream begins behind its question.
+        """
         spec = await self._read_spec(request)
+        after = None
+        if spec.command is not None and spec.thread_id is not None:
+            after = await self._facade.find_place_of_question(spec.thread_id)
         run = await self._create(request, spec)
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        reading = Reading(run.thread_id, run.run_id, ModeFilter(spec.stream_mode))
+        reading = Reading(run.thread_id, run.run_id, ModeFilter(spec.stream_mode), after)
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 

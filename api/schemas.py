@@ -91,7 +91,9 @@ class RunCreate(Body):
             UnsupportedOptionError: An option is set that nothing honours.
             ContradictoryOptionsError: Two options exclude each other.
         """
-        self.refuse("checkpoint_id", "command")
+        self.refuse("checkpoint_id")
+        if thread_id is None and self.command is not None:
+            raise ContradictoryOptionsError("command", "a run without a thread")
         if thread_id is not None and self.on_completion == "delete":
             raise UnsupportedOptionError("on_completion")
         config = self.config or {}
@@ -102,6 +104,7 @@ class RunCreate(Body):
             assistant_id=self.assistant_id,
             thread_id=thread_id,
             input=self.input,
+            command=self.command,
             config=config,
             context=self.context,
             metadata=self.metadata or {},

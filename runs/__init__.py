@@ -9,6 +9,9 @@ from runs.errors import (
     ContentionError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
+    InputTimeoutError,
+    InputTooLargeError,
+    NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
     RunConflictError,
@@ -28,6 +31,7 @@ from runs.errors import (
 )
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
+from runs.inputs import INPUT, find_shown
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
@@ -45,12 +49,21 @@ from runs.models import (
 )
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
-from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread import (
+    ActiveRun,
+    LastRun,
+    OutputsRef,
+    Question,
+    QueuedRun,
+    ThreadRecord,
+    ThreadStatus,
+)
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.thread_search import ThreadQuery
 
 __all__ = [
     "FINAL_STATUSES",
+    "INPUT",
     "MAX_DELAY_S",
     "MAX_KEY",
     "ActiveRun",
@@ -68,11 +81,15 @@ __all__ = [
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
+    "InputTimeoutError",
+    "InputTooLargeError",
     "LastRun",
     "MultitaskStrategy",
+    "NothingToResumeError",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
+    "Question",
     "QueueFullError",
     "QueuedRun",
     "RunConflictError",
@@ -103,5 +120,6 @@ __all__ = [
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
     "WorkerSettings",
+    "find_shown",
     "outcome_of",
 ]

@@ -11,7 +11,6 @@ from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
 _NOT_AVAILABLE: Final = (
-    "command",
     "webhook",
     "interrupt_before",
     "interrupt_after",

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from runs.asking import give_way
 from runs.commands import Admit, BecomeDue
 from runs.effects import CreateLog, SetTimer
 from runs.errors import QueueFullError, RunConflictError, ThreadNotFoundError
@@ -22,21 +23,28 @@ def is_known(thread: ThreadRecord, command: Admit) -> bool:
 
 
 def admit(thread: ThreadRecord, command: Admit) -> Step:
-    """Let a new run in; a thread whose only runs wait for their time is free for others."""
+    """Let a new run in; one that only waits for its user is in nobody's way."""
     if not thread.inflight_ids:
         return _place(thread, command)
+    is_free = thread.inflight_ids == (_asking(thread),)
     match command.strategy:
         case MultitaskStrategy.REJECT:
-            raise RunConflictError(thread.thread_id, thread.inflight_ids[0])
+            if not is_free:
+                raise RunConflictError(thread.thread_id, thread.inflight_ids[0])
         case MultitaskStrategy.ENQUEUE:
             waits = thread.active is not None or command.due is not None
-            if waits and thread.waiting_count >= command.max_queued:
+            if waits and not is_free and thread.waiting_count >= command.max_queued:
                 raise QueueFullError(thread.thread_id, command.max_queued)
-            return _place(thread, command)
         case MultitaskStrategy.INTERRUPT | MultitaskStrategy.ROLLBACK:
             return _replace(thread, command)
         case _:
             assert_never(command.strategy)
+    return _place(thread, command)
+
+
+def _asking(thread: ThreadRecord) -> str | None:
+    """Return the active run when it waits for its user: it gives way to whoever comes."""
+    return None if thread.active is None or thread.question is None else thread.active.run_id
 
 
 def _replace(thread: ThreadRecord, command: Admit) -> Step:
@@ -59,7 +67,8 @@ def _place(thread: ThreadRecord, command: Admit) -> Step:
         )
     if thread.active is not None:
         queued = QueuedRun(run_id=run_id, executor=executor)
-        return changed(thread, command.at, queue=(*thread.queue, queued)), (CreateLog(run_id),)
+        placed, stops = give_way(changed(thread, command.at, queue=(*thread.queue, queued)))
+        return placed, (CreateLog(run_id), *stops)
     active = ActiveRun(run_id=run_id, executor=executor, since=command.at)
     placed = changed(thread, command.at, active=active)
     return placed, effects_of_turn(placed, active)
@@ -74,7 +83,7 @@ def become_due(thread: ThreadRecord, command: BecomeDue) -> Step:
     rest = changed(thread, command.at, delayed=delayed)
     if thread.active is not None:
         queued = QueuedRun(run_id=run.run_id, executor=run.executor)
-        return changed(rest, command.at, queue=(*thread.queue, queued)), ()
+        return give_way(changed(rest, command.at, queue=(*thread.queue, queued)))
     active = ActiveRun(run_id=run.run_id, executor=run.executor, since=command.at)
     placed = changed(rest, command.at, active=active)
     return placed, effects_of_turn(placed, active)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from runs.models import CancelAction, MultitaskStrategy, Outcome
+from runs.thread import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,26 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """The active run asks its user something and waits; without a question it waits no longer."""
+
+    run_id: str
+    attempt: int
+    question: Question | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GiveAnswer:
+    """Somebody answers what the thread's active run asks; ``user_id`` is who."""
+
+    executor: str
+    value: Any
+    at: datetime
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCancel:
     """Someone wants the run to stop."""
 
@@ -95,5 +116,15 @@ class Delete:
 
 
 Command: TypeAlias = (
-    Admit | BecomeDue | Start | Release | RequestCancel | Finish | Forget | MergeMetadata | Delete
+    Admit
+    | BecomeDue
+    | Start
+    | Release
+    | Ask
+    | GiveAnswer
+    | RequestCancel
+    | Finish
+    | Forget
+    | MergeMetadata
+    | Delete
 )

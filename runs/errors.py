@@ -191,6 +191,39 @@ class RunStoppedError(RunsError):
         self.run_id = run_id
 
 
+class InputTimeoutError(RunsError, TimeoutError):
+    """Nobody answered the question of a run in time; the question is withdrawn."""
+
+    code = "input-timeout"
+
+    def __init__(self, run_id: str, waited_s: float) -> None:
+        super().__init__(f"run {run_id} was not answered within {waited_s:g} s")
+        self.run_id = run_id
+
+
+class InputTooLargeError(RunsError, ValueError):
+    """A question, or its answer, exceeds what a thread may hold; nothing was stored."""
+
+    code = "input-too-large"
+
+    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"{what} of {size_bytes} bytes exceeds the limit of {limit_bytes}")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class NothingToResumeError(RunsError):
+    """A run brought an answer, and nothing on its thread waits for one; the thread is unchanged."""
+
+    code = "nothing-to-resume"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            f"nothing on thread {thread_id} waits for an answer; start a run with an input"
+        )
+        self.thread_id = thread_id
+
+
 class OutputsNotFoundError(RunsError):
     """The run succeeded, but the log no longer holds its final values."""
 

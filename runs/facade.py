@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from bridge import (
+    END,
+    BridgeClosedError,
     Following,
     RunRef,
     StreamNotFoundError,
@@ -20,12 +22,14 @@ from runs.errors import (
     RunNotCancellableError,
     RunNotFoundError,
 )
+from runs.inputs import find_shown
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
+from runs.question_facade import QuestionsFacade
 from runs.sealing import wait_for_seal
-from runs.thread_facade import ThreadsFacade
+from runs.thread import Question
 
 
-class RunsFacade(ThreadsFacade):
+class RunsFacade(QuestionsFacade):
     """Threads and runs for the callers of one process.
 
     Args:
@@ -177,7 +181,7 @@ class RunsFacade(ThreadsFacade):
         return await self._manager.deletion.delete_run(run)
 
     async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
-        """Wait until a run has ended and return its final values.
+        """Wait until a run has ended and return its final values, or what it asks its user.
 
         Raises:
             RunNotFoundError: There is no such run in this thread, or it is someone else's.
@@ -187,8 +191,12 @@ class RunsFacade(ThreadsFacade):
         """
         record = await self.get_run(thread_id, run_id, user_id=user_id)
         if not record.status.is_final:
+            run = RunRef(thread_id, run_id)
             try:
-                record = await self._wait_for_end(RunRef(thread_id, run_id))
+                question = await self._wait_for_pause(run, has_begun=record.attempt > 0)
+                if question is not None:
+                    return question.shown()
+                record = await self.settle(*run)
             except RunNotFoundError as exc:  # it was rolled back, or deleted
                 raise RunInterruptedError(run_id) from exc
         if record.status is RunStatus.INTERRUPTED:
@@ -202,6 +210,23 @@ class RunsFacade(ThreadsFacade):
         await self._ensure_log(run)
         await wait_for_seal(self._bridge, run.run_id)
         return await self.settle(*run)
+
+    async def _wait_for_pause(self, run: RunRef, *, has_begun: bool) -> Question | None:
+        """Wait until the log is sealed, or until the run asks something; return the question."""
+        await self._ensure_log(run)
+        newest: str | None = None  # a run that has not begun has asked nothing
+        if has_begun:
+            newest = (await self._bridge.status(run.run_id)).last_id
+            question = await self.find_question(*run)
+            if question is not None:
+                return question
+        async with self._bridge.follow(run.run_id, last_event_id=newest) as following:
+            async for batch in following.batches():
+                if batch[-1] is END:
+                    return None
+                if find_shown(batch) and (question := await self.find_question(*run)):
+                    return question
+        raise BridgeClosedError
 
     async def _ensure_log(self, run: RunRef) -> None:
         if await self._bridge.find_thread(run.run_id) is None:

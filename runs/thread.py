@@ -34,6 +34,30 @@ class DelayedRun(QueuedRun):
     due: AwareDatetime
 
 
+class Question(Frozen):
+    """What a run asks its user, and waits for."""
+
+    input_id: str
+    prompt: Any
+
+    def shown(self) -> dict[str, Any]:
+        """Return the question as clients of the platform look for it, in values and updates."""
+        return {"__interrupt__": [{"value": self.prompt, "id": self.input_id}]}
+
+    def pick(self, value: Any) -> Any:
+        """Return the answer to this question out of what was sent: that itself, or a map by id."""
+        if isinstance(value, dict) and value.keys() == {self.input_id}:
+            return value[self.input_id]
+        return value
+
+
+class Answer(Frozen):
+    """What the user said."""
+
+    input_id: str
+    value: Any
+
+
 class ActiveRun(QueuedRun):
     """The one run whose turn it is.
 
@@ -44,6 +68,8 @@ class ActiveRun(QueuedRun):
         worker: Which worker that is.
         released: That worker has given the run back, to be executed again.
         losses: How many attempts ended because their worker was lost.
+        question: What it asks its user at this moment.
+        answer: The answer to its last question.
     """
 
     since: AwareDatetime
@@ -52,6 +78,8 @@ class ActiveRun(QueuedRun):
     worker: str | None = None
     released: bool = False
     losses: int = 0
+    question: Question | None = None
+    answer: Answer | None = None
 
     @property
     def is_held(self) -> bool:
@@ -105,6 +133,8 @@ class ThreadRecord(Frozen):
     @property
     def status(self) -> ThreadStatus:
         """What the thread does now; nothing stores it."""
+        if self.question is not None:
+            return ThreadStatus.INTERRUPTED
         if self.inflight_ids:
             return ThreadStatus.BUSY
         if self.last is None or self.last.status is RunStatus.SUCCESS:
@@ -112,6 +142,13 @@ class ThreadRecord(Frozen):
         if self.last.status is RunStatus.INTERRUPTED:
             return ThreadStatus.INTERRUPTED
         return ThreadStatus.ERROR
+
+    @property
+    def question(self) -> Question | None:
+        """What the active run waits for, unless it is being stopped."""
+        if self.active is None or self.active.run_id in self.cancels:
+            return None
+        return self.active.question
 
     def find_active(self, run_id: str) -> ActiveRun | None:
         """Return the active run when it is ``run_id``."""

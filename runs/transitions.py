@@ -10,13 +10,16 @@ what a crash may have left undone.
 from typing import Any, assert_never
 
 from runs.admitting import admit, become_due, is_known
+from runs.asking import ask, give_answer
 from runs.commands import (
     Admit,
+    Ask,
     BecomeDue,
     Command,
     Delete,
     Finish,
     Forget,
+    GiveAnswer,
     MergeMetadata,
     Release,
     RequestCancel,
@@ -44,6 +47,10 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
             return _let_in(thread, command)
         case Start() | Release():
             return _execute(thread, command)
+        case Ask() | GiveAnswer():
+            return (
+                ask(thread, command) if isinstance(command, Ask) else give_answer(thread, command)
+            )
         case RequestCancel():
             return _request_cancel(thread, command)
         case Finish():
@@ -60,6 +67,10 @@ def _let_in(thread: ThreadRecord, command: Admit | BecomeDue) -> Step:
     if is_known(thread, command):
         return thread, outstanding(thread)
     return admit(thread, command)
+
+
+def _talk(thread: ThreadRecord, command: Ask | GiveAnswer) -> Step:
+    return ask(thread, command) if isinstance(command, Ask) else give_answer(thread, command)
 
 
 def _change(thread: ThreadRecord, command: Forget | MergeMetadata | Delete) -> Step:
@@ -114,6 +125,9 @@ def _start(thread: ThreadRecord, command: Start) -> Step:
         "worker": command.worker,
         "released": False,
         "losses": active.losses + active.is_held,
+        # What the attempt before it asked was asked by nobody who still waits.
+        "question": None,
+        "answer": None,
     }
     return changed(thread, command.at, active=active.model_copy(update=begun)), ()
 

@@ -46,7 +46,9 @@ class Gateway:
 @asynccontextmanager
 async def running_gateway(settings):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
-        facade = RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
+        facade = RunsFacade(
+            RunManager(bridge, AssistantCatalog(settings.assistants), settings.runs), bridge
+        )
         gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
         listener = open_listener(settings.http)
         await gateway.serve(settings.http, listener)
@@ -88,9 +90,9 @@ async def start_worker(settings):
     """Start worker processes that execute the built-in assistants; they end with the test."""
     started = []
 
-    async def start():
+    async def start(**changes):
         command = (sys.executable, "-P", "-m", "runs.worker")
-        environment = child_environment(settings)
+        environment = child_environment(settings.model_copy(update=changes))
         started.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return started[-1]
 

@@ -174,7 +174,7 @@ async def test_a_value_outside_its_choices_is_422_and_named(refused, thread_id, 
         ("interrupt_after", ["node"]),
         ("checkpoint", {"checkpoint_id": "1"}),
         ("checkpoint_id", "1"),
-        ("command", {"resume": 1}),
+        ("command", {"goto": "node"}),
         ("on_completion", "delete"),
     ],
 )

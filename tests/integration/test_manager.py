@@ -180,7 +180,7 @@ async def test_a_full_queue_refuses_and_stores_nothing(facade, bridge, thread):
         ({"thread_id": "not an id"}, InvalidIdError),
         ({"assistant_id": "unknown"}, AssistantNotFoundError),
         ({"multitask_strategy": "overtake"}, UnsupportedStrategyError),
-        ({"command": {"resume": 1}}, UnsupportedOptionError),
+        ({"command": {"goto": "node"}}, UnsupportedOptionError),
         ({"webhook": "http://127.0.0.1/"}, UnsupportedOptionError),
         ({"input": float("nan")}, InvalidContentError),
         ({"input": {"half a pair": "\ud800"}}, InvalidContentError),

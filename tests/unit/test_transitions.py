@@ -9,10 +9,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from runs.commands import (
     Admit,
+    Ask,
     BecomeDue,
     Delete,
     Finish,
     Forget,
+    GiveAnswer,
     MergeMetadata,
     Release,
     RequestCancel,
@@ -30,6 +32,7 @@ from runs.effects import (
 )
 from runs.errors import (
     IllegalTransitionError,
+    NothingToResumeError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
@@ -37,7 +40,7 @@ from runs.errors import (
     ThreadNotFoundError,
 )
 from runs.models import CancelAction, MultitaskStrategy, Outcome, RunFault, RunRecord, RunStatus
-from runs.thread import ThreadRecord, ThreadStatus
+from runs.thread import Answer, Question, ThreadRecord, ThreadStatus
 from runs.transitions import outstanding, transition
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -151,6 +154,76 @@ def test_a_cancelled_delayed_run_is_sealed_at_once_and_never_becomes_due():
     assert effects == (Seal("later"),)
     assert transition(thread, BecomeDue("later", DUE)) == (thread, ())
     assert outstanding(thread) == (Seal("later"),)
+
+
+QUESTION = Question(input_id="q", prompt="sure?")
+
+
+def asking(*queued):
+    thread, _ = start(thread_with("a", *queued), "a")
+    return transition(thread, Ask("a", 1, QUESTION, AT))
+
+
+def answer(thread, value="yes", **who):
+    return transition(thread, GiveAnswer("echo", value, AT, **who))
+
+
+def test_a_run_that_asks_makes_the_thread_interrupted_until_it_is_answered():
+    thread, effects = asking()
+    assert (thread.status, thread.question, effects) == (ThreadStatus.INTERRUPTED, QUESTION, ())
+    thread, effects = answer(thread)
+    assert (thread.status, thread.question, effects) == (ThreadStatus.BUSY, None, (Nudge("a"),))
+    assert thread.active.answer == Answer(input_id="q", value="yes")
+    with pytest.raises(NothingToResumeError):
+        answer(thread)
+
+
+@pytest.mark.parametrize(("value", "given"), [({"q": 1}, 1), ({"other": 1}, {"other": 1})])
+def test_an_answer_may_be_a_map_by_question(value, given):
+    assert answer(asking()[0], value)[0].active.answer.value == given
+
+
+def test_only_the_attempt_that_runs_may_ask_and_a_later_one_asks_anew():
+    thread, _ = asking()
+    with pytest.raises(RunNotStartableError):
+        transition(thread, Ask("a", 2, QUESTION, AT))
+    thread, _ = start(thread, "a", attempt=2, worker="w2")
+    assert thread.question is None
+
+
+def test_a_withdrawn_question_keeps_an_answer_that_came_in_the_same_moment():
+    answered, _ = answer(asking()[0])
+    assert transition(answered, Ask("a", 1, None, AT))[0] is answered
+    withdrawn, _ = transition(asking()[0], Ask("a", 1, None, AT))
+    assert (withdrawn.question, withdrawn.active.answer) == (None, None)
+
+
+def test_nobody_else_and_no_other_assistant_answers():
+    thread, _ = asking()
+    with pytest.raises(ThreadNotFoundError):
+        answer(thread, user_id="eve")
+    with pytest.raises(NothingToResumeError):
+        transition(thread, GiveAnswer("other", 1, AT))
+    cancelled, _ = cancel(thread, "a")
+    with pytest.raises(NothingToResumeError):
+        answer(cancelled)
+
+
+@pytest.mark.parametrize("strategy", MultitaskStrategy)
+def test_a_run_that_asks_gives_way_to_whoever_comes(strategy):
+    thread, effects = admit(asking()[0], "b", strategy)
+    action = CancelAction.ROLLBACK if strategy == "rollback" else CancelAction.INTERRUPT
+    assert thread.cancels == {"a": action}
+    assert effects == (CreateLog("b"), Nudge("a"))
+
+
+def test_a_run_that_asks_gives_way_to_those_that_wait_and_to_one_that_becomes_due():
+    thread, effects = asking("b")
+    assert (thread.cancels, effects) == ({"a": CancelAction.INTERRUPT}, (Nudge("a"),))
+    delayed, effects = delay(asking()[0], "later")
+    assert (delayed.cancels, delayed.status) == ({}, ThreadStatus.INTERRUPTED)
+    thread, effects = transition(delayed, BecomeDue("later", DUE))
+    assert (thread.cancels, effects) == ({"a": CancelAction.INTERRUPT}, (Nudge("a"),))
 
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
@@ -368,6 +441,7 @@ class Runs(RuleBasedStateMachine):
             self.admitted.remove(run_id)
             self.admitted.append(run_id)
             self.delayed.remove(run_id)
+            self.note_who_gave_way()
 
     @rule(
         target=run_ids,
@@ -389,6 +463,7 @@ class Runs(RuleBasedStateMachine):
         self.admitted.append(run_id)
         if due is not None:
             self.delayed.append(run_id)
+        self.note_who_gave_way()
         return run_id
 
     @rule(run_id=run_ids, attempt=st.integers(1, 3), worker=st.sampled_from(["w1", "w2"]))
@@ -405,6 +480,26 @@ class Runs(RuleBasedStateMachine):
         assert self.apply(Release(run_id, attempt, AT)) == ()
         if self.thread.active is not before:
             assert (before.run_id, before.attempt, before.is_held) == (run_id, attempt, True)
+
+    @rule(run_id=run_ids, attempt=st.integers(1, 3), asks=st.booleans())
+    def ask_one(self, run_id, attempt, asks):
+        effects = self.apply(Ask(run_id, attempt, QUESTION if asks else None, AT))
+        assert effects is None or self.thread.active.run_id == run_id
+        self.note_who_gave_way()
+
+    @rule()
+    def answer_it(self):
+        asked = self.thread.question
+        try:
+            self.apply(GiveAnswer("echo", 1, AT))
+        except NothingToResumeError:
+            assert asked is None
+        assert self.thread.question is None
+
+    def note_who_gave_way(self):
+        active = self.thread.active
+        if active is not None and active.question and self.thread.queue:
+            self.wishes.setdefault(active.run_id, CancelAction.INTERRUPT)
 
     @rule(run_id=run_ids, action=st.sampled_from(CancelAction))
     def cancel_one(self, run_id, action):
