@@ -1,5 +1,7 @@
 """The routes that stay open: stream a run or wait for it, newly created or joined."""
 
+from typing import Any
+
 from aiohttp import web
 
 from api.attachment import Attachments
@@ -61,7 +63,7 @@ class RunWatching:
         after = None
         if spec.command is not None and spec.thread_id is not None:
             after = await self._facade.find_place_of_question(spec.thread_id)
-        run = await self._create(request, spec)
+        run = _ref(await self._create(request, spec))
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
         reading = Reading(run.thread_id, run.run_id, ModeFilter(spec.stream_mode), after)
         async with self._attachments.attached(request, run, cancels=cancels):
@@ -70,9 +72,9 @@ class RunWatching:
     async def create_and_wait(self, request: web.Request) -> web.StreamResponse:
         """``POST .../runs/wait``: start a run and answer with its final values."""
         spec = await self._read_spec(request)
-        run = await self._create(request, spec)
+        created = await self._create(request, spec)
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        return await self._wait(request, run, cancels=cancels)
+        return await self._wait(request, _ref(created), cancels=cancels, created=created)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
@@ -111,11 +113,10 @@ class RunWatching:
         thread_id = thread_of(request) if "thread_id" in request.match_info else None
         return await read_spec(request, thread_id, self._settings)
 
-    async def _create(self, request: web.Request, spec: RunSpec) -> RunRef:
+    async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
         self._open_streams.check_room()
-        record: RunRecord = await self._attachments.create(request, spec)
-        return RunRef(record.thread_id, record.run_id)
+        return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:
         if "thread_id" in request.match_info:
@@ -127,12 +128,22 @@ class RunWatching:
         return RunRef(record.thread_id, run_id)
 
     async def _wait(
-        self, request: web.Request, run: RunRef, *, cancels: bool
+        self,
+        request: web.Request,
+        run: RunRef,
+        *,
+        cancels: bool,
+        created: RunRecord | None = None,
     ) -> web.StreamResponse:
+        async def result() -> Any:
+            return await self._facade.join_wait(run.thread_id, run.run_id, created=created)
+
         async with self._attachments.attached(request, run, cancels=cancels):
-            return await self.waits.serve(
-                request, run, lambda: self._facade.join_wait(run.thread_id, run.run_id)
-            )
+            return await self.waits.serve(request, run, result)
+
+
+def _ref(record: RunRecord) -> RunRef:
+    return RunRef(record.thread_id, record.run_id)
 
 
 async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:

@@ -3,6 +3,7 @@
 A worker holds a job by a lease that it renews. A job whose worker died is handed to another.
 """
 
+import asyncio
 from typing import Final
 
 from bridge.connection import Connection
@@ -63,6 +64,10 @@ class JobConsumer:
         Outages of the server count as waiting.
         """
         return [Job(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
+
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once the jobs that still come, until ``ready`` is set."""
+        await self._consumer.decline_until(ready)
 
     async def close(self) -> None:
         """Stop asking for jobs."""

@@ -29,6 +29,7 @@ from runs.inputs import Inputs
 from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
 from runs.outcome import INTERRUPTED
+from runs.reconciler import Known
 from runs.settings import WorkerSettings
 from runs.strays import keep_until_done
 
@@ -83,6 +84,7 @@ class Execution:
         self._settings = settings
         self._is_handed_back = False
         self._inputs: Inputs | None = None
+        self._known: Known | None = None
         self._nudged = asyncio.Event()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
 
@@ -119,12 +121,13 @@ class Execution:
         """
         self._leases.hold(self._job)
         try:
-            record = await self._claims.claim(self._run)
-            if record is None:
+            known = await self._claims.claim(self._run)
+            if known is None:
                 await self._job.ack()
             else:
                 self._leases.vouch(self._run.run_id)
-                await self._execute(record)
+                self._known = known
+                await self._execute(known.run.record)
         except RunNotStartableError as exc:
             _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
         except StreamFencedError:
@@ -220,7 +223,7 @@ class Execution:
 
     async def _settle(self, terminal_id: str | None = None) -> None:
         with suppress(RunNotFoundError):  # it is rolled back
-            await self._manager.reconciler.settle(self._run, terminal_id)
+            await self._manager.reconciler.settle(self._run, terminal_id, self._known)
         await self._job.ack()
 
     async def _watch_state(self, record: RunRecord) -> None:

@@ -6,13 +6,13 @@ agree with its log.
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from bridge import (
-    END,
-    BridgeClosedError,
     Following,
+    JetStreamBridge,
     RunRef,
+    StreamEvent,
     StreamNotFoundError,
     check_id,
 )
@@ -22,11 +22,13 @@ from runs.errors import (
     RunNotCancellableError,
     RunNotFoundError,
 )
-from runs.inputs import find_shown
+from runs.manager import RunManager
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
 from runs.question_facade import QuestionsFacade
-from runs.sealing import wait_for_seal
-from runs.thread import Question
+from runs.run_waits import RunWaits
+
+#: A worker that has sealed a log writes record and thread within this time, or is gone.
+_LEFT_TO_WORKER_S: Final = 1.0
 
 
 class RunsFacade(QuestionsFacade):
@@ -36,6 +38,10 @@ class RunsFacade(QuestionsFacade):
         manager: Decides and stores.
         bridge: Follows logs and reads final values.
     """
+
+    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+        super().__init__(manager, bridge)
+        self._waits = RunWaits(manager, bridge)
 
     async def create_background(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`.
@@ -126,7 +132,7 @@ class RunsFacade(QuestionsFacade):
         outcome = await self._manager.cancel(run, action, user_id=user_id)
         if wait and outcome is CancelOutcome.STOPPING:
             with suppress(RunNotFoundError):  # it is rolled back
-                await self._wait_for_end(run)
+                await self._waits.end(run)
             return CancelOutcome.STOPPED
         return outcome
 
@@ -180,8 +186,21 @@ class RunsFacade(QuestionsFacade):
                 return False
         return await self._manager.deletion.delete_run(run)
 
-    async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
+    async def join_wait(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        user_id: str | None = None,
+        created: RunRecord | None = None,
+    ) -> Any:
         """Wait until a run has ended and return its final values, or what it asks its user.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            user_id: Who asks; ``None`` may see every run.
+            created: The record as the caller has just got it from a create; spares a read.
 
         Raises:
             RunNotFoundError: There is no such run in this thread, or it is someone else's.
@@ -189,14 +208,15 @@ class RunsFacade(QuestionsFacade):
             RunInterruptedError: It was cancelled.
             BridgeClosedError: This process is shutting down; join again elsewhere.
         """
-        record = await self.get_run(thread_id, run_id, user_id=user_id)
+        record = created or await self.get_run(thread_id, run_id, user_id=user_id)
+        values: StreamEvent | None = None
         if not record.status.is_final:
             run = RunRef(thread_id, run_id)
             try:
-                question = await self._wait_for_pause(run, has_begun=record.attempt > 0)
+                question, values = await self._waits.pause(run, has_begun=record.attempt > 0)
                 if question is not None:
                     return question.shown()
-                record = await self.settle(*run)
+                record = await self._waits.settled(run, within_s=_LEFT_TO_WORKER_S)
             except RunNotFoundError as exc:  # it was rolled back, or deleted
                 raise RunInterruptedError(run_id) from exc
         if record.status is RunStatus.INTERRUPTED:
@@ -204,34 +224,9 @@ class RunsFacade(QuestionsFacade):
         if record.status is not RunStatus.SUCCESS:
             fault = record.error or RunFault(error="Error", message=record.status)
             raise RunFailedError(run_id, fault.error, fault.message)
+        if values is not None and values.id == record.outputs:
+            return values.data
         return None if record.outputs is None else await self._values_of(run_id, record.outputs)
-
-    async def _wait_for_end(self, run: RunRef) -> RunRecord:
-        await self._ensure_log(run)
-        await wait_for_seal(self._bridge, run.run_id)
-        return await self.settle(*run)
-
-    async def _wait_for_pause(self, run: RunRef, *, has_begun: bool) -> Question | None:
-        """Wait until the log is sealed, or until the run asks something; return the question."""
-        await self._ensure_log(run)
-        newest: str | None = None  # a run that has not begun has asked nothing
-        if has_begun:
-            newest = (await self._bridge.status(run.run_id)).last_id
-            question = await self.find_question(*run)
-            if question is not None:
-                return question
-        async with self._bridge.follow(run.run_id, last_event_id=newest) as following:
-            async for batch in following.batches():
-                if batch[-1] is END:
-                    return None
-                if find_shown(batch) and (question := await self.find_question(*run)):
-                    return question
-        raise BridgeClosedError
-
-    async def _ensure_log(self, run: RunRef) -> None:
-        if await self._bridge.find_thread(run.run_id) is None:
-            # Its creator died between the commit and the birth.
-            await self._manager.reconciler.repair(run.thread_id)
 
     @asynccontextmanager
     async def join_stream(
@@ -249,7 +244,7 @@ class RunsFacade(QuestionsFacade):
         """
         if user_id is not None or await self._bridge.find_thread(run_id) != thread_id:
             await self.get_run(thread_id, run_id, user_id=user_id)
-            await self._ensure_log(RunRef(thread_id, run_id))
+            await self._waits.ensure_log(RunRef(thread_id, run_id))
         async with AsyncExitStack() as stack:
             try:
                 opening = self._bridge.follow(run_id, last_event_id=last_event_id)
@@ -257,6 +252,19 @@ class RunsFacade(QuestionsFacade):
             except StreamNotFoundError as exc:
                 raise RunNotFoundError(run_id) from exc
             yield following
+
+    async def wait_settled(self, thread_id: str, run_id: str, *, within_s: float) -> RunRecord:
+        """Return the record once it and the thread agree with a sealed log.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            within_s: Seconds that are left to the run's worker; then they are written here.
+
+        Raises:
+            RunNotFoundError: There is no such run, or it is rolled back.
+        """
+        return await self._waits.settled(_checked(thread_id, run_id), within_s=within_s)
 
     async def settle(self, thread_id: str, run_id: str) -> RunRecord:
         """Make record and thread final when the run's log is sealed; call it before showing that.

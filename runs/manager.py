@@ -153,14 +153,14 @@ class RunManager:
 
     async def start(
         self, run: RunRef, worker: str, attempt: int, known: Versioned[ThreadRecord] | None = None
-    ) -> ThreadRecord:
+    ) -> Versioned[ThreadRecord]:
         """Let a worker begin to execute the active run of a thread.
 
         Raises:
             RunNotStartableError: It has finished, is cancelled, waits, or has begun elsewhere.
         """
         command = Start(run.run_id, worker, attempt, now())
-        return (await self._steps.take(run.thread_id, command, known)).thread
+        return (await self._steps.take(run.thread_id, command, known)).versioned
 
     async def become_due(self, run: RunRef) -> None:
         """Put a run in line whose time has come; one that has left is passed over. Idempotent.

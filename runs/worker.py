@@ -9,8 +9,7 @@ import logging
 import os
 import secrets
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -29,6 +28,10 @@ from runs.settings import RunSettings, WorkerSettings
 from runs.sweeper import Sweeper
 
 _LOG = logging.getLogger("jetrun.worker")
+
+
+#: Jobs that one request asks for at most.
+_MAX_AHEAD: Final = 8
 
 
 class JobPayload(Frozen):
@@ -134,17 +137,15 @@ class Worker:
         await retirement.serve(self._settings.fetch_wait_s)
 
     async def _pull(self, consumer: JobConsumer) -> None:
-        # One job a request, and none requested without room: a job must never wait here
-        # unattended, because its lease would lapse and another worker would take it for lost.
+        # No job may wait here unattended: its lease would lapse, and another worker would take it
+        # for lost. What comes without room goes back at once.
         while True:
-            jobs = await consumer.fetch(1, wait_s=self._settings.fetch_wait_s)
-            for job in jobs:
+            await self._room.wait()
+            ahead = min(_MAX_AHEAD, self._settings.concurrency - len(self._executions))
+            for job in await consumer.fetch(ahead, wait_s=self._settings.fetch_wait_s):
                 await self._take(job)
-            while jobs and not self._room.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.lease_s / 3):
-                        await self._room.wait()
-                await _give_back(consumer)
+            if not self._room.is_set():
+                await consumer.decline_until(self._room)
 
     async def _take(self, job: Job) -> None:
         known = self._executions.get(job.run_id)
@@ -214,12 +215,6 @@ class Worker:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
-
-
-async def _give_back(consumer: JobConsumer) -> None:
-    # Without waiting: what was handed out here although nobody asked for it any more.
-    for job in await consumer.fetch(1, wait_s=0):
-        await job.nak()
 
 
 if __name__ == "__main__":
