@@ -8,6 +8,7 @@ from api.asyncapi.messages import CONTROL_EVENTS, JSON, messages, schemas
 from bridge import RunRef, Subjects
 from bridge.awaiting import AWAITING
 from bridge.ids import shard
+from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
 from runs.retirement_line import LINE
 from runs.run_timers import RUN_TIMER
@@ -24,7 +25,7 @@ _PARAMETERS: Final = {
     "run": "the run",
     "assistant": "the assistant that executes it",
     "consumer": "the durable consumer",
-    "key": "a digest of user, thread and key",
+    "key": "a digest of user, thread and key; of sweeps, the shard",
 }
 
 
@@ -74,6 +75,7 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         "runRefs": _state(subjects, REF, "RUN", "runRef"),
         "awaiting": _state(subjects, AWAITING, "RUN", "awaiting"),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
+        "sweeps": _state(subjects, SWEEP, "KEY", "sweep"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
         ),

@@ -139,6 +139,9 @@ def messages() -> dict[str, Mapping[str, Any]]:
             "The id of the thread that owns a run, as it is.", state, {"type": "string"}, TEXT
         ),
         "awaiting": _message("The Run-Seq from which a run waits.", state, {"type": "integer"}),
+        "sweep": _message(
+            "Which process looks at the runs of a shard, since when.", state, {"type": "object"}
+        ),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
