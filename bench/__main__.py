@@ -8,6 +8,9 @@ from typing import Final, Protocol
 import uvloop
 
 from bench import (
+    archive_lag,
+    archive_page,
+    archive_sink,
     create_and_wait,
     fanout,
     first_event,
@@ -15,6 +18,7 @@ from bench import (
     publish_concurrent,
     publish_sequential,
     resume,
+    search,
 )
 from bench.report import Figure, Section, markdown, print_section
 
@@ -43,6 +47,10 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         fanout,
         resume,
         create_and_wait,
+        archive_sink,
+        archive_lag,
+        archive_page,
+        search,
     )
 }
 

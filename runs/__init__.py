@@ -14,6 +14,8 @@ from runs.errors import (
     NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
+    ReadModelBehindError,
+    ReadModelUnavailableError,
     RunConflictError,
     RunFailedError,
     RunInterruptedError,
@@ -28,7 +30,10 @@ from runs.errors import (
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
+    WebhookNotFoundError,
+    WebhookRefusedError,
 )
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
 from runs.inputs import INPUT, find_shown
@@ -47,8 +52,19 @@ from runs.models import (
     RunSpec,
     RunStatus,
 )
+from runs.observation import RunObservation
+from runs.observers import RunObserver
 from runs.outcome import outcome_of
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.search_facade import RunPage, ThreadPage
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from runs.thread import (
     ActiveRun,
     LastRun,
@@ -59,7 +75,15 @@ from runs.thread import (
     ThreadStatus,
 )
 from runs.thread_facade import ThreadsFacade, ThreadState
-from runs.thread_search import ThreadQuery
+from runs.webhooks.delivering import WebhookDeliveries
+from runs.webhooks.record import WebhookRecord, WebhookStatus
+from runs.webhooks.sending import (
+    DeliverySettings,
+    Notice,
+    WebhookPolicy,
+    WebhookSender,
+    WebhookSendError,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -77,7 +101,10 @@ __all__ = [
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
+    "DeliverySettings",
     "DisconnectMode",
+    "Expiry",
+    "ExpirySettings",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
@@ -86,12 +113,17 @@ __all__ = [
     "LastRun",
     "MultitaskStrategy",
     "NothingToResumeError",
+    "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
     "Question",
     "QueueFullError",
     "QueuedRun",
+    "ReadModel",
+    "ReadModelBehindError",
+    "ReadModelSettings",
+    "ReadModelUnavailableError",
     "RunConflictError",
     "RunContext",
     "RunFailedError",
@@ -101,6 +133,10 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunObservation",
+    "RunObserver",
+    "RunPage",
+    "RunQuery",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -110,6 +146,7 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadPage",
     "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
@@ -119,7 +156,16 @@ __all__ = [
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
+    "WebhookDeliveries",
+    "WebhookNotFoundError",
+    "WebhookPolicy",
+    "WebhookRecord",
+    "WebhookRefusedError",
+    "WebhookSendError",
+    "WebhookSender",
+    "WebhookStatus",
     "WorkerSettings",
     "find_shown",
+    "open_read_model",
     "outcome_of",
 ]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from bridge import (
-    JetStreamBridge,
+    RunBridge,
     RunRef,
     StateConflictError,
     StreamNotFoundError,
@@ -44,7 +44,7 @@ class Claims:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         manager: RunManager,
         catalog: AssistantCatalog,
         worker: str,
@@ -115,7 +115,7 @@ class Claims:
     async def _reason_to_end(self, active: ActiveRun) -> str | None:
         # An outage lets leases lapse, too: whoever executes the run is asked before it is lost.
         is_others = active.worker != self.worker
-        if is_others and await self._bridge.controls.is_executed(
+        if is_others and await self._bridge.holders.is_claimed(
             active.run_id, within_s=self._probe_s
         ):
             raise RunNotStartableError(active.run_id, f"worker {active.worker} executes it")

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge import JetStreamBridge, RunRef, StreamEvent, new_event, new_id
+from bridge import RunBridge, RunRef, StreamEvent, new_event, new_id
 from runs.errors import InputTimeoutError
 from runs.manager import RunManager
 from runs.thread import Answer, Question
@@ -33,7 +33,7 @@ class Inputs:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         manager: RunManager,
         run: RunRef,
         attempt: int,

@@ -128,6 +128,7 @@ class RunSpec(Frozen):
         user_id: The owner; ``None`` where there is no authentication.
         idempotency_key: A repeated create with the same key returns the first run.
         after_seconds: How long after its creation the run may begin; ``None`` and 0 mean at once.
+        webhook: Where the run is told of when it has ended.
     """
 
     assistant_id: str
@@ -164,6 +165,7 @@ class RunRecord(Frozen):
         error: Why it failed, when the status is ``error`` or ``timeout``.
         outputs: The id of the event that carries the final values.
         due_at: When it may begin, if that is later than its creation.
+        webhook: Where the run is told of when it has ended.
     """
 
     run_id: str
@@ -181,6 +183,7 @@ class RunRecord(Frozen):
     worker: str | None = None
     error: RunFault | None = None
     outputs: str | None = None
+    webhook: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None

@@ -1,11 +1,11 @@
 """What a gateway calls: the questions of runs that wait for their user."""
 
 from bridge import StreamNotFoundError, check_id
+from runs.search_facade import SearchFacade
 from runs.thread import Question
-from runs.thread_facade import ThreadsFacade
 
 
-class QuestionsFacade(ThreadsFacade):
+class QuestionsFacade(SearchFacade):
     """Questions for the callers of one process."""
 
     async def find_question(self, thread_id: str, run_id: str) -> Question | None:

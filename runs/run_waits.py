@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, NamedTuple
 
-from bridge import END, BridgeClosedError, JetStreamBridge, RunRef, StreamEvent
+from bridge import END, BridgeClosedError, RunBridge, RunRef, StreamEvent
 from runs.errors import RunNotFoundError
 from runs.inputs import find_shown
 from runs.manager import RunManager
@@ -36,7 +36,7 @@ class RunWaits:
         bridge: Follows the logs.
     """
 
-    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+    def __init__(self, manager: RunManager, bridge: RunBridge) -> None:
         self._manager = manager
         self._bridge = bridge
 

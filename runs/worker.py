@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from bridge import BridgeError, JetStreamBridge, Job, JobConsumer, RunRef
+from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
 from runs.due_runs import DueRuns
@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         catalog: AssistantCatalog,
         settings: WorkerSettings,
         run_settings: RunSettings | None = None,
@@ -90,8 +90,7 @@ class Worker:
         async with (
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
-            self._bridge.holders.answer(self._find_held),
-            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager)),
+            self._bridge.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling += [asyncio.create_task(each) for each in self._chores(sweeper)]
@@ -123,9 +122,6 @@ class Worker:
         execution = self._executions.get(run_id)
         if execution is not None:
             execution.nudge()
-
-    def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
-        return [run_id for run_id in run_ids if run_id in self._executions]
 
     def _chores(self, sweeper: Sweeper) -> Sequence[Coroutine[Any, Any, None]]:
         due = DueRuns(self._bridge.timers, self._manager)

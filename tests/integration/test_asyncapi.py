@@ -12,7 +12,9 @@ from json_schema import problems, resolve
 
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
-from bridge import LogSettings, new_event
+from bridge import LogSettings, Subjects, new_event
+from bridge.retention.departure import Departure
+from bridge.roll_call import RollCall
 
 DOCUMENT = asyncapi_document()
 DOCS = Path(__file__).parents[2] / "docs"
@@ -84,19 +86,7 @@ async def stored(client):
     return found
 
 
-async def do_everything(gateway, http, open_run):
-    """Have every kind of message published."""
-    bridge = gateway.bridge
-    await open_run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
-    await open_run.publish_many([new_event("burst", n) for n in range(60)])
-    await bridge.mark_awaiting_input(open_run.run_id)
-    async with bridge.consume("strict", run_id=open_run.run_id) as deliveries:
-        async for delivery in deliveries:
-            if delivery.event.event == "plain":
-                await delivery.term("not wanted")
-                break
-            await delivery.ack()
-    await bridge.begin_attempt(open_run.run_id, 2)
+async def end_in_every_way(bridge):
     for kind, data in (
         ("end", {"status": "success", "outputs": None, "error": None}),
         ("cancel", {"status": "interrupted", "outputs": None, "error": None}),
@@ -114,7 +104,27 @@ async def do_everything(gateway, http, open_run):
         run_id = f"{kind}-{data is None}"
         await bridge.create(run_id, thread_id="endings")
         await bridge.publish_terminal(run_id, kind, data)
+
+
+async def do_everything(gateway, http, open_run):
+    """Have every kind of message published."""
+    bridge = gateway.bridge
+    await open_run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
+    await open_run.publish_many([new_event("burst", n) for n in range(60)])
+    await bridge.mark_awaiting_input(open_run.run_id)
+    async with bridge.consume("strict", run_id=open_run.run_id) as deliveries:
+        async for delivery in deliveries:
+            if delivery.event.event == "plain":
+                await delivery.term("not wanted")
+                break
+            await delivery.ack()
+    await bridge.begin_attempt(open_run.run_id, 2)
+    await end_in_every_way(bridge)
     await bridge.cleanup("end-True")
+    ended = (await bridge.status("cancel-False")).terminal
+    await Departure(bridge._log, bridge.states, bridge._seals).remove(ended)
+    for roll_call in (bridge.holders, RollCall(bridge._connection, Subjects().readers)):
+        await roll_call.ask([open_run.run_id])
     keyed = {"assistant_id": "echo", "input": {"events": 2}}
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
