@@ -227,22 +227,22 @@ class Connection:
             raise BridgeClosedError
         return self._up.is_set()
 
-    async def publish(
-        self,
-        subject: str,
-        payload: bytes,
-        *,
-        reply: str = "",
-        headers: Mapping[str, str] | None = None,
+    def publish(
+        self, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b""
     ) -> None:
-        """Send one message without waiting for an answer.
+        """Send one message behind all that were published before, and wait for no answer.
+
+        Args:
+            subject: Where it goes; made of checked ids.
+            payload: The content.
+            reply: Where the answer goes; empty when none is wanted.
+            headers: As ``wire`` encodes them.
 
         Raises:
             SilenceError: The connection is down; nothing was sent.
             EventTooLargeError: The message exceeds the server's limit.
-            InvalidEventError: A header cannot be sent.
         """
-        if not self.is_open:
+        if not self._opened or self._closed:
             raise BridgeClosedError
         if not self._up.is_set() or not self._client.is_connected:
             raise SilenceError(sent=False)
@@ -257,7 +257,7 @@ class Connection:
         subject: str,
         payload: bytes,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: bytes = b"",
     ) -> Msg:
         """Send one request and wait for its answer, once, at most ``request_timeout_s``.
 
@@ -267,7 +267,7 @@ class Connection:
         token = str(next(self._tokens))
         future = self._replies.expect(token)
         try:
-            await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
+            self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
             message = await future
         finally:
             self._replies.forget(token)
@@ -345,7 +345,7 @@ class Connection:
         token = str(next(self._tokens))
         echo = self._replies.expect(token)
         try:
-            await self.publish(f"{self._inbox}.{token}", b"")
+            self.publish(f"{self._inbox}.{token}", b"")
             await echo
         finally:
             self._replies.forget(token)

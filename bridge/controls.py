@@ -35,7 +35,7 @@ class ControlChannel:
     async def nudge(self, run_id: str) -> None:
         """Ask whoever executes the run to look at its state; lost while disconnected."""
         with suppress(SilenceError):
-            await self._connection.publish(self._subjects.control(check_id("run_id", run_id)), b"")
+            self._connection.publish(self._subjects.control(check_id("run_id", run_id)), b"")
 
     async def is_executed(self, run_id: str, *, within_s: float) -> bool:
         """Ask all workers whether one of them executes the run; nobody's answer is a no.
@@ -56,7 +56,7 @@ class ControlChannel:
     async def _ask(self, subject: str, left_s: float) -> bool:
         inbox, replies = self._connection.open_replies()
         try:
-            await self._connection.publish(subject, b"", reply=inbox)
+            self._connection.publish(subject, b"", reply=inbox)
             answers = await replies.take(min(left_s, _ASK_AGAIN_S))
         except SilenceError:
             await asyncio.sleep(min(left_s, _PAUSE_S))

@@ -82,8 +82,7 @@ class DeadLetters:
         """
         run = RunRef(event.thread_id, event.run_id)
         subject = self._subjects.dead_letter(consumer, run)
-        headers = {
-            **_event_headers(event),
+        given_up = {
             wire.DEAD_CONSUMER: consumer,
             wire.DEAD_SEQUENCE: str(event.event_id.stream_seq),
             wire.DEAD_CAUSE: cause.value,
@@ -92,6 +91,7 @@ class DeadLetters:
             wire.DEAD_TIME: timestamp(),
             wire.MESSAGE_ID: f"{consumer}:{event.event_id.stream_seq}",
         }
+        headers = _event_headers(event) + wire.encode_headers(given_up)
         outage = self._connection.outage(f"storing a dead letter of {consumer}")
         stored = Stored.NO
         while True:
@@ -137,7 +137,7 @@ class DeadLetters:
             raise ForeignMessageError(run.run_id, message.seq, repr(error)) from error
 
 
-def _event_headers(event: StreamEvent) -> dict[str, str]:
+def _event_headers(event: StreamEvent) -> bytes:
     again = NewEvent(
         event.event,
         event.payload,
@@ -145,4 +145,4 @@ def _event_headers(event: StreamEvent) -> dict[str, str]:
         event.metadata_json,
         created_at=event.created_at,
     )
-    return wire.encode_headers(again, event.run_seq, event.total_bytes, event.writer)
+    return wire.encode_event(again, event.run_seq, event.total_bytes, event.writer)

@@ -107,7 +107,7 @@ class Leases:
         async def answer(message: Msg) -> None:
             run_id = message.subject.rsplit(".", 1)[1]
             if message.reply and run_id in self._executed and self._is_alive:
-                await _send(connection, message.reply, b"")
+                _send(connection, message.reply, b"")
 
         await connection.subscribe(self._subjects.all_controls, answer)
         renew_at = 0.0
@@ -115,12 +115,12 @@ class Leases:
             if self._is_alive and time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + self._every_s
                 for job in list(self._held.values()):
-                    await _send(connection, job.lease, IN_PROGRESS)
+                    _send(connection, job.lease, IN_PROGRESS)
             await asyncio.sleep(min(_BEAT_S, self._every_s) / 2)
 
 
-async def _send(connection: Connection, subject: str, payload: bytes) -> None:
+def _send(connection: Connection, subject: str, payload: bytes) -> None:
     try:
-        await connection.publish(subject, payload)
+        connection.publish(subject, payload)
     except SilenceError:
         return  # said again at the next renewal, or asked again

@@ -152,7 +152,7 @@ class StateRecords:
     async def _write(self, kind: str, key: str, value: bytes, revision: int) -> int:
         subject = self._subject(kind, key)
         nonce = uuid4().hex[:16]
-        headers = {wire.EXPECTED_SUBJECT_SEQUENCE: str(revision), wire.WRITER: nonce}
+        headers = wire.encode_expected(revision) + wire.encode_headers({wire.WRITER: nonce})
         outage = self._connection.outage(f"writing {kind} {key}")
         stored = Stored.NO
         while True:

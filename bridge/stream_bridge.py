@@ -6,7 +6,7 @@ exactly one terminal event and it is the last. Asking never creates anything.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -122,7 +122,7 @@ class StreamBridge(Consuming):
     async def publish_event(self, run_id: str, event: NewEvent) -> str:
         """Append one encoded event; see :meth:`publish`."""
 
-    async def publish(
+    def publish(
         self,
         run_id: str,
         event: str,
@@ -131,8 +131,10 @@ class StreamBridge(Consuming):
         category: str = "stream",
         metadata: Mapping[str, Any] | None = None,
         event_id: str | None = None,
-    ) -> str:
-        """Append one event durably.
+    ) -> Coroutine[Any, Any, str]:
+        """Append one event durably; await what the call returns.
+
+        What cannot be encoded is refused by the call itself, not by the await.
 
         Args:
             run_id: The run.
@@ -156,7 +158,7 @@ class StreamBridge(Consuming):
             BridgeClosedError: The bridge is not open.
         """
         encoded = new_event(event, data, category=category, metadata=metadata, event_id=event_id)
-        return await self.publish_event(run_id, encoded)
+        return self.publish_event(run_id, encoded)
 
     @abstractmethod
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:

@@ -174,7 +174,7 @@ class StreamReader:
         async with self._slots:
             inbox, replies = self._connection.open_replies()
             try:
-                await self._connection.publish(self._direct, orjson.dumps(query), reply=inbox)
+                self._connection.publish(self._direct, orjson.dumps(query), reply=inbox)
                 messages: list[StoredMessage] = []
                 while True:
                     for reply in await replies.take(self._timeout_s):
