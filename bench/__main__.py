@@ -1,13 +1,14 @@
 """Run the benchmarks and print each figure beside its baseline."""
 
 import argparse
+import gc
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final, Protocol
 
 import uvloop
 
-from bench import fanout, first_event, machine, publish_concurrent, publish_sequential, resume
+from bench import fanout, first_event, machine, publish, resume
 from bench.report import Figure, Section, markdown, print_section
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -27,8 +28,7 @@ class Measurement(Protocol):
 
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
-    module.__name__.rsplit(".", 1)[1]: module
-    for module in (publish_sequential, publish_concurrent, first_event, fanout, resume)
+    module.__name__.rsplit(".", 1)[1]: module for module in (publish, first_event, fanout, resume)
 }
 
 
@@ -62,4 +62,5 @@ async def run(given: argparse.Namespace) -> None:
 
 
 machine.raise_open_files()
+gc.freeze()  # as the roles do when they start
 uvloop.run(run(arguments()))

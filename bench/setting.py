@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 
 from bridge import BridgeSettings, JetStreamBridge, NatsSettings, new_id
+from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 
 EVENT_BYTES: Final = 200
@@ -26,10 +27,15 @@ BARE_SUBJECT: Final = "bare.subject"
 
 
 @asynccontextmanager
-async def running_server() -> AsyncGenerator[EmbeddedServer]:
-    """Run a nats-server on a directory that is deleted afterwards."""
+async def running_server(*, sync_always: bool = False) -> AsyncGenerator[EmbeddedServer]:
+    """Run a nats-server on a directory that is deleted afterwards.
+
+    Args:
+        sync_always: Whether each write is forced to disk before it is acknowledged.
+    """
+    settings = EmbeddedServerSettings(sync_always=sync_always)
     with tempfile.TemporaryDirectory(prefix="jetrun-bench-") as directory:
-        async with EmbeddedServer(Path(directory) / "nats") as server:
+        async with EmbeddedServer(Path(directory) / "nats", settings) as server:
             yield server
 
 
