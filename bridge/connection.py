@@ -320,9 +320,26 @@ class Connection:
         """
         if not self.is_open:
             raise BridgeClosedError
+        return await self._subscribe(subject, cb=callback)
+
+    async def listen(self, subject: str, handle: Callable[[Msg], None]) -> Subscription:
+        """Subscribe a core subject, and handle each message as soon as it is parsed.
+
+        Args:
+            subject: The subject.
+            handle: Must neither wait nor raise; there is no queue before it.
+
+        Raises:
+            BridgeClosedError: The connection is closed.
+        """
+        if not self.is_open:
+            raise BridgeClosedError
+        return await self._subscribe(subject, future=Inbox(handle))
+
+    async def _subscribe(self, subject: str, **receiver: Any) -> Subscription:
         client = self._client
         try:
-            return await client.subscribe(subject, cb=callback)
+            return await client.subscribe(subject, **receiver)
         except RuntimeError:
             # uvloop refuses to write to a transport that has just died. nats-py has noted the
             # subscription, and sends it when it is connected again.

@@ -6,7 +6,15 @@ exactly one terminal event and it is the last. Asking never creates anything.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -28,8 +36,8 @@ from bridge.stats import StreamStats
 HEARTBEAT_S: Final = 5.0
 
 
-#: Takes one event at once, without waiting; returns whether it did.
-Push: TypeAlias = Callable[[StreamEvent], bool]
+#: Takes events at once, without waiting; returns whether it did: all of them, or none.
+Push: TypeAlias = Callable[[Sequence[StreamEvent]], bool]
 
 
 class Following(Protocol):
@@ -42,13 +50,14 @@ class Following(Protocol):
     def tap(self, push: Push) -> None:
         """Let the bridge hand live events over at once, while :meth:`batches` waits.
 
-        Saves the switch to the reader's task for each event, which is most of what a delivery to
-        many readers costs. An event goes to ``push`` or into a batch, never to both, and the order
-        stays. Terminal events, gaps and whatever ``push`` does not take come in batches. A bridge
-        may leave it alone and put everything into batches.
+        Saves the switch to the reader's task, which is most of what a delivery to many readers
+        costs. What came at one time comes in one call, as the same sequence for all readers that
+        are as far as each other. An event goes to ``push`` or into a batch, never to both, and the
+        order stays. Terminal events, gaps and whatever ``push`` does not take come in batches. A
+        bridge may leave it alone and put everything into batches.
 
         Args:
-            push: Takes an event without waiting, or returns False; it must not raise.
+            push: Takes events without waiting, or returns False; it must not raise.
         """
 
     def batches(self) -> AsyncIterator[Batch]:
