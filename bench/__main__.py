@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import uvloop
 
-from bench import fanout, first_event, machine, publish, resume
+from bench import delivery, fanout, first_event, machine, memory, publish, replay, resume
 from bench.report import Figure, Section, markdown, print_section
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -28,7 +28,8 @@ class Measurement(Protocol):
 
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
-    module.__name__.rsplit(".", 1)[1]: module for module in (publish, first_event, fanout, resume)
+    module.__name__.rsplit(".", 1)[1]: module
+    for module in (publish, first_event, fanout, delivery, replay, resume, memory)
 }
 
 

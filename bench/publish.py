@@ -16,7 +16,7 @@ from typing import Final
 from nats.js import JetStreamContext
 
 from bench.report import Figure
-from bench.rounds import Action, TimedAction, interleaved, timed
+from bench.rounds import Action, TimedAction, in_turns, timed
 from bench.setting import (
     BARE_SUBJECT,
     DATA,
@@ -66,10 +66,10 @@ async def measure(*, smoke: bool) -> list[Figure]:
     rounds = SMOKE_ROUNDS if smoke else ROUNDS
     async with _publishers() as publishers:
         in_turn_rounds = SMOKE_ROUNDS if smoke else IN_TURN_ROUNDS
-        in_turn = await interleaved(in_turn_rounds, publishers.in_turn())
-        at_once = await interleaved(rounds, publishers.at_once(PLAIN))
+        in_turn = await in_turns(in_turn_rounds, publishers.in_turn())
+        at_once = await in_turns(rounds, publishers.at_once(PLAIN))
     async with _publishers(sync_always=True) as publishers:
-        synced = await interleaved(rounds, publishers.at_once(SYNCED))
+        synced = await in_turns(rounds, publishers.at_once(SYNCED))
     return [
         *_in_turn_figures(_rates(in_turn)),
         *_at_once_figures(_rates(at_once), PLAIN, ("ratio >= 0.7", "ratio >= 1.0")),

@@ -1,6 +1,7 @@
 """What the measurements run on: a NATS server each, a bridge, and a bare client beside it."""
 
 import tempfile
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,10 +21,17 @@ EVENT: Final = "updates"
 #: As JSON the event's data is exactly EVENT_BYTES long.
 DATA: Final = "x" * (EVENT_BYTES - 2)
 PAYLOAD: Final = f'"{DATA}"'.encode()
+#: Digits at the front of an event's data that say when it was sent.
+STAMP_DIGITS: Final = 20
 
 #: The stream that the bare client publishes to: on file, one replica, nothing else.
 BARE_STREAM: Final = "BARE"
 BARE_SUBJECT: Final = "bare.subject"
+
+
+def stamped() -> str:
+    """Return data of the usual size that begins with the monotonic clock's nanoseconds."""
+    return f"{time.monotonic_ns():0{STAMP_DIGITS}d}{DATA[STAMP_DIGITS:]}"
 
 
 @asynccontextmanager
