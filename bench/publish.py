@@ -29,7 +29,7 @@ from bench.setting import (
     running_server,
 )
 from bridge import JetStreamBridge, new_event, new_id, wire
-from bridge.stream_reader import parse_headers
+from bridge.nats_client import parse_header_lines
 from bridge.subjects import RunRef, Subjects
 
 TITLE: Final = "events of 200 bytes, published one at a time and many at once"
@@ -178,7 +178,7 @@ class Publishers:
     async def _publish_bare_with_headers(self) -> None:
         """Publish what the bridge stores, to its stream: the price of the log's format."""
         lines = wire.encode_event(new_event(EVENT, DATA), 1, 200, "0123456789ab.1")
-        headers = parse_headers(b"NATS/1.0\r\n" + lines)
+        headers = parse_header_lines(lines)
         for number in range(IN_TURN):
             event = new_event(EVENT, DATA)
             headers[wire.SEQ] = str(number)

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from bench.children import gateway, settings_of
 from bench.report import Figure
-from bench.rounds import in_turns, rate, timed
+from bench.rounds import TimedAction, in_turns, rate, timed
 from bench.setting import DATA, EVENT, bare_client, open_bridge, running_server
 from bench.sides import Readers, Side, gateway_side, running_readers
 from bridge import JetStreamBridge, new_event
@@ -45,7 +45,7 @@ async def measure(*, smoke: bool) -> list[Figure]:
         ):
             side = await gateway_side(process, url, bridge)
             run = await _fill(bridge, side.run_id, events)
-            actions = {
+            actions: dict[str, TimedAction] = {
                 "ours": partial(_replay_s, readers, side, events),
                 "bare": timed(partial(_read_bare, client, _NAMES.event(run), events + 1)),
             }

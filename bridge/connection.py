@@ -15,7 +15,6 @@ from typing import Any, Final
 import nats
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -26,6 +25,7 @@ from bridge.errors import (
     EventTooLargeError,
     UnavailableError,
 )
+from bridge.nats_client import NatsClient
 from bridge.outage import Outage
 from bridge.outbound import Outbound, encode_message
 from bridge.pulse import Pulse
@@ -52,7 +52,7 @@ class Connection:
     def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
         self._settings = settings
         self._name = name
-        self._client = Client()
+        self._client = NatsClient()
         self._outbound = Outbound(self._client)
         self._replies = Replies(settings.log.request_timeout_s)
         self._up = asyncio.Event()
