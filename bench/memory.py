@@ -6,6 +6,7 @@ others have come and gone; the server's, before and after more processes follow 
 
 import os
 import tempfile
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,23 @@ _KIB: Final = 1024
 
 
 async def measure(*, smoke: bool) -> list[Figure]:
+    figures = [
+        await _of_gateway(_of_readers, SMOKE_READERS if smoke else READERS),
+        await _of_gateway(_of_connects, SMOKE_CONNECTS if smoke else CONNECTS),
+    ]
+    # Go lets garbage grow to what is live; collecting early leaves nearly what is live.
+    os.environ["GOGC"] = "10"
+    async with running_server() as server, AsyncExitStack() as stack:
+        del os.environ["GOGC"]
+        bridges = [await stack.enter_async_context(open_bridge(server)) for _ in range(GATEWAYS)]
+        figures.append(await _of_followed_runs(server.pid, bridges, SMOKE_RUNS if smoke else RUNS))
+    return figures
+
+
+async def _of_gateway(
+    look: Callable[[Readers, Side, int], Awaitable[Figure]], count: int
+) -> Figure:
+    """Look at a gateway that has had nobody but one reader so far."""
     with tempfile.TemporaryDirectory(prefix="jetrun-bench-") as directory:
         async with (
             running_server() as server,
@@ -42,17 +60,8 @@ async def measure(*, smoke: bool) -> list[Figure]:
             running_readers() as readers,
         ):
             side = await gateway_side(process, url, bridge)
-            figures = [
-                await _of_connects(readers, side, SMOKE_CONNECTS if smoke else CONNECTS),
-                await _of_readers(readers, side, SMOKE_READERS if smoke else READERS),
-            ]
-    # Go lets garbage grow to what is live; collecting early leaves nearly what is live.
-    os.environ["GOGC"] = "10"
-    async with running_server() as server, AsyncExitStack() as stack:
-        del os.environ["GOGC"]
-        bridges = [await stack.enter_async_context(open_bridge(server)) for _ in range(GATEWAYS)]
-        figures.append(await _of_followed_runs(server.pid, bridges, SMOKE_RUNS if smoke else RUNS))
-    return figures
+            await _come_and_go(readers, side, 1)
+            return await look(readers, side, count)
 
 
 async def _of_connects(readers: Readers, side: Side, count: int) -> Figure:

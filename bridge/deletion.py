@@ -33,9 +33,12 @@ async def delete_events(connection: Connection, log: RunLog, *, ttl_s: float) ->
         UnavailableError: The server fell silent; call again.
     """
     outage = connection.outage(f"deleting run {log.run.run_id}")
-    while (newest := await log.last()).event != DELETED:
+    while True:
+        newest, expected = await log.newest()
+        if newest.event == DELETED:
+            return
         try:
-            await publish_once(connection, log.subject, *_marker(newest, ttl_s))
+            await publish_once(connection, log.subject, *_marker(newest, expected, ttl_s))
         except SilenceError as silence:
             await outage.wait(Stored.UNKNOWN if silence.sent else Stored.NO)
         except ApiError as error:
@@ -47,13 +50,13 @@ async def delete_events(connection: Connection, log: RunLog, *, ttl_s: float) ->
                 raise
 
 
-def _marker(newest: StreamEvent, ttl_s: float) -> tuple[bytes, bytes]:
+def _marker(newest: StreamEvent, expected: int, ttl_s: float) -> tuple[bytes, bytes]:
     event = deleted_event()
     total = newest.total_bytes + len(event.payload)
     demands = {wire.ROLLUP: _THIS_SUBJECT, wire.TTL: f"{max(1, round(ttl_s))}s"}
     headers = (
         wire.encode_event(event, newest.run_seq + 1, total, _WRITER)
-        + wire.encode_expected(newest.event_id.stream_seq)
+        + wire.encode_expected(expected)
         + wire.encode_headers(demands)
     )
     return event.payload, headers

@@ -6,6 +6,7 @@ from bridge import NewEvent, wire
 from bridge.errors import InvalidEventError
 from bridge.nats_client import parse_header_lines
 from bridge.outbound import encode_message
+from bridge.subjects import RunRef
 
 
 def test_a_message_without_headers_is_a_plain_publish():
@@ -24,6 +25,8 @@ def test_headers_are_counted_in_bytes_before_the_payload():
 
 def test_an_event_is_described_by_headers_that_read_back():
     event = NewEvent("tick", b"{}", "trace", b'{"a":1}', created_at="2026-11-20T09:00:00.000000Z")
+    described = parse_header_lines(wire.encode_event(event, 7, 300, "writer.1"))
+    assert wire.headers_of(wire.decode_event(RunRef("t", "r"), 1, described, b"{}")) == described
     lines = wire.encode_event(event, 7, 300, "writer.1") + wire.encode_expected(12)
     assert parse_header_lines(lines) == {
         "Run-Event": "tick",
