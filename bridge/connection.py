@@ -318,8 +318,6 @@ class Connection:
         Raises:
             BridgeClosedError: The connection is closed.
         """
-        if not self.is_open:
-            raise BridgeClosedError
         return await self._subscribe(subject, cb=callback)
 
     async def listen(self, subject: str, handle: Callable[[Msg], None]) -> Subscription:
@@ -332,11 +330,11 @@ class Connection:
         Raises:
             BridgeClosedError: The connection is closed.
         """
-        if not self.is_open:
-            raise BridgeClosedError
         return await self._subscribe(subject, future=Inbox(handle))
 
     async def _subscribe(self, subject: str, **receiver: Any) -> Subscription:
+        if not self.is_open:
+            raise BridgeClosedError
         client = self._client
         try:
             return await client.subscribe(subject, **receiver)

@@ -1,4 +1,4 @@
-"""Messages on their way to the server: all of one turn of the event loop go out in one write.
+"""Messages on their way to the server: those of one turn of the event loop share large writes.
 
 nats-py 2.16 checks each header of each message with a regular expression, and hands each message
 to a task that writes it. Here the headers are known to be sound and a callback writes: a publish
@@ -39,7 +39,7 @@ def encode_message(subject: str, reply: str, headers: bytes, payload: bytes) -> 
 
 
 class Outbound:
-    """What waits for the end of this turn of the event loop.
+    """What waits for the end of this turn of the event loop, or for more.
 
     Args:
         client: Its transport is written to; this class alone reaches into it.
