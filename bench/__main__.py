@@ -8,7 +8,20 @@ from typing import Final, Protocol
 
 import uvloop
 
-from bench import delivery, fanout, first_event, machine, memory, publish, replay, resume
+from bench import (
+    archive_lag,
+    archive_page,
+    archive_sink,
+    delivery,
+    fanout,
+    first_event,
+    machine,
+    memory,
+    publish,
+    replay,
+    resume,
+    search,
+)
 from bench.report import Figure, Section, markdown, print_section
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -29,7 +42,19 @@ class Measurement(Protocol):
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     module.__name__.rsplit(".", 1)[1]: module
-    for module in (publish, first_event, fanout, delivery, replay, resume, memory)
+    for module in (
+        publish,
+        first_event,
+        fanout,
+        delivery,
+        replay,
+        resume,
+        memory,
+        archive_sink,
+        archive_lag,
+        archive_page,
+        search,
+    )
 }
 
 

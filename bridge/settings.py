@@ -21,13 +21,16 @@ SECTIONS: Final = frozenset(
         "config",
         "data",
         "embedded",
+        "expiry",
         "http",
         "log",
         "logging",
         "nats",
+        "read_model",
         "retention",
         "roles",
         "runs",
+        "webhooks",
         "worker",
     }
 )
