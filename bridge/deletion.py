@@ -50,13 +50,13 @@ async def delete_events(connection: Connection, log: RunLog, *, ttl_s: float) ->
                 raise
 
 
-def _marker(newest: StreamEvent, expected: int, ttl_s: float) -> tuple[bytes, dict[str, str]]:
+def _marker(newest: StreamEvent, expected: int, ttl_s: float) -> tuple[bytes, bytes]:
     event = deleted_event()
     total = newest.total_bytes + len(event.payload)
-    headers = {
-        **wire.encode_headers(event, newest.run_seq + 1, total, _WRITER),
-        wire.EXPECTED_SUBJECT_SEQUENCE: str(expected),
-        wire.ROLLUP: _THIS_SUBJECT,
-        wire.TTL: f"{max(1, round(ttl_s))}s",
-    }
+    demands = {wire.ROLLUP: _THIS_SUBJECT, wire.TTL: f"{max(1, round(ttl_s))}s"}
+    headers = (
+        wire.encode_event(event, newest.run_seq + 1, total, _WRITER)
+        + wire.encode_expected(expected)
+        + wire.encode_headers(demands)
+    )
     return event.payload, headers

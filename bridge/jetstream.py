@@ -38,7 +38,7 @@ from bridge.events import (
     StreamStatus,
     Terminal,
 )
-from bridge.flight import MAX_ATOMIC_EVENTS
+from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
@@ -226,25 +226,26 @@ class JetStreamBridge(RunBridge):
     async def publish_event(self, run_id: str, event: NewEvent) -> str:
         """Append one encoded event; see :meth:`StreamBridge.publish`."""
         self._check_open()
-        self._check_event(event)
+        size_bytes = self._check_event(event)
         writer = await self._writer(run_id)
-        self._room.admit(_size(event))
+        self._room.admit(size_bytes)
         return str((await writer.append([event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
         self._check_open()
-        batch = list(islice(events, MAX_ATOMIC_EVENTS + 1))
-        if len(batch) > MAX_ATOMIC_EVENTS:
-            raise BatchTooLargeError(len(batch), MAX_ATOMIC_EVENTS)
+        batch = list(islice(events, MAX_BATCH_EVENTS + 1))
+        if len(batch) > MAX_BATCH_EVENTS:
+            raise BatchTooLargeError(len(batch), MAX_BATCH_EVENTS)
+        size_bytes = 0
         for event in batch:
-            self._check_event(event)
+            size_bytes += self._check_event(event)
             if event.event_id is not None:
                 raise InvalidEventError("publish_many takes no event_id; publish those singly")
         writer = await self._writer(run_id)
         if not batch:
             return []
-        self._room.admit(sum(_size(event) for event in batch))
+        self._room.admit(size_bytes)
         return [str(event_id) for event_id in await writer.append(batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
@@ -527,18 +528,20 @@ class JetStreamBridge(RunBridge):
         if not self._is_open:
             raise BridgeClosedError
 
-    def _check_event(self, event: NewEvent) -> None:
+    def _check_event(self, event: NewEvent) -> int:
         if event.event in RESERVED_EVENTS:
             raise ReservedEventError(event.event)
-        self._check_size(event)
+        return self._check_size(event)
 
-    def _check_size(self, event: NewEvent) -> None:
+    def _check_size(self, event: NewEvent) -> int:
+        size_bytes = len(event.payload) + len(event.metadata or b"")
         limit = min(
             self._connection.max_payload - HEADER_ROOM_BYTES,
             self._settings.retention.max_bytes_per_run,
         )
-        if _size(event) > limit:
-            raise EventTooLargeError(_size(event), limit)
+        if size_bytes > limit:
+            raise EventTooLargeError(size_bytes, limit)
+        return size_bytes
 
     async def _known(self, run_id: str) -> RunRef:
         self._check_open()
@@ -548,7 +551,3 @@ class JetStreamBridge(RunBridge):
         # The usual case goes without a detour.
         run = self._refs.recall(run_id) or await self._refs.get_writable(run_id)
         return self._writers.of(run)
-
-
-def _size(event: NewEvent) -> int:
-    return len(event.payload) + len(event.metadata or b"")
