@@ -302,6 +302,10 @@ class JetStreamBridge(StreamBridge):
             ValueError: ``keep`` is less than 1.
             StreamNotFoundError: Nobody created the run.
         """
+        self._check_open()
+        if keep < 1:
+            msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
+            raise ValueError(msg)
         return await self._stored.trim(await self._known(run_id), keep=keep)
 
     async def find_thread(self, run_id: str) -> str | None:

@@ -98,9 +98,6 @@ class StoredRuns:
 
     async def trim(self, run: RunRef, *, keep: int) -> int:
         """Evict all but the newest events of a run; see :meth:`JetStreamBridge.trim`."""
-        if keep < 1:
-            msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
-            raise ValueError(msg)
         run_log = self._log.run(run)
         if (await run_log.last()).event == DELETED:
             raise StreamNotFoundError(run.run_id)
