@@ -21,6 +21,7 @@ from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
+from api.webhooks.routes import WebhookRoutes
 from bridge import JetStreamBridge
 from runs import AssistantCatalog, RunsFacade
 from store import ArchiveLayout, JetStreamRunEventStore
@@ -69,6 +70,7 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
         watching.routes(),
         RunRoutes(bridge, facade, watching, unattended, http).routes(),
         ManyRunsRoutes(facade, unattended, http).routes(),
+        WebhookRoutes(facade).routes(),
         ArchiveRoutes(
             facade,
             JetStreamRunEventStore(bridge, settings.data),

@@ -1,6 +1,8 @@
 """The routes that read what runs have emitted: pages of records, and a run's file as it is."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 from aiohttp import web
 
@@ -14,6 +16,7 @@ from api.threads import thread_of
 from runs import RunsFacade
 from store import Record, RunEventStore, RunNotArchivedError
 from store.layout import ArchiveLayout
+from store.run_forms import open_run
 
 #: Reads one page: before_seq, after_seq, limit.
 _ReadPage = Callable[[int | None, int | None, int], Awaitable[list[Record]]]
@@ -87,9 +90,11 @@ class ArchiveRoutes:
         run = run_of(request)
         await self._facade.get_run(*run)
         try:
-            return await serve_lines(request, self._layout.run(run))
+            source = await asyncio.to_thread(open_run, self._layout, run)
         except FileNotFoundError:
             raise RunNotArchivedError(run.run_id) from None
+        with closing(source):
+            return await serve_lines(request, source, self._layout.run(run).name)
 
 
 def _event_types(request: web.Request) -> frozenset[str] | None:

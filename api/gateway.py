@@ -17,6 +17,7 @@ from api.listener import listener_url, open_listener
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
+from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import BridgeError, JetStreamBridge, set_up_logging
 from runs import AssistantCatalog, HeldRuns, RunManager, RunsFacade
 from store import ArchiveColdTier
@@ -32,9 +33,13 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
     cold = ArchiveColdTier(settings.data)
     async with JetStreamBridge(settings.bridge, name="jetrun-gateway", cold=cold) as bridge:
         catalog = AssistantCatalog(settings.assistants)
-        manager = RunManager(bridge, catalog, settings.runs)
+        webhooks = settings.webhooks
+        manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
         app = create_app(settings, bridge, RunsFacade(manager, bridge))
-        async with bridge.retention.sweeping(HeldRuns(bridge, manager, settings.runs)):
+        async with (
+            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
+            calling_webhooks(webhooks, bridge, manager),
+        ):
             yield app
 
 

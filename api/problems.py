@@ -35,6 +35,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.OutputsNotFoundError,
             runs.errors.RunNotFoundError,
             runs.errors.ThreadNotFoundError,
+            runs.errors.WebhookNotFoundError,
             store.errors.RunNotArchivedError,
         ),
         HTTPStatus.CONFLICT: (
@@ -71,6 +72,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
+            runs.errors.WebhookRefusedError,
         ),
         HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
         # What operators, not clients, can mend.
@@ -86,6 +88,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
+            store.errors.DamagedFileError,
             store.errors.EmptyArchiveError,
             store.errors.InvalidPayloadError,
             store.errors.LogReplacedError,

@@ -23,6 +23,7 @@ from api.config_file import read_config_file
 from api.http_settings import HttpSettings
 from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
+from api.webhooks.settings import WebhookSettings
 from bridge import (
     BridgeSettings,
     EmbeddedServerSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
         assistants: What can be run beside the built-in assistants, by name.
         archive: The files.
         http: Where the gateway listens.
+        webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
         data: The directory that holds the archive, and the store of an embedded NATS server.
         roles: What ``jetrun serve`` runs.
@@ -86,6 +88,7 @@ class Settings(BaseSettings):
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     data: Path = Path(".jetrun")
     roles: Annotated[tuple[Role, ...], NoDecode, Field(min_length=1)] = tuple(Role)

@@ -2,7 +2,16 @@
 
 from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
-from bridge.controls import ControlChannel
+from bridge.coordination import (
+    ControlChannel,
+    Holders,
+    Job,
+    JobConsumer,
+    JobQueue,
+    Leases,
+    StateRecord,
+    StateRecords,
+)
 from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
@@ -60,15 +69,14 @@ from bridge.events import (
 )
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
-from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.json_bytes import encode_json
-from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
 from bridge.retention.run_holders import RunHolders
 from bridge.retention.trimming import Trimmer
+from bridge.run_bridge import RunBridge
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -87,7 +95,6 @@ from bridge.settings import (
     Section,
     check_environment,
 )
-from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
@@ -130,6 +137,7 @@ __all__ = [
     "Following",
     "ForeignMessageError",
     "GapReason",
+    "Holders",
     "InvalidContentError",
     "InvalidEventError",
     "InvalidIdError",
@@ -153,6 +161,7 @@ __all__ = [
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunBridge",
     "RunHolders",
     "RunRef",
     "Seconds",

@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge import wire
 from bridge.connection import Connection
+from bridge.dead_letters import DeadLetters
 from bridge.errors import ApiError, Stored, StreamNotFoundError
 from bridge.event_log import EventLog
 from bridge.events import DELETED, StreamEvent
@@ -32,16 +33,25 @@ class Deletion:
         log: The events of all runs.
         refs: Says whose a run is, and which were deleted.
         seals: Keeps what is left of runs that have left the log.
+        dead_letters: What consumers gave up of runs.
         ttl_s: Seconds that a marker stays; longer than any writer of the run can live.
     """
 
     def __init__(
-        self, connection: Connection, log: EventLog, refs: RunRefs, seals: Seals, *, ttl_s: float
+        self,
+        connection: Connection,
+        log: EventLog,
+        refs: RunRefs,
+        seals: Seals,
+        dead_letters: DeadLetters,
+        *,
+        ttl_s: float,
     ) -> None:
         self._connection = connection
         self._log = log
         self._refs = refs
         self._seals = seals
+        self._dead_letters = dead_letters
         self._ttl_s = ttl_s
 
     async def delete(self, run_id: str) -> None:
@@ -54,6 +64,7 @@ class Deletion:
         run_log = self._log.run(RunRef(ref.value.decode(), run_id))
         await delete_events(self._connection, run_log, ttl_s=self._ttl_s)
         await self._seals.forget(run_log.run)
+        await self._dead_letters.forget(run_log.run)
         # The marker keeps those out who are on their way; this one all who come after it has gone.
         await self._refs.delete(ref)
 

@@ -4,7 +4,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 """
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from bridge.births import Births
 from bridge.cold_tier import NO_COLD_TIER, ColdTier
 from bridge.connection import Connection
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
-from bridge.controls import ControlChannel
+from bridge.controls import CoreControls
 from bridge.dead_letters import DeadLetter, DeadLetters
 from bridge.deletion import Deletion
 from bridge.errors import (
@@ -35,21 +35,23 @@ from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import check_id
-from bridge.jobs import JobQueue
-from bridge.leases import Leases
+from bridge.jobs import JetStreamJobQueue
+from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.names import Names
 from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
+from bridge.retention.run_holders import RunHolders
 from bridge.retention.survey import Survey
 from bridge.roll_call import RollCall
+from bridge.run_bridge import RunBridge
 from bridge.run_refs import RunRefs
 from bridge.seals import Seals
 from bridge.settings import BridgeSettings
-from bridge.state import StateRecords
+from bridge.state import JetStreamStates
 from bridge.stats import CLOSED_STATS, StreamStats
 from bridge.stored_runs import StoredRuns
-from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
+from bridge.stream_bridge import HEARTBEAT_S, Following
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
@@ -62,7 +64,7 @@ from bridge.writers import RunWriters
 HEADER_ROOM_BYTES: Final = 2048
 
 
-class JetStreamBridge(StreamBridge):
+class JetStreamBridge(RunBridge):
     """A bridge to the log of a NATS server or cluster; all its calls belong on one event loop.
 
     Args:
@@ -71,17 +73,9 @@ class JetStreamBridge(StreamBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
-        states: Records that processes agree on.
-        jobs: Runs that wait for a worker.
-        controls: Nudges to those who execute runs.
-        holders: Asks who executes runs; a worker's :meth:`leases` answer.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
-    states: StateRecords
-    jobs: JobQueue
-    controls: ControlChannel
-    holders: RollCall
     retention: Retention
 
     def __init__(
@@ -131,7 +125,7 @@ class JetStreamBridge(StreamBridge):
         self._log = EventLog(self._reader, self._subjects, self._seals)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
-        self.states = StateRecords(connection, state_reader, self._subjects)
+        self.states = JetStreamStates(connection, state_reader, self._subjects)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         dead_letters = DeadLetters(
             connection, self._stream_reader(self._subjects.dead_stream), self._subjects
@@ -156,10 +150,11 @@ class JetStreamBridge(StreamBridge):
             self._log,
             self._refs,
             self._seals,
+            dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
-        self.jobs = JobQueue(connection, self._subjects)
-        self.controls = ControlChannel(connection, self._subjects)
+        self.jobs = JetStreamJobQueue(connection, self._subjects)
+        self.controls = CoreControls(connection, self._subjects)
         self.retention = Retention(
             connection,
             self._log,
@@ -309,34 +304,15 @@ class JetStreamBridge(StreamBridge):
         return await self._stored.trim(await self._known(run_id), keep=keep)
 
     async def find_thread(self, run_id: str) -> str | None:
-        """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
-
-        Raises:
-            InvalidIdError: ``run_id`` is not one subject token.
-            UnavailableError: The server fell silent.
-        """
+        """Return the thread that owns a run; see :meth:`RunBridge.find_thread`."""
         self._check_open()
         run = await self._refs.find(run_id)
         return None if run is None else run.thread_id
 
     async def is_deleted(self, run_id: str) -> bool:
-        """Whether a run was deleted, as the leader knows it.
-
-        Raises:
-            InvalidIdError: ``run_id`` is not one subject token.
-            UnavailableError: The server fell silent.
-        """
+        """Whether a run was deleted; see :meth:`RunBridge.is_deleted`."""
         self._check_open()
         return await self._refs.is_deleted(run_id)
-
-    async def has_lived(self, run_id: str) -> bool:
-        """Whether somebody ever created the run, be it deleted since.
-
-        Raises:
-            InvalidIdError: ``run_id`` is not one subject token.
-            UnavailableError: The server fell silent.
-        """
-        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
@@ -371,15 +347,16 @@ class JetStreamBridge(StreamBridge):
         self._check_open()
         return await self._stored.read_after(run, run_seq, stream_seq=stream_seq, limit=limit)
 
-    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
-        """Make what holds on to the jobs of this process; see :class:`Leases`."""
-        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+    def leases(self, *, every_s: float, max_blocked_s: float) -> ThreadLeases:
+        """Make what holds on to the jobs of this process; see :class:`ThreadLeases`."""
+        return ThreadLeases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+
+    def sweeping(self, holders: RunHolders | None = None) -> AbstractAsyncContextManager[None]:
+        """End silent runs; see :meth:`Retention.sweeping`."""
+        return self.retention.sweeping(holders)
 
     async def list_runs(self, thread_id: str) -> list[str]:
-        """Return the ids of a thread's runs, in no particular order.
-
-        Those that have left the log are among them, and some that were deleted.
-        """
+        """Return a thread's runs; see :meth:`RunBridge.list_runs`."""
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
@@ -428,6 +405,11 @@ class JetStreamBridge(StreamBridge):
         """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return await self._names.list()
+
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        self._check_open()
+        return await self._names.get(name)
 
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""

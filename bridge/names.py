@@ -86,6 +86,10 @@ class Names:
         """Return every name; see :meth:`Consuming.list_consumers`."""
         return await self._consumers.list()
 
+    async def get(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        return await self._consumers.get(check_id("consumer", name))
+
     async def delete(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""
         await self._consumers.delete(check_id("consumer", name))

@@ -28,6 +28,7 @@ SECTIONS: Final = frozenset(
         "retention",
         "roles",
         "runs",
+        "webhooks",
         "worker",
     }
 )

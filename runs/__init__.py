@@ -24,6 +24,8 @@ from runs.errors import (
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
+    WebhookNotFoundError,
+    WebhookRefusedError,
 )
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
@@ -41,11 +43,22 @@ from runs.models import (
     RunSpec,
     RunStatus,
 )
+from runs.observation import RunObservation
+from runs.observers import RunObserver
 from runs.outcome import outcome_of
 from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.thread_search import ThreadQuery
+from runs.webhooks.delivering import WebhookDeliveries
+from runs.webhooks.record import WebhookRecord, WebhookStatus
+from runs.webhooks.sending import (
+    DeliverySettings,
+    Notice,
+    WebhookPolicy,
+    WebhookSender,
+    WebhookSendError,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -61,12 +74,14 @@ __all__ = [
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
+    "DeliverySettings",
     "DisconnectMode",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",
+    "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
@@ -81,6 +96,8 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunObservation",
+    "RunObserver",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -98,6 +115,14 @@ __all__ = [
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
+    "WebhookDeliveries",
+    "WebhookNotFoundError",
+    "WebhookPolicy",
+    "WebhookRecord",
+    "WebhookRefusedError",
+    "WebhookSendError",
+    "WebhookSender",
+    "WebhookStatus",
     "WorkerSettings",
     "outcome_of",
 ]

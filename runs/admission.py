@@ -11,7 +11,6 @@ from runs.thread import ThreadRecord
 
 _NOT_AVAILABLE: Final = (
     "command",
-    "webhook",
     "after_seconds",
     "interrupt_before",
     "interrupt_after",
@@ -61,6 +60,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
         on_completion=spec.on_completion if spec.thread_id is None else "keep",
         multitask_strategy=spec.multitask_strategy,
         metadata=spec.metadata,
+        webhook=spec.webhook,
         kwargs={
             "input": spec.input,
             "command": spec.command,

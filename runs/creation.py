@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge import (
     BridgeError,
-    JetStreamBridge,
+    RunBridge,
     RunRef,
     StateConflictError,
     UnavailableError,
@@ -46,7 +46,7 @@ class RunCreation:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         catalog: AssistantCatalog,
         records: Records,
         steps: ThreadSteps,

@@ -7,7 +7,7 @@ gone for its users at once; workers finish what a crash leaves of it.
 import asyncio
 from contextlib import suppress
 
-from bridge import JetStreamBridge, RunRef, StreamNotFoundError, StreamTerminatedError
+from bridge import RunBridge, RunRef, StreamNotFoundError, StreamTerminatedError
 from runs.commands import Delete, Forget, RequestCancel
 from runs.errors import RunNotFoundError
 from runs.models import CancelAction, now
@@ -16,6 +16,7 @@ from runs.reconciler import Reconciler
 from runs.records import Records
 from runs.sealing import wait_for_seal
 from runs.steps import ThreadSteps
+from runs.webhooks.announcing import Webhooks
 
 
 class Deletion:
@@ -31,7 +32,7 @@ class Deletion:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
@@ -42,6 +43,7 @@ class Deletion:
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
+        self._webhooks = Webhooks(bridge)
         self._wait_s = wait_s
 
     async def delete_run(self, run: RunRef) -> bool:
@@ -105,5 +107,6 @@ class Deletion:
     async def _remove(self, run: RunRef) -> None:
         # The record first: without one the run is gone, and a repeat still finds the events.
         await self._records.remove_run(run.run_id)
+        await self._webhooks.forget_closed(run.run_id)
         with suppress(StreamNotFoundError):
             await self._bridge.cleanup(run.run_id)

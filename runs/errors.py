@@ -126,6 +126,26 @@ class UnsupportedOptionError(RunsError, ValueError):
         self.option = option
 
 
+class WebhookRefusedError(RunsError, ValueError):
+    """The webhook's address must not be called; nothing was stored."""
+
+    code = "webhook-refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the webhook is refused: {reason}")
+        self.reason = reason
+
+
+class WebhookNotFoundError(RunsError):
+    """The run was created without a webhook."""
+
+    code = "webhook-not-found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} has no webhook")
+        self.run_id = run_id
+
+
 class RunNotCancellableError(RunsError):
     """The run has finished by itself; nothing was changed."""
 

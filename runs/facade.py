@@ -19,10 +19,12 @@ from runs.errors import (
     RunInterruptedError,
     RunNotCancellableError,
     RunNotFoundError,
+    WebhookNotFoundError,
 )
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
 from runs.sealing import wait_for_seal
 from runs.thread_facade import ThreadsFacade
+from runs.webhooks.record import WebhookRecord
 
 
 class RunsFacade(ThreadsFacade):
@@ -68,6 +70,20 @@ class RunsFacade(ThreadsFacade):
         """Return a run of whichever thread and owner, or ``None``."""
         found = await self._manager.records.find_run(check_id("run_id", run_id))
         return None if found is None else found.record
+
+    async def get_webhook(
+        self, thread_id: str, run_id: str, *, user_id: str | None = None
+    ) -> WebhookRecord:
+        """Return what became of the call of a run's webhook.
+
+        Raises:
+            RunNotFoundError: There is no such run in this thread, or it is someone else's.
+            WebhookNotFoundError: The run was created without one.
+        """
+        run = await self.get_run(thread_id, run_id, user_id=user_id)
+        if run.webhook is None:
+            raise WebhookNotFoundError(run_id)
+        return await self._manager.webhooks.find(run_id) or WebhookRecord.waiting(run)
 
     async def list_runs(
         self,

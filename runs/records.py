@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from bridge import JetStreamBridge, StateConflictError
+from bridge import RunBridge, StateConflictError
 from runs.errors import ContentionError
 from runs.models import RunRecord
 from runs.thread import ThreadRecord
@@ -27,7 +27,7 @@ class Versioned(Generic[Record_co]):
 class Records:
     """The stored records of all threads and runs."""
 
-    def __init__(self, bridge: JetStreamBridge) -> None:
+    def __init__(self, bridge: RunBridge) -> None:
         self._states = bridge.states
 
     async def find_thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:
@@ -63,6 +63,12 @@ class Records:
         found, reached = await self._states.changed(_THREAD, after=after)
         threads = [Versioned(ThreadRecord.decode(each.value), each.revision) for each in found]
         return threads, reached
+
+    async def changed_runs(self, *, after: int) -> tuple[list[Versioned[RunRecord]], int]:
+        """Return a page of the runs that changed after a revision; see ``StateRecords``."""
+        found, reached = await self._states.changed(_RUN, after=after)
+        runs = [Versioned(RunRecord.decode(each.value), each.revision) for each in found]
+        return runs, reached
 
     async def write_thread(self, thread: ThreadRecord, *, revision: int) -> Versioned[ThreadRecord]:
         """Store a thread over ``revision``; 0 creates it.

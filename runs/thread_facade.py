@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from bridge import JetStreamBridge, check_id
+from bridge import RunBridge, check_id
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
 from runs.thread import ThreadRecord
@@ -31,7 +31,7 @@ class ThreadsFacade:
         bridge: Reads final values.
     """
 
-    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+    def __init__(self, manager: RunManager, bridge: RunBridge) -> None:
         self._manager = manager
         self._bridge = bridge
 

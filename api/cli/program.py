@@ -9,8 +9,9 @@ from api.cli.analytics import export, query
 from api.cli.archive import repair, verify
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
-from api.cli.roles import sink, worker
+from api.cli.roles import worker
 from api.cli.serve import serve
+from api.cli.sink import sink
 from api.cli.tail import tail
 from api.startup_errors import StartupError
 from bridge import BridgeError

@@ -14,6 +14,7 @@ from api.gateway import serve_application
 from api.http_settings import HttpSettings
 from api.listener import open_listener
 from api.settings import Settings
+from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import JetStreamBridge, NatsSettings
 from runs import AssistantCatalog, RunManager, RunsFacade
 from store import ArchiveColdTier
@@ -46,12 +47,16 @@ class Gateway:
 @asynccontextmanager
 async def running_gateway(settings):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
-        facade = RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
+        webhooks = settings.webhooks
+        catalog = AssistantCatalog(settings.assistants)
+        manager = RunManager(bridge, catalog, webhooks=policy_of(webhooks))
+        facade = RunsFacade(manager, bridge)
         gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
         listener = open_listener(settings.http)
         await gateway.serve(settings.http, listener)
         try:
-            yield gateway
+            async with calling_webhooks(webhooks, bridge, manager):
+                yield gateway
         finally:
             await gateway.stop()
             listener.close()
@@ -70,8 +75,9 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(log=settings.log, **http):
-            changes = {"http": settings.http.model_copy(update=http), "log": log}
+        async def start(log=settings.log, webhooks=settings.webhooks, **http):
+            changed = settings.http.model_copy(update=http)
+            changes = {"http": changed, "log": log, "webhooks": webhooks}
             changed = settings.model_copy(update=changes)
             return await stack.enter_async_context(running_gateway(changed))
 
