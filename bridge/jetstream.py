@@ -49,6 +49,7 @@ from bridge.run_refs import RunRefs
 from bridge.seals import Seals
 from bridge.settings import BridgeSettings
 from bridge.state import JetStreamStates
+from bridge.state_feed import JetStreamStateFeed
 from bridge.stats import CLOSED_STATS, StreamStats
 from bridge.stored_runs import StoredRuns
 from bridge.stream_bridge import HEARTBEAT_S, Following
@@ -126,6 +127,7 @@ class JetStreamBridge(RunBridge):
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
         self.states = JetStreamStates(connection, state_reader, self._subjects)
+        self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         dead_letters = DeadLetters(
             connection, self._stream_reader(self._subjects.dead_stream), self._subjects
@@ -346,6 +348,15 @@ class JetStreamBridge(RunBridge):
         """
         self._check_open()
         return await self._stored.read_after(run, run_seq, stream_seq=stream_seq, limit=limit)
+
+    async def is_logged(self, run: RunRef) -> bool:
+        """Whether the log holds any event of a run; one that has left it is known all the same.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        return await self._stored.is_logged(run)
 
     def leases(self, *, every_s: float, max_blocked_s: float) -> ThreadLeases:
         """Make what holds on to the jobs of this process; see :class:`ThreadLeases`."""

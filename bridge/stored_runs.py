@@ -96,6 +96,10 @@ class StoredRuns:
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
 
+    async def is_logged(self, run: RunRef) -> bool:
+        """Whether the log holds anything of a run; see :meth:`JetStreamBridge.is_logged`."""
+        return await self._log.run(run).is_held()
+
     async def trim(self, run: RunRef, *, keep: int) -> int:
         """Evict all but the newest events of a run; see :meth:`JetStreamBridge.trim`."""
         run_log = self._log.run(run)
