@@ -108,6 +108,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
+            runs.errors.ReadModelBehindError,
+            runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (

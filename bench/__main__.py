@@ -17,6 +17,7 @@ from bench import (
     publish_concurrent,
     publish_sequential,
     resume,
+    search,
 )
 from bench.report import Figure, Section, markdown, print_section
 
@@ -47,6 +48,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         archive_sink,
         archive_lag,
         archive_page,
+        search,
     )
 }
 

@@ -11,6 +11,7 @@ import tracemalloc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -20,6 +21,7 @@ from bench.rounds import TimedAction, interleaved, percentile, timed
 from bench.setting import EVENT, PAYLOAD, open_bridge, running_server
 from bridge import EventId, RunRef, StreamEvent, new_id, timestamp
 from store import ArchiveLayout, JetStreamRunEventStore, encode_line
+from store.run_forms import adopt_draft, write_draft
 
 TITLE: Final = "a page of 50 records out of a run, 200-byte events"
 SMALL: Final = 10_000
@@ -55,7 +57,9 @@ async def measure(*, smoke: bool) -> list[Figure]:
     ]
 
 
-_KINDS: Final = ("after a place", "before a place")
+_FORMS: Final = ("plain", "compressed")
+_SIDES: Final = ("after a place", "before a place")
+_KINDS: Final = tuple(f"{side}, {form}" for form in _FORMS for side in _SIDES)
 
 
 def _figure(millis: Mapping[str, list[float]], kind: str, small: int, large: int) -> Figure:
@@ -77,14 +81,15 @@ async def _reading(sizes: tuple[int, ...]) -> AsyncGenerator[dict[str, TimedActi
         async with running_server() as server, open_bridge(server) as bridge:
             store = JetStreamRunEventStore(bridge, layout.root)
             actions: dict[str, TimedAction] = {}
-            for size in sizes:
+            for size, form in product(sizes, _FORMS):
                 run = RunRef(new_id(), new_id())
                 _fill(layout, run, size)
+                if form == "compressed":
+                    adopt_draft(layout, run, write_draft(layout, run, lambda: True) or 0)
                 places = random.Random(_SEED)  # noqa: S311 - the same places in every run
-                for kind in _KINDS:
-                    actions[f"{kind} {size}"] = timed(
-                        partial(_read, store, run, size, kind, places)
-                    )
+                for side in _SIDES:
+                    read = partial(_read, store, run, size, side, places)
+                    actions[f"{side}, {form} {size}"] = timed(read)
             yield actions
 
 
@@ -113,11 +118,11 @@ def _event(run: RunRef, number: int, created_at: str) -> StreamEvent:
 
 
 async def _read(
-    store: JetStreamRunEventStore, run: RunRef, size: int, kind: str, places: random.Random
+    store: JetStreamRunEventStore, run: RunRef, size: int, side: str, places: random.Random
 ) -> None:
     place = places.randrange(PAGE + 1, size - PAGE) * 3
-    side = {"after_seq": place} if kind == _KINDS[0] else {"before_seq": place}
-    records = await store.list_events(run.thread_id, run.run_id, limit=PAGE, **side)
+    bound = {"after_seq": place} if side == _SIDES[0] else {"before_seq": place}
+    records = await store.list_events(run.thread_id, run.run_id, limit=PAGE, **bound)
     assert len(records) == PAGE
 
 

@@ -55,6 +55,7 @@ from bridge.run_refs import RunRefs
 from bridge.seals import Seals
 from bridge.settings import BridgeSettings
 from bridge.state import JetStreamStates
+from bridge.state_feed import JetStreamStateFeed
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
 from bridge.stream_bridge import HEARTBEAT_S, Following
 from bridge.stream_reader import StreamReader
@@ -137,6 +138,7 @@ class JetStreamBridge(RunBridge):
             connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
         )
         self.states = JetStreamStates(connection, state_reader, self._subjects)
+        self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)

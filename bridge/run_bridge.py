@@ -7,7 +7,7 @@ and in the memory of one process.
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 
-from bridge.coordination import ControlChannel, Holders, JobQueue, Leases, StateRecords
+from bridge.coordination import ControlChannel, Holders, JobQueue, Leases, StateFeed, StateRecords
 from bridge.events import StreamEvent
 from bridge.retention.run_holders import RunHolders
 from bridge.stream_bridge import StreamBridge
@@ -18,12 +18,14 @@ class RunBridge(StreamBridge):
 
     Attributes:
         states: Records that processes agree on.
+        state_feed: The changes of those records, in order.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
     """
 
     states: StateRecords
+    state_feed: StateFeed
     jobs: JobQueue
     controls: ControlChannel
     holders: Holders

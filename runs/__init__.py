@@ -11,6 +11,8 @@ from runs.errors import (
     IllegalTransitionError,
     OutputsNotFoundError,
     QueueFullError,
+    ReadModelBehindError,
+    ReadModelUnavailableError,
     RunConflictError,
     RunFailedError,
     RunInterruptedError,
@@ -27,6 +29,7 @@ from runs.errors import (
     WebhookNotFoundError,
     WebhookRefusedError,
 )
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
 from runs.manager import RunManager
@@ -46,10 +49,18 @@ from runs.models import (
 from runs.observation import RunObservation
 from runs.observers import RunObserver
 from runs.outcome import outcome_of
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.search_facade import RunPage, ThreadPage
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
-from runs.thread_search import ThreadQuery
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
 from runs.webhooks.sending import (
@@ -76,6 +87,8 @@ __all__ = [
     "ContentionError",
     "DeliverySettings",
     "DisconnectMode",
+    "Expiry",
+    "ExpirySettings",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
@@ -87,6 +100,10 @@ __all__ = [
     "OutputsRef",
     "QueueFullError",
     "QueuedRun",
+    "ReadModel",
+    "ReadModelBehindError",
+    "ReadModelSettings",
+    "ReadModelUnavailableError",
     "RunConflictError",
     "RunContext",
     "RunFailedError",
@@ -98,6 +115,8 @@ __all__ = [
     "RunNotStartableError",
     "RunObservation",
     "RunObserver",
+    "RunPage",
+    "RunQuery",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -107,6 +126,7 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadPage",
     "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
@@ -124,5 +144,6 @@ __all__ = [
     "WebhookSender",
     "WebhookStatus",
     "WorkerSettings",
+    "open_read_model",
     "outcome_of",
 ]

@@ -242,3 +242,28 @@ class AssistantLoadError(RunsError):
         super().__init__(f"assistant function {function!r} cannot be loaded: {reason}")
         self.function = function
         self.reason = reason
+
+
+class ReadModelBehindError(RunsError):
+    """The tables that are searched did not catch up with the records in time; nothing was read."""
+
+    code = "read-model-behind"
+    retryable = True
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(
+            f"the read model did not catch up with the records within {wait_s:g} s, as after a "
+            "start without its file; ask again"
+        )
+        self.wait_s = wait_s
+
+
+class ReadModelUnavailableError(RunsError):
+    """The tables that are searched cannot be used; the records themselves are not concerned."""
+
+    code = "read-model-unavailable"
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the read model cannot be used: {reason}")
+        self.reason = reason

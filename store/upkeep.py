@@ -1,4 +1,4 @@
-"""What the sink does with runs that have ended: compress them, and let the oldest go.
+"""What the sink does beside writing: compress ended runs, let the oldest go, erase deleted ones.
 
 A run that goes on is never touched, nor is one of which the log holds an event that the archive
 does not. Of a run that goes, the line that says how it ended stays first, so that whoever asks is
@@ -11,12 +11,15 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
-from bridge import BridgeError, RunRef, StreamEvent
+from bridge import BridgeError, EventId, RunRef, StreamEvent
+from bridge.events import DELETED
 from store.archiver import Archiver, History
 from store.inventory import RunOnDisk, take_inventory
 from store.layout import ArchiveLayout
+from store.placing import deletion_of
 from store.reader import ArchiveReader
 from store.run_forms import write_draft
 from store.settings import ArchiveSettings
@@ -26,12 +29,19 @@ _LOG = logging.getLogger(__name__)
 _R = TypeVar("_R")
 
 
+class Log(History, Protocol):
+    """What the upkeep asks of the log."""
+
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted."""
+
+
 class Upkeep:
     """Goes over the archive round after round, beside the writing of it.
 
     Args:
         archiver: Holds the archive; whatever changes a file goes through it.
-        history: The log.
+        log: The log.
         layout: The archive.
         settings: When runs are compressed and let go.
     """
@@ -39,12 +49,12 @@ class Upkeep:
     def __init__(
         self,
         archiver: Archiver,
-        history: History,
+        log: Log,
         layout: ArchiveLayout,
         settings: ArchiveSettings,
     ) -> None:
         self._archiver = archiver
-        self._history = history
+        self._log = log
         self._layout = layout
         self._settings = settings
         self._reader = ArchiveReader(layout.root)
@@ -65,13 +75,35 @@ class Upkeep:
             await asyncio.to_thread(self._thread.shutdown)
 
     async def _go_on(self) -> None:
+        is_first = True
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
             try:
+                if is_first:
+                    await self.erase_deleted()
+                    is_first = False
                 await self.go_round()
             except (BridgeError, OSError) as error:
                 # Nothing depends on it: the next round does what this one has not.
                 _LOG.warning("archive.upkeep.failed", extra={"error": str(error)})
+
+    async def erase_deleted(self) -> None:
+        """Erase runs whose deletion no sink has heard of, because none was there for so long.
+
+        Asks the log once for each run that has a file; errors as for :meth:`go_round`.
+        """
+        for thread_id in await self._aside(self._layout.thread_ids):
+            for run in await self._aside(partial(self._layout.runs, thread_id)):
+                if await self._log.is_deleted(run.run_id):
+                    await self._erase(run)
+
+    async def _erase(self, run: RunRef) -> None:
+        last = await self._last_event(run)
+        if last is None or last.event == DELETED:
+            return
+        stream_seq, run_seq = last.event_id
+        await self._archiver.write([deletion_of(run, EventId(stream_seq + 1, run_seq + 1))])
+        _LOG.info("archive.erased", extra={"run_id": run.run_id})
 
     async def go_round(self) -> None:
         """Look at all files once, and do what is due.
@@ -107,7 +139,7 @@ class Upkeep:
         last = await self._last_event(run)
         if last is None or not last.is_terminal:
             return False
-        later = await self._history.read_after(
+        later = await self._log.read_after(
             run, last.run_seq, stream_seq=last.event_id.stream_seq, limit=1
         )
         if later:  # the sink will write it
@@ -115,7 +147,7 @@ class Upkeep:
         if await self._archiver.keep_end(run):
             _LOG.info("archive.let_go", extra={"run_id": run.run_id, "events": last.run_seq})
             return True
-        if await self._history.read_after(run, 0, limit=1):
+        if await self._log.read_after(run, 0, limit=1):
             return False
         await self._archiver.forget(run)
         return True

@@ -6,13 +6,13 @@ reader decompresses little more than it asks for, however long the file is.
 """
 
 import struct
+import sys
 from array import array
-from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import zstandard
 
@@ -86,24 +86,24 @@ class CompressedBytes:
         self._zstd = zstandard.ZstdDecompressor()
         self._frames: OrderedDict[int, bytes] = OrderedDict()
         try:
-            self._places, self._offsets = _read_table(path, self._file)
+            self._table = _read_table(path, self._file)
         except BaseException:
             self._file.close()
             raise
 
     def size(self) -> int:
         """Return how many bytes there are."""
-        return self._offsets[-1]
+        return self._table.size
 
     def read(self, offset: int, size: int) -> bytes:
         """Return a part of what was compressed."""
         end = min(offset + size, self.size())
         parts = []
         while offset < end:
-            number = bisect_right(self._offsets, offset) - 1
-            start = self._offsets[number]
-            parts.append(self._frame(number)[offset - start : end - start])
-            offset = self._offsets[number + 1]
+            number, start = divmod(offset, self._table.block_bytes)
+            part = self._frame(number)[start : start + end - offset]
+            parts.append(part)
+            offset += len(part)
         return b"".join(parts)
 
     def _frame(self, number: int) -> bytes:
@@ -117,8 +117,9 @@ class CompressedBytes:
         return known
 
     def _decompress(self, number: int) -> bytes:
-        start, stop = self._places[number], self._places[number + 1]
-        size = self._offsets[number + 1] - self._offsets[number]
+        table = self._table
+        start, stop = table.places[number], table.places[number + 1]
+        size = min(table.block_bytes, table.size - number * table.block_bytes)
         frame = read_exactly(self._file, start, stop - start)
         try:
             if zstandard.frame_content_size(frame) != size:
@@ -132,8 +133,21 @@ class CompressedBytes:
         self._file.close()
 
 
-def _read_table(path: Path, file: FileBytes) -> tuple[Sequence[int], Sequence[int]]:
-    """Return where frames begin, and where what they hold begins; the last ones are the ends."""
+class _Table(NamedTuple):
+    """Where the frames of a file are.
+
+    Attributes:
+        places: Where each frame begins, and where the last one ends.
+        block_bytes: What each frame holds; the last one may hold less.
+        size: What all hold.
+    """
+
+    places: Sequence[int]
+    block_bytes: int
+    size: int
+
+
+def _read_table(path: Path, file: FileBytes) -> _Table:
     size = file.size()
     if size < _HEADER.size + _FOOTER.size:
         raise DamagedFileError(path, "it is too short")
@@ -143,10 +157,15 @@ def _read_table(path: Path, file: FileBytes) -> tuple[Sequence[int], Sequence[in
     if magic != _SEEKABLE or start < 0:
         raise DamagedFileError(path, "it does not end with a table of its frames")
     data = read_exactly(file, start, _HEADER.size + length)
-    entries = list(_ENTRY.iter_unpack(data[_HEADER.size : -_FOOTER.size]))
-    places = array("Q", accumulate((frame for frame, _ in entries), initial=0))
-    offsets = array("Q", accumulate((block for _, block in entries), initial=0))
-    is_sound = places[-1] == start and all(0 < b - a <= FRAME_BYTES for a, b in pairwise(offsets))
-    if _HEADER.unpack_from(data) != (_SKIPPABLE, length) or not is_sound:
+    entries = array("I", data[_HEADER.size : -_FOOTER.size])
+    if sys.byteorder == "big":
+        entries.byteswap()
+    places = array("Q", accumulate(entries[0::2], initial=0))
+    blocks = entries[1::2]
+    block_bytes = blocks[0] if blocks else 1
+    is_even = set(blocks[:-1]) <= {block_bytes} and all(
+        0 < each <= block_bytes for each in blocks[-1:]
+    )
+    if _HEADER.unpack_from(data) != (_SKIPPABLE, length) or places[-1] != start or not is_even:
         raise DamagedFileError(path, "its table does not fit its frames")
-    return places, offsets
+    return _Table(places, block_bytes, sum(blocks))

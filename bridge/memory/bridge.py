@@ -74,7 +74,7 @@ class MemoryStreamBridge(RunBridge):
     def _share(self, server: MemoryServer) -> None:
         self._server = server
         self._log = server.log
-        self.states = server.states
+        self.states = self.state_feed = server.states
         self.jobs = server.jobs
         self.controls = server.controls
         self.holders = server.holders

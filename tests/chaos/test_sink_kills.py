@@ -1,7 +1,8 @@
 """SIGKILL of the sink, of nats-server and of both, and a disk that is full, under load.
 
-Real processes, a sink that writes and one that stands by. To know at which moment a sink is killed,
-it is first stopped with SIGSTOP: while it cannot move, the files and the server tell.
+Real processes, a sink that writes and compresses, and one that stands by. To know at which moment a
+sink is killed, it is first stopped with SIGSTOP: while it cannot move, the files and the server
+tell.
 """
 
 import asyncio
@@ -122,6 +123,10 @@ def sinks(server, layout):
         "JETRUN_ARCHIVE__STANDBY_POLL_S": "0.02",
         "JETRUN_ARCHIVE__MAX_BATCH_EVENTS": "200",
         "JETRUN_ARCHIVE__MAX_OPEN_FILES": "4",
+        # Runs that have ended are compressed meanwhile.
+        "JETRUN_ARCHIVE__UPKEEP_INTERVAL_S": "0.2",
+        "JETRUN_ARCHIVE__COMPRESS_AFTER_S": "0.2",
+        "JETRUN_ARCHIVE__COMPRESS_MIN_BYTES": "1",
     }
     running = Sinks(layout, environment)
     yield running
@@ -254,6 +259,7 @@ def everything_is_archived(layout, consumer_info, eventually):
         await eventually(is_acknowledged, within_s=30 + load.count() / 500)
         for run, ids in load.acknowledged.items():
             assert [f"{seq}-{run_seq}" for seq, run_seq in archived(layout, run)] == ids
+        assert any(layout.compressed(run).exists() for run in load.acknowledged)
         assert not layout.dead_letters.exists()
 
     return check
@@ -313,6 +319,7 @@ def strike(server, sinks, eventually):
     return strike
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("repeat", range(CHAOS_FACTOR))
 @pytest.mark.parametrize("victims", ["sink", "server", "sink and server"])
 async def test_whoever_is_killed_at_random_the_files_hold_each_event_once(

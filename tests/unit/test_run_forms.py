@@ -183,8 +183,8 @@ async def test_a_damaged_frame_costs_its_lines_and_no_others(layout):
     compress(layout)
     path = layout.compressed(RUN)
     with closing(CompressedBytes(path)) as source:
-        middle = source._places[2] + 50
-        sound_before, sound_behind = source._offsets[2], source._offsets[3]
+        middle = source._table.places[2] + 50
+    sound_before, sound_behind = 2 * FRAME_BYTES, 3 * FRAME_BYTES
     content = bytearray(path.read_bytes())
     content[middle] ^= 0xFF
     whole = lines_of(EVENTS)

@@ -5,7 +5,7 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
-from archived_run import lines_of, make_event, make_events
+from archived_run import compress, lines_of, make_event, make_events
 
 from bridge import RunRef
 from store import ArchiveLayout, ArchiveReader, ArchiveSettings, Verifier
@@ -22,6 +22,10 @@ class Log:
 
     def __init__(self):
         self.events = []
+        self.deleted = set()
+
+    async def is_deleted(self, run_id):
+        return run_id in self.deleted
 
     async def read_after(self, run, run_seq, *, stream_seq=0, limit=500):  # noqa: ARG002
         own = [event for event in self.events if (event.thread_id, event.run_id) == run]
@@ -175,3 +179,19 @@ async def test_the_directories_of_a_thread_go_with_its_last_run(layout, write, u
         # A run that comes then makes them again.
         await archiver.write(make_events(1, 3))
     assert len(list(ArchiveReader(layout.root).read_run(RunRef("thread-1", "run-1")))) == 3
+
+
+async def test_a_deletion_that_no_sink_has_heard_of_is_caught_up_with(layout, write, log, upkeep):
+    write(RUNS[0])
+    write(RUNS[1])
+    compress(layout, RUNS[1])
+    write(RUNS[2])
+    log.deleted = {"run-0", "run-1"}
+    async with upkeep() as (keeping, archiver):
+        for _ in range(2):
+            await keeping.erase_deleted()
+            assert sizes(layout) == {"run-0": 1, "run-1": 1, "run-2": 501, "run-3": 0}
+        # What is delivered late does not bring it back.
+        await archiver.write([make_event(501, run=RUNS[0], **END)])
+        assert sizes(layout)["run-0"] == 1
+    assert forms(layout) == ["run-0.jsonl", "run-1.jsonl", "run-2.jsonl"]
