@@ -57,6 +57,7 @@ from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.tail import Tails
+from bridge.timers import JetStreamTimers
 from bridge.topology import ensure_streams
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
@@ -156,6 +157,7 @@ class JetStreamBridge(RunBridge):
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
         self.jobs = JetStreamJobQueue(connection, self._subjects)
+        self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.retention = Retention(
             connection,
