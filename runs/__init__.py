@@ -9,6 +9,9 @@ from runs.errors import (
     ContentionError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
+    InputTimeoutError,
+    InputTooLargeError,
+    NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
     ReadModelBehindError,
@@ -23,6 +26,7 @@ from runs.errors import (
     RunStoppedError,
     ThreadExistsError,
     ThreadNotFoundError,
+    TooManyRunsError,
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
@@ -32,9 +36,11 @@ from runs.errors import (
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
+from runs.inputs import INPUT, find_shown
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     CancelOutcome,
@@ -59,7 +65,15 @@ from runs.settings import (
     RunSettings,
     WorkerSettings,
 )
-from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread import (
+    ActiveRun,
+    LastRun,
+    OutputsRef,
+    Question,
+    QueuedRun,
+    ThreadRecord,
+    ThreadStatus,
+)
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
@@ -73,6 +87,8 @@ from runs.webhooks.sending import (
 
 __all__ = [
     "FINAL_STATUSES",
+    "INPUT",
+    "MAX_DELAY_S",
     "MAX_KEY",
     "ActiveRun",
     "Assistant",
@@ -92,12 +108,16 @@ __all__ = [
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
+    "InputTimeoutError",
+    "InputTooLargeError",
     "LastRun",
     "MultitaskStrategy",
+    "NothingToResumeError",
     "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
+    "Question",
     "QueueFullError",
     "QueuedRun",
     "ReadModel",
@@ -132,6 +152,7 @@ __all__ = [
     "ThreadState",
     "ThreadStatus",
     "ThreadsFacade",
+    "TooManyRunsError",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
@@ -144,6 +165,7 @@ __all__ = [
     "WebhookSender",
     "WebhookStatus",
     "WorkerSettings",
+    "find_shown",
     "open_read_model",
     "outcome_of",
 ]

@@ -12,6 +12,7 @@ from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
 from runs.observation import OBSERVER
 from runs.retirement_line import LINE
+from runs.run_timers import RUN_TIMER
 from runs.webhooks.announcing import LINE as CALLS
 from runs.webhooks.announcing import WEBHOOK
 
@@ -96,6 +97,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         "observers": _state(subjects, OBSERVER, "KEY", "observer"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
+        ),
+        "timers": _channel(
+            subjects.timer(RUN_TIMER, "RUN"),
+            ["timer"],
+            "Runs that wait for their time. It then is kept at the target until a worker has it.",
+            subjects.timers_stream,
         ),
         "retirement": _channel(
             subjects.job(LINE, "THREAD"),
