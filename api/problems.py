@@ -48,7 +48,9 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.SubscriptionTakenError,
             runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
+            runs.errors.InputTimeoutError,
             runs.errors.RunConflictError,
+            runs.errors.NothingToResumeError,
             runs.errors.RunFailedError,
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
@@ -59,6 +61,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
             bridge.errors.BatchTooLargeError,
             bridge.errors.EventTooLargeError,
+            runs.errors.InputTooLargeError,
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
             bridge.errors.InvalidContentError,
@@ -74,7 +77,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedStrategyError,
             runs.errors.WebhookRefusedError,
         ),
-        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
+        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError, runs.errors.TooManyRunsError),
         # What operators, not clients, can mend.
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             bridge.errors.ApiError,
@@ -108,6 +111,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
+            runs.errors.ReadModelBehindError,
+            runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (

@@ -1,10 +1,13 @@
 """The routes that stay open: stream a run or wait for it, newly created or joined."""
 
+from functools import partial
+
 from aiohttp import web
 
 from api.attachment import Attachments
 from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
+from api.identity import user_of
 from api.open_streams import OpenStreams
 from api.request_bodies import read_body, read_headers, read_query
 from api.schemas import RunCreate, RunHeaders, RunJoin
@@ -53,20 +56,26 @@ class RunWatching:
         ]
 
     async def create_and_stream(self, request: web.Request) -> web.StreamResponse:
-        """``POST .../runs/stream``: start a run and stream what its creator asks to see."""
+        """``POST .../runs/stream``: start a run and stream what its creator asks to see.
+
+        An answer lets the run go on that asked, and the stream begins behind its question.
+        """
         spec = await self._read_spec(request)
-        run = await self._create(request, spec)
+        after = None
+        if spec.command is not None and spec.thread_id is not None:
+            after = await self._facade.find_place_of_question(spec.thread_id)
+        run = _ref(await self._create(request, spec))
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        reading = Reading(run.thread_id, run.run_id, ModeFilter(spec.stream_mode))
+        reading = Reading(*run, user_of(request), ModeFilter(spec.stream_mode), after)
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 
     async def create_and_wait(self, request: web.Request) -> web.StreamResponse:
         """``POST .../runs/wait``: start a run and answer with its final values."""
         spec = await self._read_spec(request)
-        run = await self._create(request, spec)
+        created = await self._create(request, spec)
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        return await self._wait(request, run, cancels=cancels)
+        return await self._wait(request, _ref(created), cancels=cancels, created=created)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
@@ -79,9 +88,9 @@ class RunWatching:
         name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
             if name is not None:
-                wanted = Subscribed(name, run.thread_id, run.run_id, modes)
+                wanted = Subscribed(name, *run, user_of(request), modes)
                 return await self._subscribed.serve(request, wanted)
-            reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))
+            reading = Reading(*run, user_of(request), modes, cursor_of(request))
             return await self._streams.serve(request, reading)
 
     async def stream_thread(self, request: web.Request) -> web.StreamResponse:
@@ -91,42 +100,52 @@ class RunWatching:
         if name is None:
             raise InvalidRequestError("subscription: a thread's stream needs a name to resume by")
         modes = parse_modes(request.query.getall("stream_mode", []))
-        return await self._subscribed.serve(request, Subscribed(name, thread_id, None, modes))
+        wanted = Subscribed(name, thread_id, None, user_of(request), modes)
+        return await self._subscribed.serve(request, wanted)
 
     async def join(self, request: web.Request) -> web.StreamResponse:
         """``GET .../join``: wait for a run's final values."""
         run = run_of(request)
         query = read_query(request, RunJoin)
         self._open_streams.check_room()
-        await self._facade.get_run(run.thread_id, run.run_id)
+        await self._facade.get_run(*run, user_id=user_of(request))
         return await self._wait(request, run, cancels=query.cancel_on_disconnect)
 
     async def _read_spec(self, request: web.Request) -> RunSpec:
         thread_id = thread_of(request) if "thread_id" in request.match_info else None
         return await read_spec(request, thread_id, self._settings)
 
-    async def _create(self, request: web.Request, spec: RunSpec) -> RunRef:
+    async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
         self._open_streams.check_room()
-        record: RunRecord = await self._attachments.create(request, spec)
-        return RunRef(record.thread_id, record.run_id)
+        return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:
         if "thread_id" in request.match_info:
             return run_of(request)
         run_id = check_id("run_id", request.match_info["run_id"])
-        record = await self._facade.find_run(run_id)
+        record = await self._facade.find_run(run_id, user_id=user_of(request))
         if record is None:
             raise RunNotFoundError(run_id)
         return RunRef(record.thread_id, run_id)
 
     async def _wait(
-        self, request: web.Request, run: RunRef, *, cancels: bool
+        self,
+        request: web.Request,
+        run: RunRef,
+        *,
+        cancels: bool,
+        created: RunRecord | None = None,
     ) -> web.StreamResponse:
         async with self._attachments.attached(request, run, cancels=cancels):
-            return await self.waits.serve(
-                request, run, lambda: self._facade.join_wait(run.thread_id, run.run_id)
+            waiting = partial(
+                self._facade.join_wait, *run, user_id=user_of(request), created=created
             )
+            return await self.waits.serve(request, run, waiting)
+
+
+def _ref(record: RunRecord) -> RunRef:
+    return RunRef(record.thread_id, record.run_id)
 
 
 async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:
@@ -143,7 +162,8 @@ async def read_spec(request: web.Request, thread_id: str | None, settings: HttpS
     """
     body = await read_body(request, RunCreate)
     key = read_headers(request, RunHeaders).idempotency_key
-    return body.spec(thread_id, settings).model_copy(update={"idempotency_key": key})
+    origin = {"idempotency_key": key, "user_id": user_of(request)}
+    return body.spec(thread_id, settings).model_copy(update=origin)
 
 
 def run_of(request: web.Request) -> RunRef:

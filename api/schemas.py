@@ -6,25 +6,34 @@ honoured is refused by name when it is set: ignoring it would be a silent lie.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    model_validator,
+)
 
 from api.errors import ContradictoryOptionsError
 from api.http_settings import HttpSettings
 from api.stream_modes import StreamMode
 from runs import (
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     DisconnectMode,
     MultitaskStrategy,
     RunSpec,
-    RunStatus,
     UnsupportedOptionError,
 )
 
 MAX_NAME = 256
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """Make a list of a single name."""
     return [value] if isinstance(value, str) else value
 
 
@@ -34,7 +43,7 @@ def _none_if_empty(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 JsonObject = dict[str, Any]
-StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(_listed)]
+StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
 
@@ -77,7 +86,7 @@ class RunCreate(Body):
     if_not_exists: Literal["reject", "create"] | None = None
     on_disconnect: DisconnectMode | None = None
     on_completion: Literal["delete", "keep"] | None = None
-    after_seconds: float | None = None
+    after_seconds: float | None = Field(None, ge=0, le=MAX_DELAY_S)
 
     def spec(self, thread_id: str | None, defaults: HttpSettings) -> RunSpec:
         """Return what run control is asked for.
@@ -90,7 +99,9 @@ class RunCreate(Body):
             UnsupportedOptionError: An option is set that nothing honours.
             ContradictoryOptionsError: Two options exclude each other.
         """
-        self.refuse("checkpoint_id", "command")
+        self.refuse("checkpoint_id")
+        if thread_id is None and self.command is not None:
+            raise ContradictoryOptionsError("command", "a run without a thread")
         if thread_id is not None and self.on_completion == "delete":
             raise UnsupportedOptionError("on_completion")
         config = self.config or {}
@@ -101,6 +112,7 @@ class RunCreate(Body):
             assistant_id=self.assistant_id,
             thread_id=thread_id,
             input=self.input,
+            command=self.command,
             config=config,
             context=self.context,
             metadata=self.metadata or {},
@@ -145,10 +157,17 @@ class Page(Body):
     offset: int = Field(0, ge=0, le=10_000_000)
 
 
-class RunList(Page):
-    """The query of ``GET /threads/{thread_id}/runs``."""
+class Times(Body):
+    """When something was created and last changed; from the first instant on, up to the second."""
 
-    status: RunStatus | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+    updated_after: AwareDatetime | None = None
+    updated_before: AwareDatetime | None = None
+
+    def times(self) -> dict[str, Any]:
+        """Return the limits that are set."""
+        return {name: at for name in Times.model_fields if (at := getattr(self, name)) is not None}
 
 
 class RecordQuery(Body):

@@ -35,7 +35,14 @@ from bridge import (
     check_environment,
 )
 from bridge.settings import ENVIRONMENT_PREFIX
-from runs import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from store import ArchiveSettings
 
 DELIMITER: Final = "__"
@@ -61,6 +68,8 @@ class Settings(BaseSettings):
         log: The event log.
         retention: How much of it stays.
         runs: How runs are admitted.
+        read_model: How threads and runs are searched.
+        expiry: When ended runs and threads at rest are deleted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
         archive: The files.
@@ -84,6 +93,8 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     runs: RunSettings = RunSettings()
+    read_model: ReadModelSettings = ReadModelSettings()
+    expiry: ExpirySettings = ExpirySettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
     archive: ArchiveSettings = ArchiveSettings()

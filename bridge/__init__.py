@@ -9,6 +9,9 @@ from bridge.coordination import (
     JobConsumer,
     JobQueue,
     Leases,
+    StateChange,
+    StateFeed,
+    StatePosition,
     StateRecord,
     StateRecords,
 )
@@ -70,7 +73,7 @@ from bridge.events import (
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
-from bridge.memory import MemorySettings, MemoryStreamBridge
+from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
@@ -99,6 +102,7 @@ from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
+from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
 
 __all__ = [
     "CANCELLED",
@@ -134,6 +138,8 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "FiredTimer",
+    "FiredTimers",
     "Following",
     "ForeignMessageError",
     "GapReason",
@@ -144,6 +150,7 @@ __all__ = [
     "InvalidStartError",
     "JetStreamBridge",
     "JetStreamDisabledError",
+    "JetStreamTimers",
     "Job",
     "JobConsumer",
     "JobQueue",
@@ -152,6 +159,7 @@ __all__ = [
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
+    "MemoryTimers",
     "NatsSettings",
     "NewEvent",
     "PortInUseError",
@@ -170,7 +178,10 @@ __all__ = [
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
+    "StateChange",
     "StateConflictError",
+    "StateFeed",
+    "StatePosition",
     "StateRecord",
     "StateRecords",
     "Stored",
@@ -189,6 +200,7 @@ __all__ = [
     "Subscription",
     "SubscriptionTakenError",
     "Terminal",
+    "Timers",
     "TopologyDriftError",
     "Trimmer",
     "UnavailableError",

@@ -4,6 +4,7 @@ The contracts that run control is written against. A server keeps all of it for 
 processes; the memory twin keeps it for one.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -26,6 +27,61 @@ class StateRecord:
     key: str
     value: bytes
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatePosition:
+    """How far the records have come.
+
+    Attributes:
+        stream: Which stream it is; another one after the stream was made anew.
+        seq: The newest revision that it ever gave out.
+    """
+
+    stream: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One record as it is after its newest change.
+
+    Attributes:
+        kind: The kind of record.
+        key: Its id within its kind.
+        value: What it says; ``None`` once it is deleted.
+        revision: The place of the change among all changes.
+    """
+
+    kind: str
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class StateFeed(Protocol):
+    """Every change of every state record, in order, for whoever keeps a projection of them.
+
+    The reader keeps its position. Of a record that changed more than once only the newest change
+    is there, so a reader that starts at 0 gets each record once.
+    """
+
+    async def newest(self) -> StatePosition:
+        """Return how far the records have come, as the leader knows it.
+
+        Whoever has read so far has every write that returned before this call.
+
+        Raises:
+            UnavailableError: The server fell silent.
+            ApiError: The stream is gone.
+        """
+
+    async def read(self, after: int) -> Sequence[StateChange]:
+        """Return the next changes behind a revision, oldest first; none when there is nothing new.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
 
 
 class StateRecords(Protocol):
@@ -148,6 +204,9 @@ class JobConsumer(Protocol):
 
         Outages of the server count as waiting.
         """
+
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once the jobs that still come, until ``ready`` is set."""
 
     async def close(self) -> None:
         """Stop asking for jobs."""

@@ -3,6 +3,7 @@
 A worker holds a job by a lease that it renews. A job whose worker died is handed to another.
 """
 
+import asyncio
 from typing import Final
 
 from bridge.connection import Connection
@@ -61,6 +62,10 @@ class JetStreamJobConsumer:
         """Return waiting jobs; see :meth:`JobConsumer.fetch`."""
         return [PulledJob(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
 
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once the jobs that still come, until ``ready`` is set."""
+        await self._consumer.decline_until(ready)
+
     async def close(self) -> None:
         """Stop asking for jobs."""
         await self._consumer.close()
@@ -86,7 +91,7 @@ class JetStreamJobQueue:
         stored = Stored.NO
         while True:
             try:
-                await publish_once(self._connection, subject, payload, {})
+                await publish_once(self._connection, subject, payload)
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
                 await outage.wait(stored)

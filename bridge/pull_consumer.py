@@ -74,7 +74,7 @@ class PulledMessage:
     async def acknowledge(self, verb: bytes) -> None:
         """Tell the server what became of the message; lost while disconnected: it comes again."""
         try:
-            await self._connection.publish(self.message.reply, verb)
+            self._connection.publish(self.message.reply, verb)
         except SilenceError:
             return
 
@@ -113,6 +113,7 @@ class PullConsumer:
         self._received = 0
         self._renew_at = 0.0
         self._is_doubtful = False
+        self._declines = False
         self._keep_s = config["ack_wait"] / NANOSECONDS / 3 if keep else None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -205,6 +206,17 @@ class PullConsumer:
         taken = [self._waiting.popleft() for _ in range(count)]
         return [PulledMessage(self._connection, message) for message in taken]
 
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once what still comes of earlier requests, until ``ready`` is set."""
+        self._declines = True
+        try:
+            while self._waiting:
+                message = self._waiting.popleft()
+                await PulledMessage(self._connection, message).acknowledge(NAK)
+            await ready.wait()
+        finally:
+            self._declines = False
+
     async def _wait(self, max_messages: int, left_s: float) -> None:
         self._wake.clear()
         try:
@@ -234,7 +246,7 @@ class PullConsumer:
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
         inbox = f"{self._inbox}.{self._request_number}"
-        await self._connection.publish(subject, orjson.dumps(body), reply=inbox)
+        self._connection.publish(subject, orjson.dumps(body), reply=inbox)
 
     async def _on_message(self, message: Msg) -> None:
         if message.headers and "Status" in message.headers:
@@ -243,6 +255,9 @@ class PullConsumer:
         else:
             self._outstanding -= 1
             self._received += 1
+            if self._declines:
+                await PulledMessage(self._connection, message).acknowledge(NAK)
+                return
             self._waiting.append(message)
             self._wake.set()
 

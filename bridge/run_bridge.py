@@ -7,10 +7,11 @@ and in the memory of one process.
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 
-from bridge.coordination import ControlChannel, Holders, JobQueue, Leases, StateRecords
+from bridge.coordination import ControlChannel, Holders, JobQueue, Leases, StateFeed, StateRecords
 from bridge.events import StreamEvent
 from bridge.retention.run_holders import RunHolders
 from bridge.stream_bridge import StreamBridge
+from bridge.timers import Timers
 
 
 class RunBridge(StreamBridge):
@@ -18,13 +19,17 @@ class RunBridge(StreamBridge):
 
     Attributes:
         states: Records that processes agree on.
+        state_feed: The changes of those records, in order.
         jobs: Runs that wait for a worker.
+        timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
     """
 
     states: StateRecords
+    state_feed: StateFeed
     jobs: JobQueue
+    timers: Timers
     controls: ControlChannel
     holders: Holders
 

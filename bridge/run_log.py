@@ -49,6 +49,10 @@ class RunLog:
             raise StreamNotFoundError(self.run.run_id)
         return event
 
+    async def is_held(self) -> bool:
+        """Whether the log itself holds anything of the run, beside how it ended."""
+        return await self._reader.find_last(self.subject) is not None
+
     async def newest(self) -> tuple[StreamEvent, int]:
         """Return the newest event, and the sequence that the next publish has to expect.
 
@@ -137,6 +141,8 @@ class RunLog:
             StreamNotFoundError: Nobody created the run.
         """
         newest = await self.last()
+        if newest.event == BIRTH:
+            return newest, newest
         begun = None
         async for event in self.span(1, newest.event_id.stream_seq):
             if event.event == BIRTH:

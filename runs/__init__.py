@@ -9,8 +9,13 @@ from runs.errors import (
     ContentionError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
+    InputTimeoutError,
+    InputTooLargeError,
+    NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
+    ReadModelBehindError,
+    ReadModelUnavailableError,
     RunConflictError,
     RunFailedError,
     RunInterruptedError,
@@ -21,17 +26,21 @@ from runs.errors import (
     RunStoppedError,
     ThreadExistsError,
     ThreadNotFoundError,
+    TooManyRunsError,
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
     WebhookNotFoundError,
     WebhookRefusedError,
 )
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
+from runs.inputs import INPUT, find_shown
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     CancelOutcome,
@@ -46,10 +55,26 @@ from runs.models import (
 from runs.observation import RunObservation
 from runs.observers import RunObserver
 from runs.outcome import outcome_of
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
-from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.search_facade import RunPage, ThreadPage
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
+from runs.thread import (
+    ActiveRun,
+    LastRun,
+    OutputsRef,
+    Question,
+    QueuedRun,
+    ThreadRecord,
+    ThreadStatus,
+)
 from runs.thread_facade import ThreadsFacade, ThreadState
-from runs.thread_search import ThreadQuery
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
 from runs.webhooks.sending import (
@@ -62,6 +87,8 @@ from runs.webhooks.sending import (
 
 __all__ = [
     "FINAL_STATUSES",
+    "INPUT",
+    "MAX_DELAY_S",
     "MAX_KEY",
     "ActiveRun",
     "Assistant",
@@ -76,17 +103,27 @@ __all__ = [
     "ContentionError",
     "DeliverySettings",
     "DisconnectMode",
+    "Expiry",
+    "ExpirySettings",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
+    "InputTimeoutError",
+    "InputTooLargeError",
     "LastRun",
     "MultitaskStrategy",
+    "NothingToResumeError",
     "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
+    "Question",
     "QueueFullError",
     "QueuedRun",
+    "ReadModel",
+    "ReadModelBehindError",
+    "ReadModelSettings",
+    "ReadModelUnavailableError",
     "RunConflictError",
     "RunContext",
     "RunFailedError",
@@ -98,6 +135,8 @@ __all__ = [
     "RunNotStartableError",
     "RunObservation",
     "RunObserver",
+    "RunPage",
+    "RunQuery",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -107,11 +146,13 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadPage",
     "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",
     "ThreadsFacade",
+    "TooManyRunsError",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
@@ -124,5 +165,7 @@ __all__ = [
     "WebhookSender",
     "WebhookStatus",
     "WorkerSettings",
+    "find_shown",
+    "open_read_model",
     "outcome_of",
 ]

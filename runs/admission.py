@@ -1,17 +1,16 @@
 """What a new run and a new thread are made of, and what of its specification is not available."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
-from bridge import RunRef, check_id, new_id
+from bridge import check_id, new_id
 from runs.catalog import Assistant
 from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
 _NOT_AVAILABLE: Final = (
-    "command",
-    "after_seconds",
     "interrupt_before",
     "interrupt_after",
     "checkpoint",
@@ -47,15 +46,16 @@ def new_thread(
     )
 
 
-def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
-    """Make the record of a new run."""
+def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadRecord) -> RunRecord:
+    """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
+    delay = timedelta(seconds=spec.after_seconds or 0)
     return RunRecord(
-        run_id=run.run_id,
-        thread_id=run.thread_id,
+        run_id=run_id,
+        thread_id=thread.thread_id,
         assistant_id=assistant.assistant_id,
         executor=assistant.name,
-        user_id=spec.user_id,
+        user_id=thread.user_id,
         on_disconnect=spec.on_disconnect,
         on_completion=spec.on_completion if spec.thread_id is None else "keep",
         multitask_strategy=spec.multitask_strategy,
@@ -69,6 +69,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
             "stream_mode": list(spec.stream_mode),
             "stream_subgraphs": spec.stream_subgraphs,
         },
+        due_at=created + delay if delay else None,
         created_at=created,
         updated_at=created,
     )

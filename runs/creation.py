@@ -19,7 +19,7 @@ from bridge import (
 from runs.admission import new_record, new_thread, refuse_unavailable
 from runs.catalog import AssistantCatalog
 from runs.commands import Admit, Finish
-from runs.errors import ContentionError, RunsError, ThreadNotFoundError
+from runs.errors import ContentionError, RunsError, ThreadNotFoundError, TooManyRunsError
 from runs.idempotency import IdempotencyKeys
 from runs.models import Outcome, RunFault, RunRecord, RunSpec, RunStatus, now
 from runs.reconciler import Reconciler
@@ -40,7 +40,7 @@ class RunCreation:
         catalog: The assistants that may be asked for.
         records: The stored records.
         steps: Commits the admission.
-        reconciler: Does what follows from it.
+        reconciler: Does what follows from it, and counts the runs under way.
         settings: Limits of admission.
     """
 
@@ -65,7 +65,7 @@ class RunCreation:
         refuse_unavailable(spec)
         assistant = self._catalog.get(spec.assistant_id)
         thread = await self._thread_for(spec)
-        record = new_record(spec, assistant, RunRef(thread.record.thread_id, new_id()))
+        record = new_record(spec, assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
     async def create(self, spec: RunSpec) -> RunRecord:
@@ -75,11 +75,12 @@ class RunCreation:
         thread = await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, thread)
-        record = new_record(spec, assistant, RunRef(thread.record.thread_id, new_id()))
+        record = new_record(spec, assistant, new_id(), thread.record)
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
         transition(thread.record, self._command(record))
-        return await self._admit(await self._records.create_run(record), thread)
+        async with self._reconciler.quotas.counted(record):
+            return await self._admit(await self._records.create_run(record), thread)
 
     async def _create_once(
         self, spec: RunSpec, key: str, thread: Versioned[ThreadRecord]
@@ -91,8 +92,9 @@ class RunCreation:
             if run.thread_id != thread.record.thread_id:  # the temporary one of the first call
                 found = await self._records.find_thread(run.thread_id)
                 thread = found or Versioned(_temporary(spec, run.thread_id), 0)
+            record = new_record(spec, assistant, run.run_id, thread.record)
             try:
-                stored = await self._records.create_run(new_record(spec, assistant, run))
+                stored = await self._records.create_run(record)
             except StateConflictError:
                 earlier = await self._records.find_run(run.run_id)
                 if earlier is None:
@@ -108,7 +110,7 @@ class RunCreation:
                     stored = await self._records.update_run(touched, revision=earlier.revision)
                 except StateConflictError:
                     continue
-            return await self._admit(stored, thread)
+            return await self._admit_counted(stored, thread)
         raise ContentionError(f"idempotency key {key!r}", _MAX_TRIES)
 
     async def _is_admitted(self, record: RunRecord) -> bool:
@@ -125,6 +127,8 @@ class RunCreation:
             return Versioned(_temporary(spec, new_id()), 0)
         found = await self._records.find_thread(check_id("thread_id", spec.thread_id))
         if found is not None:
+            if spec.user_id not in (None, found.record.user_id):
+                raise ThreadNotFoundError(spec.thread_id)
             return found
         if spec.if_not_exists == "reject":
             raise ThreadNotFoundError(spec.thread_id)
@@ -138,6 +142,7 @@ class RunCreation:
             max_queued=self._settings.max_queued_runs,
             at=record.created_at,
             user_id=record.user_id,
+            due=record.due_at,
         )
 
     async def _free_if_stale(self, thread: ThreadRecord) -> None:
@@ -147,6 +152,16 @@ class RunCreation:
         if (now() - active.since).total_seconds() > self._settings.stale_s:
             # Its creator may have died before it queued the job.
             await self._reconciler.repair(thread.thread_id)
+
+    async def _admit_counted(
+        self, run: Versioned[RunRecord], thread: Versioned[ThreadRecord]
+    ) -> RunRecord:
+        try:
+            async with self._reconciler.quotas.counted(run.record):
+                return await self._admit(run, thread)
+        except TooManyRunsError:
+            await self._withdraw(run)
+            raise
 
     async def _admit(self, run: Versioned[RunRecord], thread: Versioned[ThreadRecord]) -> RunRecord:
         command = self._command(run.record)

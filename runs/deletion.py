@@ -6,6 +6,7 @@ gone for its users at once; workers finish what a crash leaves of it.
 
 import asyncio
 from contextlib import suppress
+from datetime import datetime
 
 from bridge import RunBridge, RunRef, StreamNotFoundError, StreamTerminatedError
 from runs.commands import Delete, Forget, RequestCancel
@@ -67,18 +68,24 @@ class Deletion:
         await self._remove(run)
         return True
 
-    async def delete_thread(self, thread_id: str) -> bool:
+    async def delete_thread(self, thread_id: str, *, idle_since: datetime | None = None) -> bool:
         """Delete a thread with all its runs; its id is never free again.
 
+        Args:
+            thread_id: The thread.
+            idle_since: Only if no run is under way, and nothing has changed after that instant.
+
         Returns:
-            Whether there was a thread to delete.
+            Whether there was such a thread to delete.
 
         Raises:
             UnavailableError: The server fell silent; once the wish is stored a worker finishes.
         """
         if await self._records.find_thread(thread_id) is None:
             return False
-        taken = await self._steps.take(thread_id, Delete(now()))
+        taken = await self._steps.take(thread_id, Delete(now(), idle_since))
+        if not taken.thread.deleting:
+            return False
         await self._reconciler.apply(taken)
         for run_id in taken.thread.inflight_ids:
             await self._stop(RunRef(thread_id, run_id))

@@ -6,11 +6,13 @@ agree with its log.
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from bridge import (
     Following,
+    RunBridge,
     RunRef,
+    StreamEvent,
     StreamNotFoundError,
     check_id,
 )
@@ -19,21 +21,35 @@ from runs.errors import (
     RunInterruptedError,
     RunNotCancellableError,
     RunNotFoundError,
+    ThreadNotFoundError,
     WebhookNotFoundError,
 )
+from runs.manager import RunManager
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
-from runs.sealing import wait_for_seal
-from runs.thread_facade import ThreadsFacade
+from runs.question_facade import QuestionsFacade
+from runs.read_model import ReadModel
+from runs.run_waits import RunWaits
+from runs.thread import ThreadRecord
 from runs.webhooks.record import WebhookRecord
 
+#: A worker that has sealed a log writes record and thread within this time, or is gone.
+_LEFT_TO_WORKER_S: Final = 1.0
 
-class RunsFacade(ThreadsFacade):
+
+class RunsFacade(QuestionsFacade):
     """Threads and runs for the callers of one process.
 
     Args:
         manager: Decides and stores.
         bridge: Follows logs and reads final values.
+        model: Finds threads and runs; see :class:`ThreadsFacade`.
     """
+
+    def __init__(
+        self, manager: RunManager, bridge: RunBridge, model: ReadModel | None = None
+    ) -> None:
+        super().__init__(manager, bridge, model)
+        self._waits = RunWaits(manager, bridge)
 
     async def create_background(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`.
@@ -59,17 +75,17 @@ class RunsFacade(ThreadsFacade):
         Raises:
             RunNotFoundError: There is none in this thread, or it is someone else's.
         """
-        record = await self.find_run(run_id)
+        record = await self.find_run(run_id, user_id=user_id)
         if record is None or record.thread_id != thread_id:
-            raise RunNotFoundError(run_id)
-        if user_id not in (None, record.user_id):
             raise RunNotFoundError(run_id)
         return record
 
-    async def find_run(self, run_id: str) -> RunRecord | None:
-        """Return a run of whichever thread and owner, or ``None``."""
+    async def find_run(self, run_id: str, *, user_id: str | None = None) -> RunRecord | None:
+        """Return a run of any thread; ``None`` when there is none, or it is someone else's."""
         found = await self._manager.records.find_run(check_id("run_id", run_id))
-        return None if found is None else found.record
+        if found is None or user_id not in (None, found.record.user_id):
+            return None
+        return found.record
 
     async def get_webhook(
         self, thread_id: str, run_id: str, *, user_id: str | None = None
@@ -84,33 +100,6 @@ class RunsFacade(ThreadsFacade):
         if run.webhook is None:
             raise WebhookNotFoundError(run_id)
         return await self._manager.webhooks.find(run_id) or WebhookRecord.waiting(run)
-
-    async def list_runs(
-        self,
-        thread_id: str,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        status: RunStatus | None = None,
-        user_id: str | None = None,
-    ) -> list[RunRecord]:
-        """Return the runs of a thread, newest first; linear in the thread's runs.
-
-        Args:
-            thread_id: The thread.
-            limit: At most so many; 0 gives none.
-            offset: How many of the newest are left out.
-            status: Only those with this status; ``None`` means all.
-            user_id: Who asks; ``None`` may see every thread.
-
-        Raises:
-            ThreadNotFoundError: There is no such thread, or it is someone else's.
-        """
-        await self.get_thread(thread_id, user_id=user_id)
-        records = await self._manager.records.find_runs(await self._bridge.list_runs(thread_id))
-        wanted = [each for each in records if status in (None, each.status)]
-        wanted.sort(key=lambda each: (each.created_at, each.run_id), reverse=True)
-        return wanted[offset : offset + limit]
 
     async def cancel(
         self,
@@ -138,7 +127,7 @@ class RunsFacade(ThreadsFacade):
         outcome = await self._manager.cancel(run, action, user_id=user_id)
         if wait and outcome is CancelOutcome.STOPPING:
             with suppress(RunNotFoundError):  # it is rolled back
-                await self._wait_for_end(run)
+                await self._waits.end(run)
             return CancelOutcome.STOPPED
         return outcome
 
@@ -150,7 +139,7 @@ class RunsFacade(ThreadsFacade):
         action: str = "interrupt",
         user_id: str | None = None,
     ) -> None:
-        """Stop all runs under way; linear in the number of threads there are.
+        """Stop all runs under way.
 
         Args:
             thread_id: Only this thread's; ``None`` means all.
@@ -160,19 +149,25 @@ class RunsFacade(ThreadsFacade):
 
         Raises:
             ThreadNotFoundError: There is no such thread, or it is someone else's.
+            RunsError, BridgeError: As for :meth:`search_runs`, when it is about all threads.
         """
-        if thread_id is None:
-            threads = await self._manager.records.all_threads()
-        else:
-            threads = [await self.get_thread(thread_id, user_id=user_id)]
-        for thread in threads:
-            if user_id not in (None, thread.user_id):
-                continue
-            for run_id in reversed(thread.inflight_ids):
-                begun = thread.active is not None and thread.active.has_begun(run_id)
-                if is_started in (None, begun):
-                    with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
-                        await self.cancel(thread.thread_id, run_id, action=action)
+        if thread_id is not None:
+            thread = await self.get_thread(thread_id, user_id=user_id)
+            await self._cancel_in(thread, action, is_started=is_started)
+            return
+        for busy_id in await self._model.inflight_threads(user_id):
+            with suppress(ThreadNotFoundError):  # it is deleted meanwhile
+                thread = await self.get_thread(busy_id, user_id=user_id)
+                await self._cancel_in(thread, action, is_started=is_started)
+
+    async def _cancel_in(
+        self, thread: ThreadRecord, action: str, *, is_started: bool | None
+    ) -> None:
+        for run_id in reversed(thread.inflight_ids):
+            begun = thread.active is not None and thread.active.has_begun(run_id)
+            if is_started in (None, begun):
+                with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
+                    await self.cancel(thread.thread_id, run_id, action=action)
 
     async def delete_run(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> bool:
         """Delete a run with its events, for good; when it is under way, it is stopped first.
@@ -192,8 +187,21 @@ class RunsFacade(ThreadsFacade):
                 return False
         return await self._manager.deletion.delete_run(run)
 
-    async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
-        """Wait until a run has ended and return its final values.
+    async def join_wait(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        user_id: str | None = None,
+        created: RunRecord | None = None,
+    ) -> Any:
+        """Wait until a run has ended and return its final values, or what it asks its user.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            user_id: Who asks; ``None`` may see every run.
+            created: The record as the caller has just got it from a create; spares a read.
 
         Raises:
             RunNotFoundError: There is no such run in this thread, or it is someone else's.
@@ -201,10 +209,15 @@ class RunsFacade(ThreadsFacade):
             RunInterruptedError: It was cancelled.
             BridgeClosedError: This process is shutting down; join again elsewhere.
         """
-        record = await self.get_run(thread_id, run_id, user_id=user_id)
+        record = created or await self.get_run(thread_id, run_id, user_id=user_id)
+        values: StreamEvent | None = None
         if not record.status.is_final:
+            run = RunRef(thread_id, run_id)
             try:
-                record = await self._wait_for_end(RunRef(thread_id, run_id))
+                question, values = await self._waits.pause(run, has_begun=record.attempt > 0)
+                if question is not None:
+                    return question.shown()
+                record = await self._waits.settled(run, within_s=_LEFT_TO_WORKER_S)
             except RunNotFoundError as exc:  # it was rolled back, or deleted
                 raise RunInterruptedError(run_id) from exc
         if record.status is RunStatus.INTERRUPTED:
@@ -212,17 +225,9 @@ class RunsFacade(ThreadsFacade):
         if record.status is not RunStatus.SUCCESS:
             fault = record.error or RunFault(error="Error", message=record.status)
             raise RunFailedError(run_id, fault.error, fault.message)
+        if values is not None and values.id == record.outputs:
+            return values.data
         return None if record.outputs is None else await self._values_of(run_id, record.outputs)
-
-    async def _wait_for_end(self, run: RunRef) -> RunRecord:
-        await self._ensure_log(run)
-        await wait_for_seal(self._bridge, run.run_id)
-        return await self.settle(*run)
-
-    async def _ensure_log(self, run: RunRef) -> None:
-        if await self._bridge.find_thread(run.run_id) is None:
-            # Its creator died between the commit and the birth.
-            await self._manager.reconciler.repair(run.thread_id)
 
     @asynccontextmanager
     async def join_stream(
@@ -240,7 +245,7 @@ class RunsFacade(ThreadsFacade):
         """
         if user_id is not None or await self._bridge.find_thread(run_id) != thread_id:
             await self.get_run(thread_id, run_id, user_id=user_id)
-            await self._ensure_log(RunRef(thread_id, run_id))
+            await self._waits.ensure_log(RunRef(thread_id, run_id))
         async with AsyncExitStack() as stack:
             try:
                 opening = self._bridge.follow(run_id, last_event_id=last_event_id)
@@ -248,6 +253,19 @@ class RunsFacade(ThreadsFacade):
             except StreamNotFoundError as exc:
                 raise RunNotFoundError(run_id) from exc
             yield following
+
+    async def wait_settled(self, thread_id: str, run_id: str, *, within_s: float) -> RunRecord:
+        """Return the record once it and the thread agree with a sealed log.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            within_s: Seconds that are left to the run's worker; then they are written here.
+
+        Raises:
+            RunNotFoundError: There is no such run, or it is rolled back.
+        """
+        return await self._waits.settled(_checked(thread_id, run_id), within_s=within_s)
 
     async def settle(self, thread_id: str, run_id: str) -> RunRecord:
         """Make record and thread final when the run's log is sealed; call it before showing that.

@@ -14,6 +14,13 @@ class RunSettings(Section):
     """Admission: what a thread may hold and how hard a call tries."""
 
     max_queued_runs: int = Field(100, ge=0, le=10_000, description="waiting per thread")
+    max_runs_per_user: int | None = Field(
+        None, ge=1, le=2000, description="under way at one time, waiting ones too; None: no limit"
+    )
+    max_runs_per_assistant: int | None = Field(None, ge=1, le=2000, description="likewise")
+    max_input_bytes: int = Field(
+        65_536, ge=1, le=262_144, description="what a run asks its user, and the answer, each"
+    )
     max_conflicts: int = Field(
         64, ge=1, le=10_000, description="lost races of one call, after which it gives up"
     )
@@ -34,6 +41,38 @@ class RunSettings(Section):
     )
 
 
+class ReadModelSettings(Section):
+    """The tables that are searched: how long a query waits, and how much is read at one time."""
+
+    wait_s: Seconds = Field(
+        5.0, description="for the tables to catch up with the records; then the query fails"
+    )
+    poll_s: Seconds = Field(0.5, description="how often the records are read on without a query")
+    max_readers: int = Field(2, ge=1, le=64, description="queries of one process at one time")
+
+
+class ExpirySettings(Section):
+    """When ended runs and threads at rest are deleted; by default never."""
+
+    ended_run_ttl_s: float | None = Field(None, gt=0, description="from a run's end")
+    max_ended_runs: int | None = Field(None, ge=0, description="kept; those that ended first go")
+    idle_thread_ttl_s: float | None = Field(None, gt=0, description="from a thread's last change")
+    max_threads: int | None = Field(None, ge=0, description="kept; those that rest longest go")
+    interval_s: Seconds = Field(60.0, description="between two looks for what has expired")
+    max_per_step: int = Field(100, ge=1, le=10_000, description="deleted before the next look")
+
+    @property
+    def is_any_set(self) -> bool:
+        """Whether anything ever expires."""
+        limits = (
+            self.ended_run_ttl_s,
+            self.max_ended_runs,
+            self.idle_thread_ttl_s,
+            self.max_threads,
+        )
+        return any(limit is not None for limit in limits)
+
+
 class WorkerSettings(Section):
     """One worker process: how much it runs, and how it holds on and lets go."""
 
@@ -49,6 +88,7 @@ class WorkerSettings(Section):
     cancel_grace_s: Seconds = Field(5.0, description="time for a handler to stop when cancelled")
     state_poll_s: Seconds = Field(5.0, description="look for cancel wishes whose nudge was lost")
     fetch_wait_s: Seconds = Field(5.0, description="one wait for a job; then the worker asks again")
+    input_wait_s: Seconds = Field(7200.0, description="a run waits so long for its user's answer")
     max_unacknowledged_events: int = Field(
         512, ge=1, le=4096, description="emitted per run and not stored yet; then emit waits"
     )

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from api.answers import json_answer
+from api.identity import user_of
 from api.run_watching import run_of
 from runs import RunsFacade, WebhookRecord
 
@@ -22,7 +23,8 @@ class WebhookRoutes:
     async def get(self, request: web.Request) -> web.Response:
         """``GET .../webhook``: how far its call has come, and what the last one met."""
         run = run_of(request)
-        return json_answer(_shape(await self._facade.get_webhook(run.thread_id, run.run_id)))
+        webhook = await self._facade.get_webhook(*run, user_id=user_of(request))
+        return json_answer(_shape(webhook))
 
 
 def _shape(webhook: WebhookRecord) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Writing and finding are O(1), and a page of changes costs as much as has changed
 import asyncio
 from collections.abc import Sequence
 from typing import Final
+from uuid import uuid4
 
-from bridge.coordination import StateRecord
+from bridge.coordination import StateChange, StatePosition, StateRecord
 from bridge.errors import EventTooLargeError, StateConflictError
 from bridge.ids import check_id
 
@@ -31,6 +32,8 @@ class MemoryStates:
         # By kind and key, the one that changed last at the end.
         self._kinds: dict[str, dict[str, StateRecord]] = {}
         self._tombstones: dict[tuple[str, str], None] = {}
+        self._name = uuid4().hex
+        self._deletions = 0
 
     async def create(self, kind: str, key: str, value: bytes) -> int:
         """Write a new record; see :meth:`StateRecords.create`."""
@@ -44,6 +47,7 @@ class MemoryStates:
         """Remove a record for good; see :meth:`StateRecords.delete`."""
         await self._write(kind, key, _TOMBSTONE, revision)
         self._tombstones[kind, key] = None
+        self._deletions += 1
         if len(self._tombstones) > self._max_tombstones:
             oldest_kind, oldest_key = oldest = next(iter(self._tombstones))
             del self._tombstones[oldest]
@@ -74,6 +78,25 @@ class MemoryStates:
             found.append(record)
         reached = found[0].revision if found else after
         return [record for record in reversed(found) if record.value != _TOMBSTONE], reached
+
+    async def newest(self) -> StatePosition:
+        """Return how far the records have come; see :meth:`StateFeed.newest`."""
+        await asyncio.sleep(0)
+        # A reader that is further behind than tombstones are remembered has to start over.
+        era = self._deletions // max(1, self._max_tombstones)
+        return StatePosition(f"{self._name}-{era}", self._revision)
+
+    async def read(self, after: int) -> Sequence[StateChange]:
+        """Return all that changed, of every kind; see :meth:`StateFeed.read`."""
+        await asyncio.sleep(0)
+        found: list[StateChange] = []
+        for kind, records in self._kinds.items():
+            for record in reversed(records.values()):
+                if record.revision <= after:
+                    break
+                value = None if record.value == _TOMBSTONE else record.value
+                found.append(StateChange(kind, record.key, value, record.revision))
+        return sorted(found, key=lambda change: change.revision)
 
     async def keys(self, kind: str) -> list[str]:
         """Return all keys of a kind; see :meth:`StateRecords.keys`."""

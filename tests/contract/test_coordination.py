@@ -64,6 +64,25 @@ async def test_changes_are_read_oldest_first_and_each_record_once(bridge):
     assert newer > reached
 
 
+async def test_the_feed_tells_changes_of_all_kinds_in_order_and_what_was_deleted(bridge, connect):
+    other = await connect()
+    assert (await bridge.state_feed.newest()).seq == 0
+    revisions = {key: await bridge.states.create("kind", key, b"1") for key in "ab"}
+    third = await other.states.create("another", "a", b"2")
+    await other.states.delete("kind", "a", revision=revisions["a"])
+    newest = await bridge.state_feed.newest()
+    assert newest == await other.state_feed.newest()
+    changes = await bridge.state_feed.read(0)
+    assert [(each.kind, each.key, each.value) for each in changes] == [
+        ("kind", "b", b"1"),
+        ("another", "a", b"2"),
+        ("kind", "a", None),
+    ]
+    assert changes[-1].revision == newest.seq
+    assert [each.key for each in await bridge.state_feed.read(third)] == ["a"]
+    assert list(await bridge.state_feed.read(newest.seq)) == []
+
+
 async def test_many_records_come_in_the_order_asked_for(bridge):
     for key in "abc":
         await bridge.states.create("kind", key, key.encode())

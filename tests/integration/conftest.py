@@ -12,6 +12,7 @@ from api.app import create_app
 from api.environment import child_environment
 from api.gateway import serve_application
 from api.http_settings import HttpSettings
+from api.identity import nobody
 from api.listener import open_listener
 from api.settings import Settings
 from api.webhooks.calling import calling_webhooks, policy_of
@@ -45,13 +46,13 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(settings):
+async def running_gateway(settings, identify=nobody):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
         webhooks = settings.webhooks
         catalog = AssistantCatalog(settings.assistants)
-        manager = RunManager(bridge, catalog, webhooks=policy_of(webhooks))
+        manager = RunManager(bridge, catalog, settings.runs, webhooks=policy_of(webhooks))
         facade = RunsFacade(manager, bridge)
-        gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
+        gateway = Gateway(create_app(settings, bridge, facade, identify), bridge, facade)
         listener = open_listener(settings.http)
         await gateway.serve(settings.http, listener)
         try:
@@ -75,11 +76,11 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(log=settings.log, webhooks=settings.webhooks, **http):
+        async def start(log=settings.log, webhooks=settings.webhooks, identify=nobody, **http):
             changed = settings.http.model_copy(update=http)
             changes = {"http": changed, "log": log, "webhooks": webhooks}
             changed = settings.model_copy(update=changes)
-            return await stack.enter_async_context(running_gateway(changed))
+            return await stack.enter_async_context(running_gateway(changed, identify))
 
         yield start
 
@@ -90,16 +91,29 @@ async def gateway(start_gateway):
 
 
 @pytest.fixture
-async def worker(settings):
-    """A worker process that executes the built-in assistants."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runs.worker", env=child_environment(settings)
-    )
-    yield process
-    if process.returncode is None:
-        process.terminate()
+async def start_worker(settings):
+    """Start worker processes that execute the built-in assistants; they end with the test."""
+    started = []
+
+    async def start(**changes):
+        command = (sys.executable, "-P", "-m", "runs.worker")
+        environment = child_environment(settings.model_copy(update=changes))
+        started.append(await asyncio.create_subprocess_exec(*command, env=environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.terminate()
     async with asyncio.timeout(20):
-        await process.wait()
+        for process in started:
+            await process.wait()
+
+
+@pytest.fixture
+async def worker(start_worker):
+    """A worker process that executes the built-in assistants."""
+    return await start_worker()
 
 
 @pytest.fixture
