@@ -321,7 +321,11 @@ class JetStreamBridge(RunBridge):
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
-        return await self._stored.find_event(await self._known(run_id), event_id)
+        run = await self._known(run_id)
+        sealed = self._writers.sealed(run)
+        if sealed is not None and sealed.id == event_id:
+            return sealed
+        return await self._stored.find_event(run, event_id)
 
     async def read_archived(
         self, run: RunRef, after_run_seq: int, *, limit: int = 500

@@ -109,6 +109,12 @@ class RunWriter:
         self._free.set()
         self._task: asyncio.Task[None] | None = None
         self._trimming: asyncio.Task[None] | None = None
+        self._sealed: StreamEvent | None = None
+
+    @property
+    def sealed(self) -> StreamEvent | None:
+        """The event that ended the run, if it was stored from here."""
+        return self._sealed
 
     @property
     def is_idle(self) -> bool:
@@ -326,10 +332,28 @@ class RunWriter:
         if ack.duplicate:
             return [await self._find_stored(ack)]
         head = self._place.advance(flight, ack.seq)
+        if head.is_terminal:
+            self._sealed = self._stored(events[-1], head)
         if self._marks is not None:
             self._trim_behind(self._marks, head)
         first = flight.first_run_seq
         return [EventId(ack.seq + i, first + i) for i in range(len(events))]
+
+    def _stored(self, event: NewEvent, head: Head) -> StreamEvent:
+        """Return an event as readers of the log see it, now that it stands at ``head``."""
+        run = self._log.run
+        return StreamEvent(
+            thread_id=run.thread_id,
+            run_id=run.run_id,
+            event_id=EventId(head.stream_seq, head.run_seq),
+            event=event.event,
+            payload=event.payload,
+            category=event.category,
+            created_at=event.created_at,
+            total_bytes=head.total_bytes,
+            writer=self._place.writer,
+            metadata_json=event.metadata,
+        )
 
     def _trim_behind(self, marks: Marks, head: Head) -> None:
         marks.add(Mark(head.stream_seq, head.run_seq, head.total_bytes))

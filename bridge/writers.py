@@ -7,6 +7,7 @@ from typing import Final
 from bridge.connection import Connection
 from bridge.errors import BridgeClosedError
 from bridge.event_log import EventLog
+from bridge.events import StreamEvent
 from bridge.retention.trimming import Marks
 from bridge.settings import BridgeSettings
 from bridge.subjects import RunRef
@@ -45,6 +46,11 @@ class RunWriters:
         else:
             self._writers.move_to_end(run)
         return writer
+
+    def sealed(self, run: RunRef) -> StreamEvent | None:
+        """Return the event that ended ``run``, if it was stored from here not long ago."""
+        writer = self._writers.get(run)
+        return None if writer is None else writer.sealed
 
     def _marks(self) -> Marks | None:
         if self._settings.profile == "archive":
