@@ -190,6 +190,11 @@ class RunRecord(Frozen):
     ended_at: AwareDatetime | None = None
     due_at: AwareDatetime | None = None
 
+    @property
+    def outcome(self) -> "Outcome":
+        """How the run ended; of a final record only."""
+        return Outcome(self.status, self.outputs, self.error)
+
     def _become(self, status: RunStatus, **changes: Any) -> Self:
         if status not in LEGAL_TRANSITIONS[self.status]:
             raise IllegalTransitionError(self.run_id, self.status, status)

@@ -7,9 +7,10 @@ from bridge import END, BridgeClosedError, RunBridge, RunRef, StreamEvent
 from runs.errors import RunNotFoundError
 from runs.inputs import find_shown
 from runs.manager import RunManager
-from runs.models import RunRecord
+from runs.models import Outcome, RunRecord, RunStatus
+from runs.records import Versioned
 from runs.sealing import wait_for_seal
-from runs.thread import Question
+from runs.thread import Question, ThreadRecord
 
 _FIRST_PAUSE_S: Final = 0.001
 _MAX_PAUSE_S: Final = 0.05
@@ -88,11 +89,11 @@ class RunWaits:
         await wait_for_seal(self._bridge, run.run_id)
         return await self._manager.settle(run)
 
-    async def settled(self, run: RunRef, *, within_s: float) -> RunRecord:
-        """Return the final record once the thread, too, says that the run has ended.
+    async def settled(self, run: RunRef, *, within_s: float) -> Outcome:
+        """Return how the run ended, once its record and its thread say so.
 
-        Whoever executed the run writes both right after it has sealed the log; only when that does
-        not happen, because it died in between, they are written here.
+        Whoever executed the run writes both right after it has sealed the log, the thread last;
+        only when that does not happen, because it died in between, they are written here.
 
         Args:
             run: The run; its log is sealed.
@@ -108,17 +109,23 @@ class RunWaits:
         while loop.time() < deadline:
             # The worker is one step ahead: what is asked at once is asked again.
             await asyncio.sleep(pause_s)
-            found, thread = await asyncio.gather(
-                self._manager.records.find_run(run.run_id),
-                self._manager.records.find_thread(run.thread_id),
-            )
+            thread = await self._manager.records.find_thread(run.thread_id)
             if thread is None or not thread.record.has_inflight(run.run_id):
-                if found is None:
-                    raise RunNotFoundError(run.run_id)
-                if found.record.status.is_final:
-                    return found.record
+                return await self._outcome_of(run, thread)
             pause_s = min(pause_s * 2, _MAX_PAUSE_S)
-        return await self._manager.settle(run)
+        return (await self._manager.settle(run)).outcome
+
+    async def _outcome_of(self, run: RunRef, thread: Versioned[ThreadRecord] | None) -> Outcome:
+        """Return how a run ended that its thread has let go."""
+        outputs = None if thread is None else thread.record.outputs
+        if outputs is not None and outputs.run_id == run.run_id:
+            return Outcome(RunStatus.SUCCESS, outputs.event_id)
+        found = await self._manager.records.find_run(run.run_id)
+        if found is None:
+            raise RunNotFoundError(run.run_id)
+        if found.record.status.is_final:
+            return found.record.outcome
+        return (await self._manager.settle(run)).outcome
 
     async def ensure_log(self, run: RunRef) -> None:
         """Give a run its log whose creator died between the commit and the birth."""
