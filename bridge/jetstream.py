@@ -308,6 +308,10 @@ class JetStreamBridge(RunBridge):
             raise ValueError(msg)
         return await self._stored.trim(await self._known(run_id), keep=keep)
 
+    def remember(self, run: RunRef) -> None:
+        """Take for known whose a run is; see :meth:`RunBridge.remember`."""
+        self._refs.remember(run)
+
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; see :meth:`RunBridge.find_thread`."""
         self._check_open()

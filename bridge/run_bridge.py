@@ -11,6 +11,7 @@ from bridge.coordination import ControlChannel, Holders, JobQueue, Leases, State
 from bridge.events import StreamEvent
 from bridge.retention.run_holders import RunHolders
 from bridge.stream_bridge import StreamBridge
+from bridge.subjects import RunRef
 from bridge.timers import Timers
 
 
@@ -51,6 +52,12 @@ class RunBridge(StreamBridge):
 
         Args:
             holders: Who holds runs; ``None`` when nobody does but their publishers.
+        """
+
+    def remember(self, run: RunRef) -> None:
+        """Take for known whose a run is, because its thread says so; spares a read.
+
+        Nothing else is taken for known: whether it has a log, or was deleted, is still looked up.
         """
 
     @abstractmethod

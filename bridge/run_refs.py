@@ -53,7 +53,7 @@ class RunRefs:
                 raise StreamTerminatedError(run.run_id, DELETED) from None
             if owner.value.decode() != run.thread_id:
                 raise ConflictError(f"run {run.run_id} exists under another thread") from None
-        self._remember(run)
+        self.remember(run)
         return is_ours
 
     def recall(self, run_id: str) -> RunRef | None:
@@ -75,7 +75,7 @@ class RunRefs:
         if record is None:
             return None
         run = RunRef(record.value.decode(), run_id)
-        self._remember(run)
+        self.remember(run)
         return run
 
     async def get(self, run_id: str) -> RunRef:
@@ -126,7 +126,8 @@ class RunRefs:
         """Remember a run no longer."""
         self._runs.pop(run_id, None)
 
-    def _remember(self, run: RunRef) -> None:
+    def remember(self, run: RunRef) -> None:
+        """Note whose a run is, as somebody knows it who has read it."""
         self._runs[run.run_id] = run
         if len(self._runs) > self._max_cached:
             self._runs.popitem(last=False)

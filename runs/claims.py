@@ -71,16 +71,16 @@ class Claims:
             UnavailableError: The server fell silent; leave the job for later.
         """
         for _ in range(_MAX_TRIES):
-            thread, found, _ = await asyncio.gather(
+            thread, found = await asyncio.gather(
                 self._manager.records.find_thread(run.thread_id),
                 self._manager.records.find_run(run.run_id),
-                self._bridge.find_thread(run.run_id),  # so that the bridge knows it when it counts
             )
             active = None if thread is None else thread.record.find_active(run.run_id)
             if thread is None or active is None:
                 # It has finished, but perhaps its worker died before it released the next one.
                 await self._manager.reconciler.repair(run.thread_id)
                 return None
+            self._bridge.remember(run)  # the thread has just said whose it is
             if await self._end_if_hopeless(run, thread.record, active, found):
                 return None
             assert found is not None  # noqa: S101 - a missing record is hopeless
