@@ -117,6 +117,18 @@ async def hogs(ctx, given):
     ctx.result(ctx.attempt)
 
 
+async def hogs_until_taken_over(ctx, given):
+    taken_over = HERE / f"{ctx.run_id}.taken-over"
+    yield "started", {"attempt": ctx.attempt}
+    await asyncio.sleep(0.1)
+    if ctx.attempt > 1:
+        taken_over.touch()
+    deadline = time.monotonic() + given["block_s"]
+    while not taken_over.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ctx.result(ctx.attempt)
+
+
 async def counts(ctx, given):
     for n in range(given["count"]):
         yield "count", {"n": n, "attempt": ctx.attempt}
@@ -159,7 +171,9 @@ def assistants(handlers):
     again = AssistantSettings(
         function=f"{handlers}:counts", on_worker_lost="restart", max_attempts=2
     )
-    hogs = AssistantSettings(function=f"{handlers}:hogs", on_worker_lost="restart")
+    hogs = AssistantSettings(
+        function=f"{handlers}:hogs_until_taken_over", on_worker_lost="restart"
+    )
     short = AssistantSettings(function=f"{handlers}:counts", timeout_s=0.3)
     return {**declared, "counts_again": again, "hogs_again": hogs, "counts_shortly": short}
 
@@ -232,6 +246,12 @@ async def start_process(server, assistants, tmp_path):
 
 def spec(thread, assistant, given=None, **options):
     return RunSpec(thread_id=thread, assistant_id=assistant, input=given, **options)
+
+
+async def served(facade):
+    """Wait until a worker is there, however long it takes to start on a busy machine."""
+    run = await facade.create_background(spec(None, "returns"))
+    await asyncio.wait_for(facade.join_wait(run.thread_id, run.run_id), 30)
 
 
 async def events_of(bridge, run, *, within_s=30):
@@ -544,6 +564,7 @@ async def test_a_crash_leaves_no_run_running_for_ever_and_the_thread_free(
     await first_event(bridge, run, "count")
     victim.kill()
     await start_process()
+    await served(facade)
     async with asyncio.timeout(10):
         with pytest.raises(RunFailedError, match="worker_lost"):
             await facade.join_wait(thread, run.run_id)
@@ -701,10 +722,10 @@ async def test_code_that_blocks_its_worker_for_too_long_loses_its_run(
     facade, bridge, thread, start_process
 ):
     await start_process(max_blocked_s=0.5)
-    run = await facade.create_background(spec(thread, "hogs_again", {"block_s": 4}))
+    run = await facade.create_background(spec(thread, "hogs_again", {"block_s": 40}))
     await first_event(bridge, run, "started")
     await start_process(max_blocked_s=60, probe_s=0.3)
-    assert await asyncio.wait_for(facade.join_wait(thread, run.run_id), 20) == 2
+    assert await asyncio.wait_for(facade.join_wait(thread, run.run_id), 35) == 2
 
 
 async def test_an_outage_longer_than_the_lease_takes_no_run_from_a_healthy_worker(
