@@ -4,6 +4,7 @@ The commit counts. A crash before it leaves a record that nobody refers to; a cr
 a state from which whoever comes next does the rest.
 """
 
+from collections import OrderedDict
 from contextlib import suppress
 from typing import Final
 
@@ -30,6 +31,8 @@ from runs.thread import ThreadRecord
 from runs.transitions import transition
 
 _MAX_TRIES: Final = 8
+#: Threads without a run that this process remembers; of others the record is read.
+_MAX_NEW_THREADS: Final = 1024
 
 
 class RunCreation:
@@ -59,6 +62,16 @@ class RunCreation:
         self._reconciler = reconciler
         self._settings = settings
         self._keys = IdempotencyKeys(bridge)
+        self._new_threads: OrderedDict[str, Versioned[ThreadRecord]] = OrderedDict()
+
+    def expect_first_run(self, thread: Versioned[ThreadRecord]) -> None:
+        """Remember a thread that was made here: its first run then needs no read of it.
+
+        If it has changed meanwhile, the commit of that run finds that out, and decides again.
+        """
+        self._new_threads[thread.record.thread_id] = thread
+        if len(self._new_threads) > _MAX_NEW_THREADS:
+            self._new_threads.popitem(last=False)
 
     async def check(self, spec: RunSpec) -> None:
         """Raise what :meth:`create` would raise at this moment; nothing is stored."""
@@ -72,7 +85,7 @@ class RunCreation:
         """Create a run; see :meth:`RunManager.create`."""
         refuse_unavailable(spec)
         assistant = self._catalog.get(spec.assistant_id)
-        thread = await self._thread_for(spec)
+        thread = self._recall_new(spec) or await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, thread)
         record = new_record(spec, assistant, new_id(), thread.record)
@@ -121,6 +134,12 @@ class RunCreation:
         if thread is not None and thread.record.has_inflight(run.run_id):
             return True
         return await self._reconciler.find_terminal(run) is not None
+
+    def _recall_new(self, spec: RunSpec) -> Versioned[ThreadRecord] | None:
+        thread = None if spec.thread_id is None else self._new_threads.pop(spec.thread_id, None)
+        if thread is None or spec.user_id not in (None, thread.record.user_id):
+            return None
+        return thread
 
     async def _thread_for(self, spec: RunSpec) -> Versioned[ThreadRecord]:
         if spec.thread_id is None:

@@ -89,9 +89,11 @@ class RunManager:
         """
         thread = new_thread(thread_id, metadata, user_id)
         try:
-            return (await self.records.write_thread(thread, revision=0)).record
+            stored = await self.records.write_thread(thread, revision=0)
         except StateConflictError as exc:
             raise ThreadExistsError(thread.thread_id) from exc
+        self._creation.expect_first_run(stored)
+        return stored.record
 
     async def get_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadRecord:
         """Return a thread.

@@ -544,3 +544,25 @@ async def test_settling_twice_from_two_processes_releases_the_next_run_once(
     )
     assert {run.status for run in settled} == {RunStatus.SUCCESS}
     assert await jobs_of(bridge) == [first.run_id, second.run_id]
+
+
+async def test_a_new_thread_that_changed_elsewhere_meanwhile_is_decided_on_as_it_is(
+    facade, manager, make_manager, bridge
+):
+    elsewhere = await make_manager()
+    busy, deleted = [(await facade.create_thread()).thread_id for _ in range(2)]
+    active = await elsewhere.create(spec(busy))
+    await elsewhere.deletion.delete_thread(deleted)
+    with pytest.raises(RunConflictError, match=active.run_id):
+        await manager.create(spec(busy, multitask_strategy=MultitaskStrategy.REJECT))
+    with pytest.raises(ThreadNotFoundError):
+        await manager.create(spec(deleted))
+    kept = [await manager.records.find_run(run_id) for run_id in await bridge.states.keys("run")]
+    assert [each.record.run_id for each in kept if each is not None] == [active.run_id]
+
+
+async def test_a_new_thread_of_somebody_else_lets_no_run_in(manager):
+    thread = await manager.create_thread(user_id="alice")
+    with pytest.raises(ThreadNotFoundError):
+        await manager.create(spec(thread.thread_id, user_id="bob"))
+    assert await manager.create(spec(thread.thread_id, user_id="alice"))

@@ -171,9 +171,7 @@ def assistants(handlers):
     again = AssistantSettings(
         function=f"{handlers}:counts", on_worker_lost="restart", max_attempts=2
     )
-    hogs = AssistantSettings(
-        function=f"{handlers}:hogs_until_taken_over", on_worker_lost="restart"
-    )
+    hogs = AssistantSettings(function=f"{handlers}:hogs_until_taken_over", on_worker_lost="restart")
     short = AssistantSettings(function=f"{handlers}:counts", timeout_s=0.3)
     return {**declared, "counts_again": again, "hogs_again": hogs, "counts_shortly": short}
 
