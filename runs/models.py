@@ -88,7 +88,7 @@ def now() -> datetime:
 class Frozen(BaseModel):
     """Base of all facts that are stored: immutable, and an unknown field is an error."""
 
-    # Left as they are, NaN and Infinity are found and refused by the encoder.
+    # Left as they are, NaN and Infinity are found and refused.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     def encode(self) -> bytes:
@@ -98,10 +98,13 @@ class Frozen(BaseModel):
             InvalidContentError: A value inside has no JSON form, or is NaN or Infinity.
         """
         try:
-            content = self.model_dump(mode="json")
+            value = self.model_dump_json().encode()
+            if b"NaN" in value or b"Infinity" in value:
+                # A word in a text, or a number that must be refused: the strict encoder knows.
+                return encode_json(self.model_dump(mode="json"))
         except PydanticSerializationError as exc:
             raise InvalidContentError(str(exc)) from exc
-        return encode_json(content)
+        return value
 
     @classmethod
     def decode(cls, value: bytes) -> Self:

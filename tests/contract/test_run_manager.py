@@ -566,3 +566,15 @@ async def test_a_new_thread_of_somebody_else_lets_no_run_in(manager):
     with pytest.raises(ThreadNotFoundError):
         await manager.create(spec(thread.thread_id, user_id="bob"))
     assert await manager.create(spec(thread.thread_id, user_id="alice"))
+
+
+async def test_a_run_that_loses_the_race_into_its_thread_leaves_nothing(
+    facade, manager, make_manager, bridge
+):
+    thread = (await facade.create_thread()).thread_id
+    first = await (await make_manager()).create(spec(thread))
+    with pytest.raises(RunConflictError):  # which the commit finds out
+        await manager.create(spec(thread, multitask_strategy=MultitaskStrategy.REJECT))
+    refused = set(await bridge.states.keys("run")) - {first.run_id}
+    assert [await bridge.find_thread(run_id) for run_id in refused] == [None]
+    assert [await manager.records.find_run(run_id) for run_id in refused] == [None]
