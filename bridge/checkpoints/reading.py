@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from bridge import wire
+from bridge.checkpoints.claims import claim_of
 from bridge.checkpoints.writing import decode_name
 from bridge.errors import CheckpointDamagedError
 from bridge.stream_reader import StoredMessage, StreamReader
@@ -21,7 +22,6 @@ class CheckpointEntry:
         lane: The line of checkpoints within the thread.
         entry_id: Its id within the lane.
         payload: Its content.
-        seq: Its sequence in the stream; what is noted on it lies behind.
     """
 
     key: CheckpointKey
@@ -29,7 +29,6 @@ class CheckpointEntry:
     lane: str
     entry_id: str
     payload: bytes
-    seq: int
 
 
 class CheckpointReader:
@@ -106,7 +105,8 @@ class CheckpointReader:
         key = entry.key
         subject = self._subjects.select(CheckpointKind.NOTE, key.thread, key.lane, key.entry)
         messages: list[StoredMessage] = []
-        after = entry.seq
+        # A note may come before its checkpoint, but not before the claim under which that came.
+        after = claim_of(key)
         while (page := await self._reader.read(subject, after + 1)).messages:
             messages += page.messages
             after = page.messages[-1].seq
@@ -155,7 +155,6 @@ class CheckpointReader:
             lane=decode_name(headers[wire.CHECKPOINT_LANE]),
             entry_id=decode_name(headers[wire.CHECKPOINT_ID]),
             payload=await self._content(message),
-            seq=message.seq,
         )
 
     async def _content(self, message: StoredMessage) -> bytes:
