@@ -26,8 +26,10 @@ from bridge.errors import (
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
+    InvalidFilterError,
     InvalidIdError,
     InvalidStartError,
+    ItemTooLargeError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -65,6 +67,9 @@ from bridge.events import (
     timestamp,
 )
 from bridge.ids import EventId, check_id, new_id, parse_cursor
+from bridge.items.item import StoredItem
+from bridge.items.items import Items
+from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.json_bytes import encode_json
@@ -87,6 +92,7 @@ from bridge.settings import (
     SECTIONS,
     BridgeSettings,
     CheckpointSettings,
+    ItemSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -146,8 +152,12 @@ __all__ = [
     "GapReason",
     "InvalidContentError",
     "InvalidEventError",
+    "InvalidFilterError",
     "InvalidIdError",
     "InvalidStartError",
+    "ItemSettings",
+    "ItemTooLargeError",
+    "Items",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",
@@ -158,6 +168,7 @@ __all__ = [
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
+    "NamespacePattern",
     "NatsSettings",
     "NewEvent",
     "PortInUseError",
@@ -179,6 +190,7 @@ __all__ = [
     "StateRecord",
     "StateRecords",
     "Stored",
+    "StoredItem",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
