@@ -77,8 +77,9 @@ class CheckpointRemoval:
             StreamCapacityExceededError: The server's storage is full; nothing was removed.
             UnavailableError: The server fell silent; call again.
         """
-        if (await self._claims.find(thread_id)).seq:
-            await self._claims.drop(thread_id, ttl_s)
+        if not (await self._claims.find(thread_id)).seq:
+            return  # nobody has ever written it
+        await self._claims.drop(thread_id, ttl_s)
         kinds = (*_STORED_BY_RUNS, CheckpointKind.KEPT)
         await self._purge(self._subjects.select(kind, token(thread_id)) for kind in kinds)
 
