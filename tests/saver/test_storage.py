@@ -5,13 +5,14 @@ import dataclasses
 import importlib
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from bridge import (
+    ApiError,
     BridgeSettings,
     CheckpointDamagedError,
     CheckpointFencedError,
@@ -20,7 +21,9 @@ from bridge import (
     JetStreamBridge,
     LogSettings,
     NatsSettings,
+    StreamCapacityExceededError,
 )
+from bridge.publication import publish_once
 from bridge.server.cluster import EmbeddedCluster
 from runs import BlockingCallError, LangGraphMissingError
 from runs.langgraph import JetStreamSaver
@@ -103,6 +106,37 @@ async def test_what_exceeds_the_limit_is_refused_before_anything_is_stored(conne
     assert await stored(bridge) == before
     found = await saver.aget_tuple(config())
     assert found.checkpoint["channel_values"] == {"x": "small"}
+
+
+async def fill_up(bridge):
+    """Fill the checkpoints' stream to the last byte with what belongs to nobody."""
+    for size in (100_000, 10_000, 1000, 100, 0):
+        with suppress(ApiError):
+            while True:
+                await publish_once(bridge._connection, "jetrun.part.0", b"x" * size, {})
+
+
+@pytest.mark.parametrize("remove", ["roll_back", "erase"])
+async def test_a_full_stream_refuses_checkpoints_and_takes_rollbacks_and_deletions(connect, remove):
+    limits = CheckpointSettings(max_total_bytes=2 * MIB, max_bytes=MIB)
+    bridge = await connect(checkpoints=limits)
+    kept, saver = JetStreamSaver(bridge.checkpoints), JetStreamSaver(bridge.checkpoints)
+    await put(kept, config("other"), {"x": "1"}, x=1)
+    at = {"configurable": {**config()["configurable"], "run_id": "run"}}
+    await put(saver, at, {"x": "1"}, x="x" * 500_000)
+    await fill_up(bridge)
+    with pytest.raises(StreamCapacityExceededError):
+        await put(saver, at, {"x": "2"}, x="small")
+    with pytest.raises(StreamCapacityExceededError):
+        await JetStreamSaver(bridge.checkpoints).claim("t", "run")
+    if remove == "erase":
+        await bridge.checkpoints.erase("t")
+    else:
+        assert await bridge.checkpoints.roll_back("t", "run") == 1
+    assert await bridge.checkpoints.keys("t") == []
+    with pytest.raises(CheckpointFencedError):
+        await put(saver, at, {"x": "1"}, x="late")
+    assert (await kept.aget_tuple(config("other"))).checkpoint["channel_values"] == {"x": 1}
 
 
 async def test_more_checkpoints_than_one_answer_holds_are_listed_in_order(saver):
