@@ -3,6 +3,7 @@
 import asyncio
 import operator
 import random
+import sys
 from itertools import chain
 from typing import Annotated, TypedDict
 
@@ -11,11 +12,12 @@ from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings
+from bridge import BridgeSettings, CheckpointFencedError, JetStreamBridge, NatsSettings
 from runs.langgraph import JetStreamSaver
 
 STEPS = 8
 WIDTH = 3
+FENCED = 3
 
 
 class State(TypedDict):
@@ -69,5 +71,11 @@ async def _execute(nats, thread_id, attempt, durability):
 
 
 def execute(nats, thread_id, attempt, durability):
-    """Begin the run, or go on with it where the last process was killed."""
-    uvloop.run(_execute(nats, thread_id, attempt, durability))
+    """Begin the run, or go on with it where the last process was killed.
+
+    Exits with ``FENCED`` when a later attempt has taken the thread.
+    """
+    try:
+        uvloop.run(_execute(nats, thread_id, attempt, durability))
+    except CheckpointFencedError:
+        sys.exit(FENCED)

@@ -2,7 +2,9 @@
 
 import asyncio
 import multiprocessing
+import os
 import random
+import signal
 
 import killed_graphs
 import pytest
@@ -48,6 +50,14 @@ async def run_to_the_end(start, nats, thread_id, durability):
     pytest.fail("not finished although nobody killed it")
 
 
+async def check_finished(bridge, thread_id):
+    graph = killed_graphs.build(JetStreamSaver(bridge.checkpoints))
+    state = await graph.aget_state(killed_graphs.config(thread_id))
+    everything = list(range(killed_graphs.STEPS * killed_graphs.WIDTH))
+    assert state.values == {"step": killed_graphs.STEPS, "done": everything, "delta": everything}
+    assert state.next == ()
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("durability", ["async", "sync"])
 async def test_killed_graphs_are_resumed_by_other_processes(
@@ -59,15 +69,31 @@ async def test_killed_graphs_are_resumed_by_other_processes(
         for number in range(ROUNDS * chaos_factor):
             thread_id = f"thread-{number}"
             killed += await run_to_the_end(start, nats, thread_id, durability)
-            graph = killed_graphs.build(JetStreamSaver(bridge.checkpoints))
-            state = await graph.aget_state(killed_graphs.config(thread_id))
-            everything = list(range(killed_graphs.STEPS * killed_graphs.WIDTH))
-            assert state.values == {
-                "step": killed_graphs.STEPS,
-                "done": everything,
-                "delta": everything,
-            }
-            assert state.next == ()
+            await check_finished(bridge, thread_id)
             assert await bridge.checkpoints.roll_back(thread_id, "run") > 0
             assert await bridge.checkpoints.keys(thread_id) == []
     assert killed > 0
+
+
+@pytest.mark.chaos
+async def test_a_process_that_stood_still_stores_nothing_once_another_went_on(
+    server, start, chaos_factor
+):
+    nats = {"url": server.url, "user": server.user, "password": server.password}
+    fenced = 0
+    async with JetStreamBridge(BridgeSettings(nats=NatsSettings(**nats))) as bridge:
+        for number in range(ROUNDS * chaos_factor):
+            thread_id = f"thread-{number}"
+            still = start(killed_graphs.execute, nats, thread_id, 1, "async")
+            if await ended(still, random.uniform(0, 0.15)) is not None:
+                continue
+            os.kill(still.pid, signal.SIGSTOP)
+            successor = start(killed_graphs.execute, nats, thread_id, 2, "async")
+            # It wakes up before, while, or after the other one works.
+            await ended(successor, random.uniform(0, 1))
+            os.kill(still.pid, signal.SIGCONT)
+            codes = [await ended(each, 60) for each in (still, successor)]
+            assert codes in ([killed_graphs.FENCED, 0], [0, 0])
+            fenced += codes[0] == killed_graphs.FENCED
+            await check_finished(bridge, thread_id)
+    assert fenced > 0
