@@ -35,6 +35,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.OutputsNotFoundError,
             runs.errors.RunNotFoundError,
             runs.errors.ThreadNotFoundError,
+            runs.errors.WebhookNotFoundError,
             store.errors.RunNotArchivedError,
         ),
         HTTPStatus.CONFLICT: (
@@ -75,6 +76,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
+            runs.errors.WebhookRefusedError,
         ),
         HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
         # What operators, not clients, can mend.
@@ -93,6 +95,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
+            store.errors.DamagedFileError,
             store.errors.EmptyArchiveError,
             store.errors.InvalidPayloadError,
             store.errors.LogReplacedError,
@@ -112,6 +115,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
+            runs.errors.ReadModelBehindError,
+            runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (

@@ -6,7 +6,15 @@ honoured is refused by name when it is set: ignoring it would be a silent lie.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    model_validator,
+)
 
 from api.errors import ContradictoryOptionsError
 from api.http_settings import HttpSettings
@@ -17,14 +25,14 @@ from runs import (
     DisconnectMode,
     MultitaskStrategy,
     RunSpec,
-    RunStatus,
     UnsupportedOptionError,
 )
 
 MAX_NAME = 256
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """Make a list of a single name."""
     return [value] if isinstance(value, str) else value
 
 
@@ -34,7 +42,7 @@ def _none_if_empty(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 JsonObject = dict[str, Any]
-StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(_listed)]
+StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
 
@@ -145,10 +153,17 @@ class Page(Body):
     offset: int = Field(0, ge=0, le=10_000_000)
 
 
-class RunList(Page):
-    """The query of ``GET /threads/{thread_id}/runs``."""
+class Times(Body):
+    """When something was created and last changed; from the first instant on, up to the second."""
 
-    status: RunStatus | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+    updated_after: AwareDatetime | None = None
+    updated_before: AwareDatetime | None = None
+
+    def times(self) -> dict[str, Any]:
+        """Return the limits that are set."""
+        return {name: at for name in Times.model_fields if (at := getattr(self, name)) is not None}
 
 
 class RecordQuery(Body):

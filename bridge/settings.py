@@ -22,14 +22,17 @@ SECTIONS: Final = frozenset(
         "config",
         "data",
         "embedded",
+        "expiry",
         "http",
         "items",
         "log",
         "logging",
         "nats",
+        "read_model",
         "retention",
         "roles",
         "runs",
+        "webhooks",
         "worker",
     }
 )

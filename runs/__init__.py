@@ -13,6 +13,8 @@ from runs.errors import (
     LangGraphMissingError,
     OutputsNotFoundError,
     QueueFullError,
+    ReadModelBehindError,
+    ReadModelUnavailableError,
     RunConflictError,
     RunFailedError,
     RunInterruptedError,
@@ -26,7 +28,10 @@ from runs.errors import (
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
+    WebhookNotFoundError,
+    WebhookRefusedError,
 )
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
 from runs.manager import RunManager
@@ -43,11 +48,30 @@ from runs.models import (
     RunSpec,
     RunStatus,
 )
+from runs.observation import RunObservation
+from runs.observers import RunObserver
 from runs.outcome import outcome_of
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.search_facade import RunPage, ThreadPage
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
-from runs.thread_search import ThreadQuery
+from runs.webhooks.delivering import WebhookDeliveries
+from runs.webhooks.record import WebhookRecord, WebhookStatus
+from runs.webhooks.sending import (
+    DeliverySettings,
+    Notice,
+    WebhookPolicy,
+    WebhookSender,
+    WebhookSendError,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -64,18 +88,26 @@ __all__ = [
     "CancelAction",
     "CancelOutcome",
     "ContentionError",
+    "DeliverySettings",
     "DisconnectMode",
+    "Expiry",
+    "ExpirySettings",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LangGraphMissingError",
     "LastRun",
     "MultitaskStrategy",
+    "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
     "QueueFullError",
     "QueuedRun",
+    "ReadModel",
+    "ReadModelBehindError",
+    "ReadModelSettings",
+    "ReadModelUnavailableError",
     "RunConflictError",
     "RunContext",
     "RunFailedError",
@@ -85,6 +117,10 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunObservation",
+    "RunObserver",
+    "RunPage",
+    "RunQuery",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -94,6 +130,7 @@ __all__ = [
     "RunsFacade",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadPage",
     "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
@@ -102,6 +139,15 @@ __all__ = [
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
+    "WebhookDeliveries",
+    "WebhookNotFoundError",
+    "WebhookPolicy",
+    "WebhookRecord",
+    "WebhookRefusedError",
+    "WebhookSendError",
+    "WebhookSender",
+    "WebhookStatus",
     "WorkerSettings",
+    "open_read_model",
     "outcome_of",
 ]

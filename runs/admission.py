@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge import RunRef, check_id, new_id
+from bridge import check_id, new_id
 from runs.catalog import Assistant
 from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
@@ -11,7 +11,6 @@ from runs.thread import ThreadRecord
 
 _NOT_AVAILABLE: Final = (
     "command",
-    "webhook",
     "after_seconds",
     "interrupt_before",
     "interrupt_after",
@@ -48,19 +47,20 @@ def new_thread(
     )
 
 
-def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
-    """Make the record of a new run."""
+def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadRecord) -> RunRecord:
+    """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
     return RunRecord(
-        run_id=run.run_id,
-        thread_id=run.thread_id,
+        run_id=run_id,
+        thread_id=thread.thread_id,
         assistant_id=assistant.assistant_id,
         executor=assistant.name,
-        user_id=spec.user_id,
+        user_id=thread.user_id,
         on_disconnect=spec.on_disconnect,
         on_completion=spec.on_completion if spec.thread_id is None else "keep",
         multitask_strategy=spec.multitask_strategy,
         metadata=spec.metadata,
+        webhook=spec.webhook,
         kwargs={
             "input": spec.input,
             "command": spec.command,

@@ -11,9 +11,9 @@ from enum import Enum
 
 from bridge import (
     BridgeError,
-    JetStreamBridge,
     Job,
     Leases,
+    RunBridge,
     RunRef,
     StreamFencedError,
     StreamTerminatedError,
@@ -65,7 +65,7 @@ class Execution:
         assistant: Assistant,
         executor: Executor,
         *,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         claims: Claims,
         manager: RunManager,
         leases: Leases,

@@ -125,6 +125,7 @@ class RunSpec(Frozen):
         if_not_exists: Whether an unknown thread is an error or is created.
         user_id: The owner; ``None`` where there is no authentication.
         idempotency_key: A repeated create with the same key returns the first run.
+        webhook: Where the run is told of when it has ended.
     """
 
     assistant_id: str
@@ -160,6 +161,7 @@ class RunRecord(Frozen):
         worker: Which worker has or had it last.
         error: Why it failed, when the status is ``error`` or ``timeout``.
         outputs: The id of the event that carries the final values.
+        webhook: Where the run is told of when it has ended.
     """
 
     run_id: str
@@ -177,6 +179,7 @@ class RunRecord(Frozen):
     worker: str | None = None
     error: RunFault | None = None
     outputs: str | None = None
+    webhook: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None
