@@ -20,6 +20,7 @@ from api.errors import ContradictoryOptionsError
 from api.http_settings import HttpSettings
 from api.stream_modes import StreamMode
 from runs import (
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     DisconnectMode,
@@ -85,7 +86,7 @@ class RunCreate(Body):
     if_not_exists: Literal["reject", "create"] | None = None
     on_disconnect: DisconnectMode | None = None
     on_completion: Literal["delete", "keep"] | None = None
-    after_seconds: float | None = None
+    after_seconds: float | None = Field(None, ge=0, le=MAX_DELAY_S)
 
     def spec(self, thread_id: str | None, defaults: HttpSettings) -> RunSpec:
         """Return what run control is asked for.
@@ -98,7 +99,9 @@ class RunCreate(Body):
             UnsupportedOptionError: An option is set that nothing honours.
             ContradictoryOptionsError: Two options exclude each other.
         """
-        self.refuse("checkpoint_id", "command")
+        self.refuse("checkpoint_id")
+        if thread_id is None and self.command is not None:
+            raise ContradictoryOptionsError("command", "a run without a thread")
         if thread_id is not None and self.on_completion == "delete":
             raise UnsupportedOptionError("on_completion")
         config = self.config or {}
@@ -109,6 +112,7 @@ class RunCreate(Body):
             assistant_id=self.assistant_id,
             thread_id=thread_id,
             input=self.input,
+            command=self.command,
             config=config,
             context=self.context,
             metadata=self.metadata or {},

@@ -125,7 +125,8 @@ class ThreadRoutes:
         query = await read_body(request, HistoryQuery)
         query.refuse("before", "checkpoint", "metadata")
         state = await self._facade.thread_state(thread_id, user_id=user_of(request))
-        return json_answer([] if state.values is None else [state_shape(state)])
+        is_there = state.values is not None or state.thread.question is not None
+        return json_answer([state_shape(state)] if is_there else [])
 
 
 def _asked_by(request: web.Request, wanted: ThreadFilter) -> ThreadQuery:

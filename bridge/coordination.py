@@ -4,6 +4,7 @@ The contracts that run control is written against. A server keeps all of it for 
 processes; the memory twin keeps it for one.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -203,6 +204,9 @@ class JobConsumer(Protocol):
 
         Outages of the server count as waiting.
         """
+
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once the jobs that still come, until ``ready`` is set."""
 
     async def close(self) -> None:
         """Stop asking for jobs."""

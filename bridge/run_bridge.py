@@ -19,6 +19,7 @@ from bridge.coordination import (
 from bridge.events import StreamEvent
 from bridge.retention.run_holders import RunHolders
 from bridge.stream_bridge import StreamBridge
+from bridge.timers import Timers
 
 
 class RunBridge(StreamBridge):
@@ -28,6 +29,7 @@ class RunBridge(StreamBridge):
         states: Records that processes agree on.
         state_feed: The changes of those records, in order.
         jobs: Runs that wait for a worker.
+        timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
         checkpoints: What runs resume from.
@@ -36,6 +38,7 @@ class RunBridge(StreamBridge):
     states: StateRecords
     state_feed: StateFeed
     jobs: JobQueue
+    timers: Timers
     controls: ControlChannel
     holders: Holders
     checkpoints: RunCheckpoints

@@ -10,7 +10,10 @@ from runs.errors import (
     ContentionError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
+    InputTimeoutError,
+    InputTooLargeError,
     LangGraphMissingError,
+    NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
     ReadModelBehindError,
@@ -25,6 +28,7 @@ from runs.errors import (
     RunStoppedError,
     ThreadExistsError,
     ThreadNotFoundError,
+    TooManyRunsError,
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
@@ -34,9 +38,11 @@ from runs.errors import (
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.held_runs import HeldRuns
+from runs.inputs import INPUT, find_shown
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     CancelOutcome,
@@ -61,7 +67,15 @@ from runs.settings import (
     RunSettings,
     WorkerSettings,
 )
-from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread import (
+    ActiveRun,
+    LastRun,
+    OutputsRef,
+    Question,
+    QueuedRun,
+    ThreadRecord,
+    ThreadStatus,
+)
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
@@ -75,6 +89,8 @@ from runs.webhooks.sending import (
 
 __all__ = [
     "FINAL_STATUSES",
+    "INPUT",
+    "MAX_DELAY_S",
     "MAX_KEY",
     "ActiveRun",
     "Assistant",
@@ -95,13 +111,17 @@ __all__ = [
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
+    "InputTimeoutError",
+    "InputTooLargeError",
     "LangGraphMissingError",
     "LastRun",
     "MultitaskStrategy",
+    "NothingToResumeError",
     "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
+    "Question",
     "QueueFullError",
     "QueuedRun",
     "ReadModel",
@@ -136,6 +156,7 @@ __all__ = [
     "ThreadState",
     "ThreadStatus",
     "ThreadsFacade",
+    "TooManyRunsError",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
@@ -148,6 +169,7 @@ __all__ = [
     "WebhookSender",
     "WebhookStatus",
     "WorkerSettings",
+    "find_shown",
     "open_read_model",
     "outcome_of",
 ]

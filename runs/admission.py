@@ -1,6 +1,7 @@
 """What a new run and a new thread are made of, and what of its specification is not available."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from bridge import check_id, new_id
@@ -10,8 +11,6 @@ from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
 _NOT_AVAILABLE: Final = (
-    "command",
-    "after_seconds",
     "interrupt_before",
     "interrupt_after",
     "checkpoint",
@@ -50,6 +49,7 @@ def new_thread(
 def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadRecord) -> RunRecord:
     """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
+    delay = timedelta(seconds=spec.after_seconds or 0)
     return RunRecord(
         run_id=run_id,
         thread_id=thread.thread_id,
@@ -69,6 +69,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
             "stream_mode": list(spec.stream_mode),
             "stream_subgraphs": spec.stream_subgraphs,
         },
+        due_at=created + delay if delay else None,
         created_at=created,
         updated_at=created,
     )

@@ -71,6 +71,17 @@ class QueueFullError(RunsError):
         self.limit = limit
 
 
+class TooManyRunsError(RunsError):
+    """As many runs are under way as their user or their assistant may have; nothing was stored."""
+
+    code = "too-many-runs"
+    retryable = True
+
+    def __init__(self, holder: str, limit: int) -> None:
+        super().__init__(f"{limit} runs of this {holder} are under way, the limit; try again later")
+        self.limit = limit
+
+
 class IdempotencyKeyUsedError(RunsError):
     """The idempotency key cannot stand for this request; nothing was stored."""
 
@@ -198,6 +209,39 @@ class RunStoppedError(RunsError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} is being stopped; nothing more of it is stored")
         self.run_id = run_id
+
+
+class InputTimeoutError(RunsError, TimeoutError):
+    """Nobody answered the question of a run in time; the question is withdrawn."""
+
+    code = "input-timeout"
+
+    def __init__(self, run_id: str, waited_s: float) -> None:
+        super().__init__(f"run {run_id} was not answered within {waited_s:g} s")
+        self.run_id = run_id
+
+
+class InputTooLargeError(RunsError, ValueError):
+    """A question, or its answer, exceeds what a thread may hold; nothing was stored."""
+
+    code = "input-too-large"
+
+    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"{what} of {size_bytes} bytes exceeds the limit of {limit_bytes}")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class NothingToResumeError(RunsError):
+    """A run brought an answer, and nothing on its thread waits for one; the thread is unchanged."""
+
+    code = "nothing-to-resume"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            f"nothing on thread {thread_id} waits for an answer; start a run with an input"
+        )
+        self.thread_id = thread_id
 
 
 class OutputsNotFoundError(RunsError):

@@ -12,6 +12,7 @@ from bridge.events import BIRTH, DELETED
 from runs import RunFault, RunRecord, RunStatus, ThreadRecord
 from runs.idempotency import KeyedRun
 from runs.retirement_line import Place
+from runs.run_timers import TimedRun
 from runs.worker import JobPayload
 
 JSON: Final = "application/json"
@@ -24,6 +25,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     KeyedRun,
     JobPayload,
     Place,
+    TimedRun,
 )
 _ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _ANY: Final = {"description": "any JSON value"}
@@ -120,6 +122,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
         headers.EVENT, headers.DEAD_LETTER, given={"Run-Meta": headers.EVENT_OPTIONAL["Run-Meta"]}
     )
     state = headers.headers_schema(headers.STATE)
+    timer = headers.headers_schema(headers.TIMER, stored=headers.TIMER_STORED)
     none = headers.headers_schema()
     control = {
         name: _event(name, payload, **({"deleted": headers.DELETED} if name == DELETED else {}))
@@ -159,6 +162,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
         ),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
+        "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
         "nudge": _message(
             "Look at the run's state now.", none, {"type": "string", "maxLength": 0}, TEXT

@@ -77,6 +77,7 @@ class MemoryStreamBridge(RunBridge):
         self._log = server.log
         self.states = self.state_feed = server.states
         self.jobs = server.jobs
+        self.timers = server.timers
         self.controls = server.controls
         self.holders = server.holders
         self.checkpoints = NoCheckpoints()
