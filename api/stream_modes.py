@@ -39,6 +39,10 @@ class ModeFilter:
 
     Args:
         modes: Modes, or event names; none at all, or ``*`` among them, admits everything.
+
+    Attributes:
+        admits_all: Whether it admits everything.
+        names: What it goes by: two filters with the same names admit the same.
     """
 
     def __init__(self, modes: Iterable[str] = ()) -> None:
@@ -47,14 +51,14 @@ class ModeFilter:
             names.add("messages")
         self.admits_all = not names or ALL in names
         self._admits_custom = "custom" in names
-        self._names = frozenset(names | _ALWAYS)
+        self.names = frozenset({ALL} if self.admits_all else names | _ALWAYS)
 
     def admits(self, event: str) -> bool:
         """Whether an event of this name is wanted."""
-        if self.admits_all or event in self._names:
+        if self.admits_all or event in self.names:
             return True
         mode = event.partition("|")[0].partition("/")[0]
-        return mode in self._names or (self._admits_custom and mode not in PLATFORM_EVENTS)
+        return mode in self.names or (self._admits_custom and mode not in PLATFORM_EVENTS)
 
 
 def parse_modes(values: Sequence[str]) -> ModeFilter:

@@ -15,6 +15,8 @@ from api.asyncapi.messages import CONTROL_EVENTS
 from bridge import LogSettings, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
+from runs import RunObservation, RunObserver
+from runs.webhooks.announcing import Webhooks
 
 DOCUMENT = asyncapi_document()
 DOCS = Path(__file__).parents[2] / "docs"
@@ -86,6 +88,18 @@ async def stored(client):
     return found
 
 
+class Deaf(RunObserver):
+    """Wants to hear nothing."""
+
+
+async def announce_and_observe(gateway, open_run):
+    run = await gateway.facade.get_run(open_run.thread_id, open_run.run_id)
+    told = run.model_copy(update={"webhook": "https://example.org"})
+    await Webhooks(gateway.bridge).announce(told)
+    async with RunObservation(gateway.bridge, Deaf(), "audit").running():
+        pass
+
+
 async def end_in_every_way(bridge):
     for kind, data in (
         ("end", {"status": "success", "outputs": None, "error": None}),
@@ -141,6 +155,7 @@ async def test_every_message_fits_the_document_and_everything_documented_is_seen
     seen, client, gateway, http, open_run, eventually
 ):
     async with asyncio.timeout(60):
+        await announce_and_observe(gateway, open_run)
         await do_everything(gateway, http, open_run)
     channels = set(DOCUMENT["channels"])
 
