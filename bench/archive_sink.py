@@ -31,7 +31,7 @@ from store.sink_status import CONSUMER
 TITLE: Final = "events a second from a full log into files, 200-byte events"
 EVENTS: Final = 50_000
 SMOKE_EVENTS: Final = 5_000
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 SMOKE_ROUNDS: Final = 1
 #: Runs that publish at the same time, in pieces of this size.
 RUNS: Final = (1, 50)
