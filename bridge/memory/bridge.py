@@ -131,7 +131,7 @@ class MemoryStreamBridge(RunBridge):
             raise InvalidEventError("publish_many takes no event_id; publish such events singly")
         log = await self._writable(run_id, batch)
         log.refuse_ended()
-        return self._append(log, batch)
+        return self._append(log, batch) if batch else []
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
