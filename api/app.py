@@ -19,10 +19,11 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, RunsFacade
+from runs import AssistantCatalog, GraphStates, RunsFacade
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
@@ -61,11 +62,14 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
         SubscribedStreams(bridge, facade, open_streams, settling, http),
         http,
     )
+    catalog = AssistantCatalog(settings.assistants)
+    graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
     _add_routes(
         app,
         SystemRoutes(bridge, open_streams, settings.log.prefix).routes(),
-        AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
+        AssistantRoutes(catalog, graphs).routes(),
         ThreadRoutes(facade, unattended).routes(),
+        ThreadStateRoutes(facade, graphs).routes(),
         watching.routes(),
         RunRoutes(bridge, facade, watching, unattended, http).routes(),
         ManyRunsRoutes(facade, unattended, http).routes(),

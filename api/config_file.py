@@ -97,11 +97,15 @@ def _from_langgraph(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from_graph(path: Path, name: str, graph: object) -> dict[str, Any]:
     if isinstance(graph, str):
-        return {"function": graph}
+        return {"function": graph, "kind": "graph"}
     if not isinstance(graph, dict) or not {"path"} <= graph.keys() <= {"path", "description"}:
         problem = f"graphs.{name} must be 'file.py:attribute', or hold path and description"
         raise ConfigFileError(path, problem)
-    return {"function": graph["path"], "description": graph.get("description", "")}
+    return {
+        "function": graph["path"],
+        "kind": "graph",
+        "description": graph.get("description", ""),
+    }
 
 
 def _anchored(path: Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,9 @@ class HttpSettings(Section):
     subscription_idle_s: Seconds = Field(
         86_400.0, description="without a connection, after which a subscription is removed"
     )
+    graph_answer_s: Seconds = Field(
+        20.0, description="for a worker to answer about a graph, its restart included"
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may call from a browser; * for all"
     )

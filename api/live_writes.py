@@ -45,7 +45,7 @@ def live_push(
         return None
 
     def push(event: StreamEvent) -> bool:
-        if not modes.admits(event.event):
+        if not modes.admits(event.event, event.category):
             return True
         transport = request.transport
         if transport is None or transport.is_closing():

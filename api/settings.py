@@ -34,7 +34,7 @@ from bridge import (
     check_environment,
 )
 from bridge.settings import ENVIRONMENT_PREFIX
-from runs import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs import AssistantName, AssistantSettings, GraphSettings, RunSettings, WorkerSettings
 from store import ArchiveSettings
 
 DELIMITER: Final = "__"
@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         runs: How runs are admitted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
+        graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
         logging: What processes tell about themselves.
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     runs: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
+    graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -176,7 +176,7 @@ def _select(batch: Batch, modes: ModeFilter) -> tuple[Sequence[bytes], StreamEve
         if isinstance(item, StreamEvent):
             if item.is_terminal:
                 terminal = item
-            elif modes.admits(item.event):
+            elif modes.admits(item.event, item.category):
                 frames.append(item.frame)
         elif isinstance(item, StreamGap):
             frames.append(sse.gap_block(item))

@@ -1,4 +1,4 @@
-"""The routes of threads and of their state."""
+"""The routes of threads."""
 
 import asyncio
 from typing import Any
@@ -7,9 +7,8 @@ from aiohttp import web
 
 from api.answers import done, json_answer, page_headers
 from api.request_bodies import read_body
-from api.shapes import state_shape, thread_shape
+from api.shapes import thread_shape
 from api.thread_schemas import (
-    HistoryQuery,
     ThreadCreate,
     ThreadFilter,
     ThreadPatch,
@@ -36,8 +35,6 @@ class ThreadRoutes:
             web.get("/threads/{thread_id}", self.get),
             web.patch("/threads/{thread_id}", self.update),
             web.delete("/threads/{thread_id}", self.delete),
-            web.get("/threads/{thread_id}/state", self.state),
-            web.post("/threads/{thread_id}/history", self.history),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
@@ -103,18 +100,6 @@ class ThreadRoutes:
             return await self._shown(thread.thread_id)
         except ThreadNotFoundError:
             return thread_shape(thread)  # deleted a moment after it was found
-
-    async def state(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/state``."""
-        return json_answer(state_shape(await self._facade.thread_state(thread_of(request))))
-
-    async def history(self, request: web.Request) -> web.Response:
-        """``POST /threads/{thread_id}/history``: the one state there is, or none."""
-        thread_id = thread_of(request)
-        query = await read_body(request, HistoryQuery)
-        query.refuse("before", "checkpoint", "metadata")
-        state = await self._facade.thread_state(thread_id)
-        return json_answer([] if state.values is None else [state_shape(state)])
 
 
 def thread_of(request: web.Request) -> str:

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.calls import CallChannel
 from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
@@ -23,6 +24,7 @@ from bridge.errors import (
     InvalidIdError,
     InvalidStartError,
     JetStreamDisabledError,
+    NoAnswerError,
     ReservedEventError,
     ServerTooOldError,
     StateConflictError,
@@ -54,6 +56,7 @@ from bridge.events import (
     StreamItem,
     StreamStatus,
     Terminal,
+    encoded_event,
     new_event,
     sse_frame,
     timestamp,
@@ -109,6 +112,7 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "CallChannel",
     "ColdTier",
     "ColdTierError",
     "ConflictError",
@@ -146,6 +150,7 @@ __all__ = [
     "MemoryStreamBridge",
     "NatsSettings",
     "NewEvent",
+    "NoAnswerError",
     "PortInUseError",
     "ProcessSettings",
     "Push",
@@ -187,6 +192,7 @@ __all__ = [
     "check_environment",
     "check_id",
     "encode_json",
+    "encoded_event",
     "new_event",
     "new_id",
     "parse_cursor",

@@ -311,9 +311,14 @@ class Connection:
         return Outage(self.wait_connected, what, self._settings.log.outage_budget_s)
 
     async def subscribe(
-        self, subject: str, callback: Callable[[Msg], Awaitable[None]]
+        self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, group: str = ""
     ) -> Subscription:
         """Subscribe a core subject; survives reconnects.
+
+        Args:
+            subject: May hold wildcards.
+            callback: Gets each message, one after the other.
+            group: Each message goes to one member of the group alone; empty: to everybody.
 
         Raises:
             BridgeClosedError: The connection is closed.
@@ -322,7 +327,7 @@ class Connection:
             raise BridgeClosedError
         client = self._client
         try:
-            return await client.subscribe(subject, cb=callback)
+            return await client.subscribe(subject, queue=group, cb=callback)
         except RuntimeError:
             # uvloop refuses to write to a transport that has just died. nats-py has noted the
             # subscription, and sends it when it is connected again.

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from bridge.awaiting import AwaitingInput
+from bridge.calls import CallChannel
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
 from bridge.consumers import Consumers
@@ -78,6 +79,7 @@ class JetStreamBridge(StreamBridge):
         states: Records that processes agree on.
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
+        calls: Questions to one of those who answer to a name.
         holders: Asks who executes runs.
         retention: The sweeps that let runs leave; each role runs its own.
     """
@@ -85,6 +87,7 @@ class JetStreamBridge(StreamBridge):
     states: StateRecords
     jobs: JobQueue
     controls: ControlChannel
+    calls: CallChannel
     holders: RollCall
     retention: Retention
 
@@ -148,6 +151,7 @@ class JetStreamBridge(StreamBridge):
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
+        self.calls = CallChannel(connection, self._subjects)
         self.retention = Retention(
             connection,
             self._log,

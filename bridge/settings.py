@@ -21,6 +21,7 @@ SECTIONS: Final = frozenset(
         "config",
         "data",
         "embedded",
+        "graphs",
         "http",
         "log",
         "logging",

@@ -6,9 +6,12 @@ from runs.context import RunContext
 from runs.errors import (
     AssistantLoadError,
     AssistantNotFoundError,
+    CheckpointNotFoundError,
     ContentionError,
+    GraphFailedError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
+    NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
     RunConflictError,
@@ -19,6 +22,7 @@ from runs.errors import (
     RunNotStartableError,
     RunsError,
     RunStoppedError,
+    StateUpdateError,
     ThreadExistsError,
     ThreadNotFoundError,
     UnsupportedActionError,
@@ -26,6 +30,7 @@ from runs.errors import (
     UnsupportedStrategyError,
 )
 from runs.facade import RunsFacade
+from runs.graph_states import GraphStates
 from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import (
@@ -40,9 +45,16 @@ from runs.models import (
     RunRecord,
     RunSpec,
     RunStatus,
+    TokenUsage,
 )
 from runs.outcome import outcome_of
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    GraphSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.thread_search import ThreadQuery
@@ -60,13 +72,18 @@ __all__ = [
     "BlockingContext",
     "CancelAction",
     "CancelOutcome",
+    "CheckpointNotFoundError",
     "ContentionError",
     "DisconnectMode",
+    "GraphFailedError",
+    "GraphSettings",
+    "GraphStates",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
     "LastRun",
     "MultitaskStrategy",
+    "NothingToResumeError",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
@@ -88,6 +105,7 @@ __all__ = [
     "RunStoppedError",
     "RunsError",
     "RunsFacade",
+    "StateUpdateError",
     "ThreadExistsError",
     "ThreadNotFoundError",
     "ThreadQuery",
@@ -95,6 +113,7 @@ __all__ = [
     "ThreadState",
     "ThreadStatus",
     "ThreadsFacade",
+    "TokenUsage",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",

@@ -9,18 +9,24 @@ from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
-_NOT_AVAILABLE: Final = (
+_NOT_AVAILABLE: Final = ("webhook", "after_seconds")
+#: What only a graph can honour.
+_OF_GRAPHS: Final = (
     "command",
-    "webhook",
-    "after_seconds",
     "interrupt_before",
     "interrupt_after",
     "checkpoint",
-    "durability",
+    "checkpoint_id",
+)
+#: Says how often checkpoints are written; a function has none, and so nothing to leave out.
+_DURABILITY: Final = "durability"
+#: What the configuration of a graph's run may hold; a function gets whatever was sent.
+_CONFIG_OF_GRAPHS: Final = frozenset(
+    {"configurable", "max_concurrency", "metadata", "recursion_limit", "run_name", "tags"}
 )
 
 
-def refuse_unavailable(spec: RunSpec) -> None:
+def refuse_unavailable(spec: RunSpec, assistant: Assistant) -> None:
     """Check that no option is set that would be ignored.
 
     Raises:
@@ -29,9 +35,11 @@ def refuse_unavailable(spec: RunSpec) -> None:
     """
     if spec.multitask_strategy not in list(MultitaskStrategy):
         raise UnsupportedStrategyError(spec.multitask_strategy)
-    for option in _NOT_AVAILABLE:
+    for option in _NOT_AVAILABLE if assistant.is_graph else (*_NOT_AVAILABLE, *_OF_GRAPHS):
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)
+    for name in sorted(spec.config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
+        raise UnsupportedOptionError(f"config.{name}")
 
 
 def new_thread(
@@ -51,6 +59,7 @@ def new_thread(
 def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
     """Make the record of a new run."""
     created = now()
+    options = {name: getattr(spec, name) for name in (*_OF_GRAPHS, _DURABILITY)}
     return RunRecord(
         run_id=run.run_id,
         thread_id=run.thread_id,
@@ -63,11 +72,11 @@ def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
         metadata=spec.metadata,
         kwargs={
             "input": spec.input,
-            "command": spec.command,
             "config": spec.config,
             "context": spec.context,
             "stream_mode": list(spec.stream_mode),
             "stream_subgraphs": spec.stream_subgraphs,
+            **{name: option for name, option in options.items() if option is not None},
         },
         created_at=created,
         updated_at=created,

@@ -222,3 +222,46 @@ class AssistantLoadError(RunsError):
         super().__init__(f"assistant function {function!r} cannot be loaded: {reason}")
         self.function = function
         self.reason = reason
+
+
+class NothingToResumeError(RunsError):
+    """A run brought an answer, and nothing on its thread waits for one; the thread is unchanged."""
+
+    code = "nothing-to-resume"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            f"nothing on thread {thread_id} waits for an answer; start a run with an input"
+        )
+        self.thread_id = thread_id
+
+
+class CheckpointNotFoundError(RunsError):
+    """The thread has no such checkpoint; nothing was changed."""
+
+    code = "checkpoint-not-found"
+
+    def __init__(self, thread_id: str, checkpoint_id: str) -> None:
+        super().__init__(f"thread {thread_id} has no checkpoint {checkpoint_id}")
+        self.thread_id = thread_id
+        self.checkpoint_id = checkpoint_id
+
+
+class StateUpdateError(RunsError, ValueError):
+    """The graph refuses an update of a thread's state; nothing was changed."""
+
+    code = "state-update"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the graph refuses this: {reason}")
+        self.reason = reason
+
+
+class GraphFailedError(RunsError):
+    """The code of a graph failed while it was asked about a state, or about itself."""
+
+    code = "graph-failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the graph failed: {reason}")
+        self.reason = reason

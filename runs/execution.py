@@ -24,7 +24,7 @@ from runs.catalog import Assistant
 from runs.claims import Claims
 from runs.context import Outbox, RunContext
 from runs.errors import RunNotFoundError, RunNotStartableError, RunsError
-from runs.executor import Executor
+from runs.executor import RunExecutor
 from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
 from runs.outcome import INTERRUPTED
@@ -50,7 +50,7 @@ class Execution:
         job: What to do.
         run: The run that the job is about.
         assistant: What is executed, and what it may do.
-        executor: The assistant's function.
+        executor: The assistant's function or graph.
         bridge: Publishes the run's events.
         claims: Decides whether it may be executed, for this worker.
         manager: Settles it.
@@ -63,7 +63,7 @@ class Execution:
         job: Job,
         run: RunRef,
         assistant: Assistant,
-        executor: Executor,
+        executor: RunExecutor,
         *,
         bridge: JetStreamBridge,
         claims: Claims,
@@ -169,7 +169,7 @@ class Execution:
     ) -> None:
         stop = self._stop.result() if self._stop.done() else None
         if stop is Stop.CANCELLED:
-            await self._finish(INTERRUPTED)
+            await self._finish(INTERRUPTED, context)
         elif stop is Stop.TAKEN_OVER:
             _LOG.warning("run.taken_over", extra={"run_id": self._run.run_id})
         elif stop is None or _has_ended_by_itself(handling):
@@ -177,23 +177,23 @@ class Execution:
         else:
             with suppress(BridgeError):  # what could not be stored was never acknowledged
                 await outbox.flush()
-            await self._break_off(stop, context.attempt)
+            await self._break_off(stop, context)
 
-    async def _break_off(self, stop: Stop, attempt: int) -> None:
+    async def _break_off(self, stop: Stop, context: RunContext) -> None:
         if stop is Stop.TIMED_OUT:
             text = f"the run took longer than {self._assistant.timeout_s:g} s"
             fault = RunFault(error="TimeoutError", message=text)
-            await self._finish(Outcome(RunStatus.TIMEOUT, error=fault))
+            await self._finish(Outcome(RunStatus.TIMEOUT, error=fault), context)
         elif self._assistant.may_restart:
             self._is_handed_back = True
             with suppress(RunsError, BridgeError):  # it then counts as lost
-                await self._manager.release(self._run, attempt)
+                await self._manager.release(self._run, context.attempt)
             self._leases.release(self._run.run_id)
             await self._job.nak()
         else:
             text = "its worker was stopped before the run had finished, and it may not be restarted"
             fault = RunFault(error="WorkerStopped", message=text)
-            await self._finish(Outcome(RunStatus.ERROR, error=fault))
+            await self._finish(Outcome(RunStatus.ERROR, error=fault), context)
 
     async def _finish_by_itself(
         self, handling: asyncio.Task[None], context: RunContext, outbox: Outbox
@@ -203,10 +203,11 @@ class Execution:
         except StreamTerminatedError:
             await self._settle()
             return
-        await self._finish(outcome)
+        await self._finish(outcome, context)
 
-    async def _finish(self, outcome: Outcome) -> None:
-        await self._settle(await self._manager.reconciler.seal(self._run, outcome))
+    async def _finish(self, outcome: Outcome, context: RunContext) -> None:
+        told = outcome._replace(model_name=context.model_name, usage=context.usage)
+        await self._settle(await self._manager.reconciler.seal(self._run, told))
 
     async def _settle(self, terminal_id: str | None = None) -> None:
         with suppress(RunNotFoundError):  # it is rolled back
@@ -241,14 +242,24 @@ async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox:
         if not context.has_result:
             await outbox.flush()
             return Outcome(RunStatus.SUCCESS)
-        values = new_event("values", context.values, category="outputs")
-        return Outcome(RunStatus.SUCCESS, outputs=await outbox.store(values))
+        return Outcome(
+            RunStatus.SUCCESS,
+            outputs=await _store_values(context, outbox),
+            is_interrupted=context.is_interrupted,
+        )
     except (StreamFencedError, StreamTerminatedError):
         raise
     except Exception as exc:  # the border to user code, which may raise anything
         if isinstance(outbox.failure, StreamFencedError | StreamTerminatedError):
             raise outbox.failure from exc
         return Outcome(RunStatus.ERROR, error=RunFault(error=type(exc).__name__, message=str(exc)))
+
+
+async def _store_values(context: RunContext, outbox: Outbox) -> str:
+    if context.stored is None:
+        return await outbox.store(new_event("values", context.values, category="outputs"))
+    await outbox.flush()
+    return await context.stored
 
 
 def _has_ended_by_itself(handling: asyncio.Task[None]) -> bool:
