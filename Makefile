@@ -6,6 +6,8 @@ FILE ?= README.md
 ARGS ?=
 # How many times bigger the rounds of `make chaos` are than those of `make test`.
 CHAOS_FACTOR ?= 20
+# Tests wait more than they compute: three processes on two cores; WORKERS=0 runs them in one.
+WORKERS ?= 3
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
@@ -22,7 +24,7 @@ serve: run-env ## NATS server, gateway, worker and sink on this machine
 	@$(BIN)/jetrun serve $(ARGS)
 
 test: test-env ## all tests, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: test-env ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -38,7 +40,7 @@ bench-smoke: test-env ## the benchmarks at a size that only shows that they run
 
 # The limit is per test; the rounds of one test take many minutes here.
 chaos: test-env ## the tests that kill processes, with rounds CHAOS_FACTOR times bigger
-	CHAOS_FACTOR=$(CHAOS_FACTOR) $(BIN)/python -m pytest -m chaos --timeout=7200 $(ARGS)
+	CHAOS_FACTOR=$(CHAOS_FACTOR) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m chaos --timeout=7200 $(ARGS)
 
 lock: test-env ## write both lock files anew; ARGS=--upgrade takes newer versions
 	scripts/lock.sh $(ARGS)
