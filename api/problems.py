@@ -40,6 +40,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         ),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
+            bridge.errors.CheckpointFencedError,
             bridge.errors.ConflictError,
             bridge.errors.ConsumerDriftError,
             bridge.errors.StateConflictError,
@@ -59,6 +60,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
             bridge.errors.BatchTooLargeError,
+            bridge.errors.CheckpointTooLargeError,
             bridge.errors.EventTooLargeError,
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
@@ -79,6 +81,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         # What operators, not clients, can mend.
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             bridge.errors.ApiError,
+            bridge.errors.CheckpointDamagedError,
             bridge.errors.ForeignMessageError,
             bridge.errors.UnknownSettingError,
             bridge.server.errors.DirectoryInUseError,
@@ -87,6 +90,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.server.errors.ServerStartError,
             runs.errors.AssistantLoadError,
             runs.errors.GraphFailedError,
+            runs.errors.BlockingCallError,
+            runs.errors.LangGraphMissingError,
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,

@@ -25,6 +25,7 @@ from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
 from bridge import (
     BridgeSettings,
+    CheckpointSettings,
     EmbeddedServerSettings,
     LoggingSettings,
     LogSettings,
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
         embedded: The NATS server that is started when ``nats`` names none.
         log: The event log.
         retention: How much of it stays.
+        checkpoints: What a checkpoint may be.
         runs: How runs are admitted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
@@ -82,6 +84,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedServerSettings = EmbeddedServerSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
     runs: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
@@ -104,7 +107,12 @@ class Settings(BaseSettings):
     @property
     def bridge(self) -> BridgeSettings:
         """The sections that a bridge is made from."""
-        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
+        return BridgeSettings(
+            nats=self.nats,
+            log=self.log,
+            retention=self.retention,
+            checkpoints=self.checkpoints,
+        )
 
     @classmethod
     def settings_customise_sources(

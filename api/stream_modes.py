@@ -52,7 +52,7 @@ class ModeFilter:
         self._names = frozenset(names | _ALWAYS)
 
     def admits(self, event: str, category: str = "stream") -> bool:
-        """Whether an event of this name and category is wanted; a question to the user always is."""
+        """Whether an event is wanted; a question to the user always is."""
         if self.admits_all or event in self._names or category == INTERRUPTS:
             return True
         mode = event.partition("|")[0].partition("/")[0]

@@ -1,6 +1,9 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
 from bridge.calls import CallChannel
+from bridge.checkpoints.claims import ThreadClaim
+from bridge.checkpoints.log import CheckpointLog
+from bridge.checkpoints.reading import CheckpointEntry
 from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.controls import ControlChannel
@@ -12,6 +15,9 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    CheckpointDamagedError,
+    CheckpointFencedError,
+    CheckpointTooLargeError,
     ColdTierError,
     ConflictError,
     ConsumerDriftError,
@@ -83,6 +89,7 @@ from bridge.server.errors import (
 from bridge.settings import (
     SECTIONS,
     BridgeSettings,
+    CheckpointSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -93,7 +100,7 @@ from bridge.settings import (
 from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
-from bridge.subjects import RunRef, Subjects
+from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 
 __all__ = [
@@ -113,6 +120,13 @@ __all__ = [
     "BridgeError",
     "BridgeSettings",
     "CallChannel",
+    "CheckpointDamagedError",
+    "CheckpointEntry",
+    "CheckpointFencedError",
+    "CheckpointKey",
+    "CheckpointLog",
+    "CheckpointSettings",
+    "CheckpointTooLargeError",
     "ColdTier",
     "ColdTierError",
     "ConflictError",
@@ -185,6 +199,7 @@ __all__ = [
     "Subscription",
     "SubscriptionTakenError",
     "Terminal",
+    "ThreadClaim",
     "TopologyDriftError",
     "Trimmer",
     "UnavailableError",

@@ -67,6 +67,21 @@ class EventTooLargeError(BridgeError):
         self.limit_bytes = limit_bytes
 
 
+class CheckpointTooLargeError(EventTooLargeError):
+    """A checkpoint, or what is noted on one, exceeds the limit; nothing was stored."""
+
+    code = "checkpoint-too-large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        BridgeError.__init__(
+            self,
+            f"checkpoint of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes; keep less "
+            "in the state, or raise JETRUN_CHECKPOINTS__MAX_BYTES",
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
 class BatchTooLargeError(BridgeError):
     """Too many events for one all-or-nothing call; nothing was stored."""
 
@@ -114,6 +129,35 @@ class StreamFencedError(BridgeError):
         self.run_id = run_id
         self.attempt = attempt
         self.successor = successor
+
+
+class CheckpointFencedError(BridgeError):
+    """Another writer has the thread's checkpoints now; nothing was stored, and this one must stop.
+
+    A run that still holds its thread may begin again from the newest checkpoint.
+    """
+
+    code = "checkpoint-fenced"
+
+    def __init__(self, thread_id: str, by: str | None) -> None:
+        who = "another writer" if by is None else f"run {by}"
+        super().__init__(f"the checkpoints of thread {thread_id} are written by {who} now")
+        self.thread_id = thread_id
+        self.by = by
+
+
+class CheckpointDamagedError(BridgeError):
+    """A checkpoint refers to something that is not stored any more; nothing was changed."""
+
+    code = "checkpoint-damaged"
+
+    def __init__(self, thread_id: str, missing: str) -> None:
+        super().__init__(
+            f"a checkpoint of thread {thread_id} needs {missing}, which is gone; resume from an "
+            "older checkpoint"
+        )
+        self.thread_id = thread_id
+        self.missing = missing
 
 
 class StreamCapacityExceededError(BridgeError):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bridge.awaiting import AwaitingInput
 from bridge.calls import CallChannel
+from bridge.checkpoints.log import CheckpointLog
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
 from bridge.consumers import Consumers
@@ -80,6 +81,7 @@ class JetStreamBridge(StreamBridge):
         jobs: Runs that wait for a worker.
         controls: Nudges to those who execute runs.
         calls: Questions to one of those who answer to a name.
+        checkpoints: What runs resume from.
         holders: Asks who executes runs.
         retention: The sweeps that let runs leave; each role runs its own.
     """
@@ -88,6 +90,7 @@ class JetStreamBridge(StreamBridge):
     jobs: JobQueue
     controls: ControlChannel
     calls: CallChannel
+    checkpoints: CheckpointLog
     holders: RollCall
     retention: Retention
 
@@ -152,6 +155,9 @@ class JetStreamBridge(StreamBridge):
         self.jobs = JobQueue(connection, self._subjects)
         self.controls = ControlChannel(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
         self.retention = Retention(
             connection,
             self._log,

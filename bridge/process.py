@@ -23,6 +23,7 @@ from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.settings import (
     ENVIRONMENT_PREFIX,
     BridgeSettings,
+    CheckpointSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -48,12 +49,18 @@ class ProcessSettings(BaseSettings):
     nats: NatsSettings = NatsSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @property
     def bridge(self) -> BridgeSettings:
         """What the role's bridge needs to know."""
-        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
+        return BridgeSettings(
+            nats=self.nats,
+            log=self.log,
+            retention=self.retention,
+            checkpoints=self.checkpoints,
+        )
 
 
 AnySettings = TypeVar("AnySettings", bound=ProcessSettings)

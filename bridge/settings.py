@@ -18,6 +18,7 @@ SECTIONS: Final = frozenset(
     {
         "archive",
         "assistants",
+        "checkpoints",
         "config",
         "data",
         "embedded",
@@ -113,12 +114,20 @@ class RetentionSettings(Section):
     )
 
 
+class CheckpointSettings(Section):
+    """What a checkpoint may be."""
+
+    max_bytes: int = Field(64 << 20, ge=1024, description="one checkpoint; a larger is refused")
+    max_concurrent_deletes: int = Field(16, ge=1, description="messages removed at one time")
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
     nats: NatsSettings = NatsSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from bridge.errors import (
     TopologyDriftError,
 )
 from bridge.settings import BridgeSettings, LogSettings
-from bridge.subjects import Subjects
+from bridge.subjects import CheckpointSubjects, Subjects
 
 MIN_SERVER: Final = (2, 12)
 NAME_IN_USE: Final = 10058
@@ -44,7 +44,7 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    others = [kind(log, subjects) for kind in (_state, _jobs, _dead)]
+    others = [kind(log, subjects) for kind in (_state, _jobs, _dead, _checkpoints)]
     return [_events(log, subjects, max_events), *others]
 
 
@@ -115,6 +115,24 @@ def _dead(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "discard": "old",
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
         "allow_direct": True,
+    }
+
+
+def _checkpoints(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.checkpoints_stream,
+        "subjects": CheckpointSubjects(subjects.prefix).all,
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "discard": "new",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+        "allow_rollup_hdrs": True,
     }
 
 

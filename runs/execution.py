@@ -11,6 +11,7 @@ from enum import Enum
 
 from bridge import (
     BridgeError,
+    CheckpointFencedError,
     JetStreamBridge,
     Job,
     Leases,
@@ -125,7 +126,7 @@ class Execution:
                 await self._execute(record)
         except RunNotStartableError as exc:
             _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
-        except StreamFencedError:
+        except (CheckpointFencedError, StreamFencedError):
             _LOG.warning("run.fenced", extra={"run_id": self._run.run_id})
         finally:
             self._leases.release(self._run.run_id)
@@ -247,7 +248,7 @@ async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox:
             outputs=await _store_values(context, outbox),
             is_interrupted=context.is_interrupted,
         )
-    except (StreamFencedError, StreamTerminatedError):
+    except (CheckpointFencedError, StreamFencedError, StreamTerminatedError):
         raise
     except Exception as exc:  # the border to user code, which may raise anything
         if isinstance(outbox.failure, StreamFencedError | StreamTerminatedError):

@@ -5,18 +5,16 @@ What graphs need is an extra, and is imported only where a graph is declared.
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bridge import JetStreamBridge
 from runs.catalog import AssistantCatalog
-from runs.errors import AssistantLoadError
+from runs.errors import AssistantLoadError, LangGraphMissingError
 from runs.executor import Executor, FailedExecutor, RunExecutor
 from runs.settings import GraphSettings
 
 if TYPE_CHECKING:
     from runs.graphs.host import GraphHost
-
-_INSTALL: Final = "graphs need LangGraph: pip install 'jetrun[langgraph]'"
 
 
 class Executors:
@@ -28,17 +26,22 @@ class Executors:
     """
 
     def __init__(self, catalog: AssistantCatalog, settings: GraphSettings) -> None:
+        self._host: GraphHost | None = None
+        missing = ""
+        if any(each.is_graph for each in catalog):
+            try:
+                self._host = _new_host(settings)
+            except LangGraphMissingError as exc:
+                missing = str(exc)
         self._by_name: dict[str, RunExecutor] = {}
-        graphs = [each for each in catalog if each.is_graph]
-        self._host = _host_of(settings) if graphs else None
         for each in catalog:
             if not each.is_graph:
                 self._by_name[each.name] = Executor(each.function)
-            elif self._host is None:
-                missing = AssistantLoadError(each.function, _INSTALL)
-                self._by_name[each.name] = FailedExecutor(missing)
-            else:
+            elif self._host is not None:
                 self._by_name[each.name] = self._host.executor(each)
+            else:
+                failure = AssistantLoadError(each.function, missing)
+                self._by_name[each.name] = FailedExecutor(failure)
 
     @property
     def failures(self) -> dict[str, AssistantLoadError]:
@@ -65,14 +68,7 @@ class Executors:
             yield
 
 
-def _host_of(settings: GraphSettings) -> "GraphHost | None":
-    try:
-        from runs.graphs.host import GraphHost  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as exc:
-        if exc.name is None or exc.name.partition(".")[0] not in _EXTRA:
-            raise
-        return None
+def _new_host(settings: GraphSettings) -> "GraphHost":
+    from runs.graphs.host import GraphHost  # noqa: PLC0415 - an extra
+
     return GraphHost(settings)
-
-
-_EXTRA: Final = frozenset({"langgraph", "langgraph_sdk", "langchain_core"})

@@ -154,6 +154,8 @@ class Reconciler:
         is_rolled_back = thread is not None and thread.record.is_rolled_back(run.run_id)
         record = None
         if is_rolled_back:
+            # The thread takes in no other run before this one is removed from it.
+            await self._bridge.checkpoints.roll_back(run.thread_id, run.run_id)
             await self._records.remove_run(run.run_id)
         elif found is not None:
             record = await self._close_record(found, terminal)

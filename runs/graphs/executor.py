@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from runs.context import RunContext
 from runs.errors import AssistantLoadError, CheckpointNotFoundError, NothingToResumeError
@@ -39,21 +39,25 @@ class GraphExecutor:
         Raises:
             NothingToResumeError: The run answers a question that nobody asked.
             CheckpointNotFoundError: The run begins at a checkpoint that does not exist.
+            CheckpointFencedError: Another attempt has the thread; this one stores nothing more.
             BridgeError: An event could not be stored.
             Exception: Whatever the graph raises.
         """
         invocation = Invocation(context.record, context.attempt)
         meter = UsageMeter()
         invocation.config["callbacks"] = [meter]
+        equipment = await self._persistence().for_run(
+            context.thread_id, context.run_id, context.attempt
+        )
         opening = self._source.opened(
             "threads.create_run",
             invocation.config,
-            self._persistence(),
+            equipment,
             context.record.kwargs.get("context"),
         )
         try:
             async with opening as graph:
-                await self._find_beginning(graph, invocation, context)
+                await _find_beginning(graph, equipment.checkpointer, invocation, context)
                 await _publish(graph, invocation, context)
         except asyncio.CancelledError as stopped:
             await _wait_for_exit(stopped)
@@ -61,29 +65,31 @@ class GraphExecutor:
         finally:
             context.uses(meter.model_name, meter.usage)
 
-    async def _find_beginning(
-        self, graph: Graph, invocation: Invocation, context: RunContext
-    ) -> None:
-        configurable = invocation.config["configurable"]
-        if context.attempt > 1:
-            place = {"thread_id": context.thread_id, "checkpoint_ns": ""}
-            latest = await self._find_checkpoint(place)
-            if latest is not None and latest.metadata.get("run_id") == context.run_id:
-                for name in ("checkpoint_id", "checkpoint_map"):
-                    configurable.pop(name, None)
-                invocation.given = None
-                return
-        if "checkpoint_id" in configurable and await self._find_checkpoint(configurable) is None:
-            raise CheckpointNotFoundError(context.thread_id, str(configurable["checkpoint_id"]))
-        if invocation.is_answer:
-            # On a thread without checkpoints the engine would take the answer for a beginning.
-            snapshot = await graph.aget_state(invocation.config)
-            if not snapshot.next:
-                raise NothingToResumeError(context.thread_id)
 
-    async def _find_checkpoint(self, configurable: dict[str, Any]) -> CheckpointTuple | None:
-        config = RunnableConfig(configurable={"checkpoint_ns": "", **configurable})
-        return await self._persistence().checkpointer.aget_tuple(config)
+async def _find_beginning(
+    graph: Graph,
+    checkpointer: BaseCheckpointSaver[Any],
+    invocation: Invocation,
+    context: RunContext,
+) -> None:
+    configurable = invocation.config["configurable"]
+    if context.attempt > 1:
+        place = {"thread_id": context.thread_id, "checkpoint_ns": ""}
+        latest = await checkpointer.aget_tuple(RunnableConfig(configurable=place))
+        if latest is not None and latest.metadata.get("run_id") == context.run_id:
+            for name in ("checkpoint_id", "checkpoint_map"):
+                configurable.pop(name, None)
+            invocation.given = None
+            return
+    if "checkpoint_id" in configurable:
+        place = {"checkpoint_ns": "", **configurable}
+        if await checkpointer.aget_tuple(RunnableConfig(configurable=place)) is None:
+            raise CheckpointNotFoundError(context.thread_id, str(configurable["checkpoint_id"]))
+    if invocation.is_answer:
+        # On a thread without checkpoints the engine would take the answer for a beginning.
+        snapshot = await graph.aget_state(invocation.config)
+        if not snapshot.next:
+            raise NothingToResumeError(context.thread_id)
 
 
 async def _publish(graph: Graph, invocation: Invocation, context: RunContext) -> None:

@@ -1,27 +1,58 @@
 """Where the graphs of a worker keep their checkpoints and their long-term memory."""
 
 import inspect
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 
 from bridge import JetStreamBridge
 from runs.errors import AssistantLoadError
+from runs.langgraph import JetStreamSaver
 from runs.loader import load_attribute
 from runs.settings import GraphSettings
 
 
-class Persistence(NamedTuple):
-    """What every graph of this process is given; the fields are named as a graph names them."""
+class Equipment(NamedTuple):
+    """What a graph is given for one use; the fields are named as a graph names them."""
 
     checkpointer: BaseCheckpointSaver[Any]
     store: BaseStore
+
+
+class Persistence:
+    """Makes what graphs are given.
+
+    Args:
+        new_checkpointer: Returns a checkpointer for one writer.
+        store: The long-term memory, shared by all.
+    """
+
+    def __init__(
+        self, new_checkpointer: Callable[[], BaseCheckpointSaver[Any]], store: BaseStore
+    ) -> None:
+        self._new_checkpointer = new_checkpointer
+        self._store = store
+
+    async def for_run(self, thread_id: str, run_id: str, attempt: int) -> Equipment:
+        """Return what one attempt of a run is given; earlier attempts store nothing from now on.
+
+        Raises:
+            CheckpointFencedError: A later attempt has begun.
+            UnavailableError: The server fell silent.
+        """
+        saver = self._new_checkpointer()
+        if isinstance(saver, JetStreamSaver):
+            await saver.claim(thread_id, run_id, attempt)
+        return Equipment(saver, self._store)
+
+    def for_question(self) -> Equipment:
+        """Return what a graph is given that executes nothing."""
+        return Equipment(self._new_checkpointer(), self._store)
 
 
 @asynccontextmanager
@@ -39,14 +70,14 @@ async def opened_persistence(
     """
     store = InMemoryStore()
     if settings.checkpointer is None:
-        yield Persistence(InMemorySaver(serde=serializer_of(settings)), store)
+        serde = _serializer_of(settings)
+        yield Persistence(lambda: JetStreamSaver(bridge.checkpoints, serde=serde), store)
         return
     async with _declared(settings.checkpointer) as saver:
-        yield Persistence(saver, store)
+        yield Persistence(lambda: saver, store)
 
 
-def serializer_of(settings: GraphSettings) -> JsonPlusSerializer:
-    """Return what turns checkpoints into bytes."""
+def _serializer_of(settings: GraphSettings) -> JsonPlusSerializer:
     allowed: dict[str, Any] = {}
     if settings.allowed_msgpack_modules is not None:
         allowed["allowed_msgpack_modules"] = settings.allowed_msgpack_modules
@@ -64,10 +95,13 @@ async def _declared(target: str) -> AsyncGenerator[BaseCheckpointSaver[Any]]:
         made = made()
     if inspect.isawaitable(made):
         made = await made
-    if isinstance(made, AbstractAsyncContextManager) and not isinstance(made, BaseCheckpointSaver):
+    # A checkpointer may be a context manager of its own; it is entered by whoever made it.
+    if isinstance(made, BaseCheckpointSaver):
+        yield made
+    elif isinstance(made, AbstractAsyncContextManager):
         async with made as entered:
             yield _checked(target, entered)
-    elif isinstance(made, AbstractContextManager) and not isinstance(made, BaseCheckpointSaver):
+    elif isinstance(made, AbstractContextManager):
         with made as entered:
             yield _checked(target, entered)
     else:

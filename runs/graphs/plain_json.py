@@ -67,7 +67,7 @@ def _plain_leaf(value: str | float | None) -> str | float | None:
         return _plain_text(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool) else int(value)
+    return int(value) if type(value) not in (bool, int) and value is not None else value
 
 
 def _plain_text(text: str) -> str:

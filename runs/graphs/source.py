@@ -17,7 +17,7 @@ from langgraph.pregel import Pregel
 from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
 
 from runs.errors import AssistantLoadError
-from runs.graphs.persistence import Persistence
+from runs.graphs.persistence import Equipment
 from runs.loader import load_attribute
 
 _LOG = logging.getLogger("jetrun.graphs")
@@ -78,7 +78,7 @@ class GraphSource:
         self,
         access: Access,
         config: RunnableConfig,
-        persistence: Persistence,
+        equipment: Equipment,
         context: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Graph]:
         """Have the graph, with checkpointer and store in place, for the length of a context.
@@ -86,7 +86,7 @@ class GraphSource:
         Args:
             access: What for.
             config: What a factory is given.
-            persistence: Where checkpoints and items are kept.
+            equipment: Where checkpoints and items are kept.
             context: The run's static context, which a factory may see.
 
         Raises:
@@ -94,23 +94,23 @@ class GraphSource:
             Exception: Whatever a factory raises.
         """
         if isinstance(self._value, Pregel):
-            yield self._equip(self._value, persistence)
+            yield self._equip(self._value, equipment)
             return
-        runtime = _runtime_of(access, persistence, context)
+        runtime = _runtime_of(access, equipment, context)
         given = {"config": config, "runtime": runtime}
         made = self._value(*(given[name] for name in self._parameters))
         if inspect.isawaitable(made):
             made = await made
         if isinstance(made, AbstractAsyncContextManager):
             async with made as entered:
-                yield self._equip(entered, persistence)
+                yield self._equip(entered, equipment)
         elif isinstance(made, AbstractContextManager):
             with made as entered:
-                yield self._equip(entered, persistence)
+                yield self._equip(entered, equipment)
         else:
-            yield self._equip(made, persistence)
+            yield self._equip(made, equipment)
 
-    def _equip(self, made: object, persistence: Persistence) -> Graph:
+    def _equip(self, made: object, equipment: Equipment) -> Graph:
         graph = self._compile(made) if isinstance(made, StateGraph) else made
         if not isinstance(graph, Pregel):
             problem = f"its factory returned no graph but {type(made).__name__}"
@@ -119,17 +119,15 @@ class GraphSource:
             self._warned = True
             facts = {"graph": self._target, "checkpointer": type(graph.checkpointer).__name__}
             _LOG.warning("graph.own_checkpointer_replaced", extra=facts)
-        return graph.copy(update=persistence._asdict())
+        return graph.copy(update=equipment._asdict())
 
 
 def _is_runtime(parameter: inspect.Parameter) -> bool:
     return parameter.name == "runtime" or "ServerRuntime" in str(parameter.annotation)
 
 
-def _runtime_of(
-    access: Access, persistence: Persistence, context: Mapping[str, Any] | None
-) -> object:
+def _runtime_of(access: Access, equipment: Equipment, context: Mapping[str, Any] | None) -> object:
     # The platform's own classes, so that annotations and `execution_runtime` mean the same.
     if access == "threads.create_run":
-        return _ExecutionRuntime(access_context=access, store=persistence.store, context=context)
-    return _ReadRuntime(access_context=access, store=persistence.store)
+        return _ExecutionRuntime(access_context=access, store=equipment.store, context=context)
+    return _ReadRuntime(access_context=access, store=equipment.store)

@@ -15,7 +15,6 @@ from langgraph_sdk.errors import (
 
 from runs import AssistantSettings
 
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
