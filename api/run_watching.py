@@ -72,10 +72,10 @@ class RunWatching:
         """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
         try:
             run = await self._joined(request)
+            query = read_query(request, RunJoin)
+            modes = await self._modes_of(request, run)
         except BREAKS as error:
             return await decline(request, error)
-        query = read_query(request, RunJoin)
-        modes = parse_modes(request.query.getall("stream_mode", []))
         name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
             if name is not None:
@@ -83,6 +83,13 @@ class RunWatching:
                 return await self._subscribed.serve(request, wanted)
             reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))
             return await self._streams.serve(request, reading)
+
+    async def _modes_of(self, request: web.Request, run: RunRef) -> ModeFilter:
+        modes = parse_modes(request.query.getall("stream_mode", []))
+        if not modes.admits_all:
+            return modes
+        record = await self._facade.find_run(run.run_id)
+        return modes if record is None else modes.like(record.kwargs.get("stream_mode") or ())
 
     async def stream_thread(self, request: web.Request) -> web.StreamResponse:
         """``GET /threads/{thread_id}/stream``: all runs of a thread, resumed by name, for ever."""

@@ -41,15 +41,27 @@ class ModeFilter:
 
     Args:
         modes: Modes, or event names; none at all, or ``*`` among them, admits everything.
+
+    Attributes:
+        admits_all: Whether every event is wanted.
+        joins_messages: Whether messages are wanted as the text so far, and not in pieces.
     """
 
     def __init__(self, modes: Iterable[str] = ()) -> None:
         names = set(modes)
+        self.joins_messages = "messages" in names and not names & {"messages-tuple", ALL}
         if "messages-tuple" in names:
             names.add("messages")
         self.admits_all = not names or ALL in names
         self._admits_custom = "custom" in names
         self._names = frozenset(names | _ALWAYS)
+
+    def like(self, asked: Iterable[str]) -> "ModeFilter":
+        """Return this filter with messages in the form that the run's creator asked for."""
+        shown = ModeFilter(asked)
+        if self.admits_all:
+            self.joins_messages = shown.joins_messages
+        return self
 
     def admits(self, event: str, category: str = "stream") -> bool:
         """Whether an event is wanted; a question to the user always is."""

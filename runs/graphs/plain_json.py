@@ -60,7 +60,7 @@ def to_plain(value: Any, above: tuple[int, ...] = ()) -> Any:
     return to_plain(_plain_object(value), above)
 
 
-def _plain_leaf(value: str | float | None) -> str | float | None:
+def _plain_leaf(value: Any) -> str | float | None:
     if isinstance(value, Enum):
         return _plain_leaf(value.value)
     if isinstance(value, str):
