@@ -62,10 +62,12 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.BatchTooLargeError,
             bridge.errors.CheckpointTooLargeError,
             bridge.errors.EventTooLargeError,
+            bridge.errors.ItemTooLargeError,
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
+            bridge.errors.InvalidFilterError,
             bridge.errors.InvalidIdError,
             bridge.errors.InvalidStartError,
             bridge.errors.ReservedEventError,

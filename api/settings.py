@@ -27,6 +27,7 @@ from bridge import (
     BridgeSettings,
     CheckpointSettings,
     EmbeddedServerSettings,
+    ItemSettings,
     LoggingSettings,
     LogSettings,
     NatsSettings,
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
         log: The event log.
         retention: How much of it stays.
         checkpoints: What a checkpoint may be.
+        items: What an item that processes share may be.
         runs: How runs are admitted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
     runs: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
@@ -112,6 +115,7 @@ class Settings(BaseSettings):
             log=self.log,
             retention=self.retention,
             checkpoints=self.checkpoints,
+            items=self.items,
         )
 
     @classmethod

@@ -27,8 +27,10 @@ from bridge.errors import (
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
+    InvalidFilterError,
     InvalidIdError,
     InvalidStartError,
+    ItemTooLargeError,
     JetStreamDisabledError,
     NoAnswerError,
     ReservedEventError,
@@ -68,6 +70,9 @@ from bridge.events import (
     timestamp,
 )
 from bridge.ids import EventId, check_id, new_id, parse_cursor
+from bridge.items.item import StoredItem
+from bridge.items.items import Items
+from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.json_bytes import encode_json
@@ -90,6 +95,7 @@ from bridge.settings import (
     SECTIONS,
     BridgeSettings,
     CheckpointSettings,
+    ItemSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -150,8 +156,12 @@ __all__ = [
     "GapReason",
     "InvalidContentError",
     "InvalidEventError",
+    "InvalidFilterError",
     "InvalidIdError",
     "InvalidStartError",
+    "ItemSettings",
+    "ItemTooLargeError",
+    "Items",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "Job",
@@ -162,6 +172,7 @@ __all__ = [
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
+    "NamespacePattern",
     "NatsSettings",
     "NewEvent",
     "NoAnswerError",
@@ -184,6 +195,7 @@ __all__ = [
     "StateRecord",
     "StateRecords",
     "Stored",
+    "StoredItem",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",

@@ -82,6 +82,33 @@ class CheckpointTooLargeError(EventTooLargeError):
         self.limit_bytes = limit_bytes
 
 
+class ItemTooLargeError(EventTooLargeError):
+    """An item exceeds the limit; nothing was stored."""
+
+    code = "item-too-large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        BridgeError.__init__(
+            self,
+            f"item of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes; split it, or "
+            "raise JETRUN_ITEMS__MAX_BYTES",
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class InvalidFilterError(BridgeError, ValueError):
+    """A filter of items asks for something that there is not; nothing was read."""
+
+    code = "invalid-filter"
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(
+            f"filter operator {operator[:80]!r} is unknown; use $eq, $ne, $gt, $gte, $lt or $lte"
+        )
+        self.operator = operator
+
+
 class BatchTooLargeError(BridgeError):
     """Too many events for one all-or-nothing call; nothing was stored."""
 

@@ -44,6 +44,7 @@ from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
+from bridge.items.items import Items
 from bridge.jobs import JobQueue
 from bridge.leases import Leases
 from bridge.lifecycle import attempt_event, terminal_event
@@ -82,6 +83,7 @@ class JetStreamBridge(StreamBridge):
         controls: Nudges to those who execute runs.
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
+        items: Values that all processes share.
         holders: Asks who executes runs.
         retention: The sweeps that let runs leave; each role runs its own.
     """
@@ -91,6 +93,7 @@ class JetStreamBridge(StreamBridge):
     controls: ControlChannel
     calls: CallChannel
     checkpoints: CheckpointLog
+    items: Items
     holders: RollCall
     retention: Retention
 
@@ -157,6 +160,12 @@ class JetStreamBridge(StreamBridge):
         self.calls = CallChannel(connection, self._subjects)
         self.checkpoints = CheckpointLog(
             connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
+        self.items = Items(
+            connection,
+            self._stream_reader(self._subjects.items_stream),
+            self._subjects,
+            self._settings.items,
         )
         self.retention = Retention(
             connection,

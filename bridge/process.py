@@ -24,6 +24,7 @@ from bridge.settings import (
     ENVIRONMENT_PREFIX,
     BridgeSettings,
     CheckpointSettings,
+    ItemSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -50,6 +51,7 @@ class ProcessSettings(BaseSettings):
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @property
@@ -60,6 +62,7 @@ class ProcessSettings(BaseSettings):
             log=self.log,
             retention=self.retention,
             checkpoints=self.checkpoints,
+            items=self.items,
         )
 
 

@@ -24,6 +24,7 @@ SECTIONS: Final = frozenset(
         "embedded",
         "graphs",
         "http",
+        "items",
         "log",
         "logging",
         "nats",
@@ -121,6 +122,13 @@ class CheckpointSettings(Section):
     max_concurrent_deletes: int = Field(16, ge=1, description="messages removed at one time")
 
 
+class ItemSettings(Section):
+    """What an item that processes share may be."""
+
+    max_bytes: int = Field(1 << 20, ge=1024, description="one item; a larger one is refused")
+    max_concurrent_calls: int = Field(32, ge=1, description="of one batch, at one time")
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
@@ -128,6 +136,7 @@ class BridgeSettings(Section):
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ A subject holds only ids that were checked; the shard token comes first so that 
 take a share of the shards.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -41,6 +42,8 @@ class Subjects:
         self.jobs_stream = f"{name}_JOBS"
         self.dead_stream = f"{name}_DEAD"
         self.checkpoints_stream = f"{name}_CHECKPOINTS"
+        self.items_stream = f"{name}_ITEMS"
+        self.all_items = f"{prefix}.item.>"
         self.all_events = f"{prefix}.events.>"
         self.all_live = f"{prefix}.live.>"
         self.all_state = f"{prefix}.state.>"
@@ -116,6 +119,23 @@ class Subjects:
     def dead_letters(self, consumer: str) -> str:
         """All events that a consumer gave up."""
         return f"{self.prefix}.dead.{consumer}.>"
+
+    def item(self, namespace: Sequence[str], key: str) -> str:
+        """Where an item is kept; labels and key may be any text."""
+        return f"{self._items(namespace)}.{token(key)}"
+
+    def items(self, prefix: Sequence[str]) -> str:
+        """All items whose namespace begins with some labels."""
+        return f"{self._items(prefix)}.>" if prefix else self.all_items
+
+    def _items(self, namespace: Sequence[str]) -> str:
+        labels = [token(label) for label in namespace]
+        return ".".join((self.prefix, "item", shard(labels[0] if labels else ""), *labels))
+
+    @staticmethod
+    def labels_of(subject: str) -> tuple[str, ...]:
+        """Read the tokens of an item's namespace out of its subject."""
+        return tuple(subject.split(".")[3:-1])
 
 
 class CheckpointKind(StrEnum):

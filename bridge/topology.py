@@ -44,7 +44,7 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    others = [kind(log, subjects) for kind in (_state, _jobs, _dead, _checkpoints)]
+    others = [kind(log, subjects) for kind in (_state, _jobs, _dead, _checkpoints, _items)]
     return [_events(log, subjects, max_events), *others]
 
 
@@ -133,6 +133,23 @@ def _checkpoints(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "allow_direct": True,
         "allow_msg_ttl": True,
         "allow_rollup_hdrs": True,
+    }
+
+
+def _items(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.items_stream,
+        "subjects": [subjects.all_items],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": 1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "discard": "old",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
     }
 
 

@@ -34,6 +34,8 @@ CHECKPOINT_LANE: Final = "Checkpoint-Lane"
 CHECKPOINT_ID: Final = "Checkpoint-Id"
 CHECKPOINT_PARTS: Final = "Checkpoint-Parts"
 
+ITEM_TOUCHED: Final = "Item-Touched"
+
 EXPECTED_SUBJECT_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 MESSAGE_ID: Final = "Nats-Msg-Id"

@@ -11,5 +11,6 @@ except ModuleNotFoundError as missing:
     raise LangGraphMissingError from missing
 
 from runs.langgraph.saver import JetStreamSaver
+from runs.langgraph.store import JetStreamStore
 
-__all__ = ["JetStreamSaver"]
+__all__ = ["JetStreamSaver", "JetStreamStore"]
