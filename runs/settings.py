@@ -76,6 +76,12 @@ class GraphSettings(Section):
     pickle_fallback: bool = Field(
         default=False, description="whether checkpoints may hold pickled objects"
     )
+    store_ttl_s: float | None = Field(
+        None, gt=0, description="of items that are put without one; None: they stay"
+    )
+    store_ttl_refreshes: bool = Field(
+        default=True, description="whether reading an item starts its time anew"
+    )
 
 
 class AssistantSettings(Section):

@@ -1,8 +1,8 @@
 """Execute a run by a graph: from its input, from its last checkpoint, or from where it waits."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -55,13 +55,14 @@ class GraphExecutor:
             equipment,
             context.record.kwargs.get("context"),
         )
-        try:
+
+        async def work() -> None:
             async with opening as graph:
                 await _find_beginning(graph, equipment.checkpointer, invocation, context)
                 await _publish(graph, invocation, context)
-        except asyncio.CancelledError as stopped:
-            await _wait_for_exit(stopped)
-            raise
+
+        try:
+            await _cancelled_once(work())
         finally:
             context.uses(meter.model_name, meter.usage)
 
@@ -127,8 +128,20 @@ async def _take_events(
                 await publisher.take_event(event)
 
 
-async def _wait_for_exit(stopped: asyncio.CancelledError) -> None:
-    """Wait for the engine to leave: a second cancel leaves it writing checkpoints behind us."""
-    leaving = stopped.args[-1] if stopped.args else None
-    if isinstance(leaving, asyncio.Task):
-        await asyncio.wait([leaving])
+async def _cancelled_once(work: Coroutine[Any, Any, None]) -> None:
+    """Await ``work``; whoever cancels this, and however often, cancels it once and waits for it.
+
+    The engine leaves in order at the first cancel. A second one on its way out would leave it
+    writing checkpoints behind the run's end.
+    """
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        working.cancel()
+        while not working.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([working])
+        if not working.cancelled():
+            working.exception()  # an error of a run that was stopped is no news
+        raise

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.store.base import BaseStore
-from langgraph.store.memory import InMemoryStore
+from langgraph.store.base import BaseStore, TTLConfig
 
 from bridge import JetStreamBridge
 from runs.errors import AssistantLoadError
-from runs.langgraph import JetStreamSaver
+from runs.langgraph import JetStreamSaver, JetStreamStore
 from runs.loader import load_attribute
 from runs.settings import GraphSettings
 
@@ -68,13 +67,20 @@ async def opened_persistence(
     Raises:
         AssistantLoadError: The declared checkpointer cannot be loaded.
     """
-    store = InMemoryStore()
+    store = JetStreamStore(bridge.items, ttl=_ttl_of(settings))
     if settings.checkpointer is None:
         serde = _serializer_of(settings)
         yield Persistence(lambda: JetStreamSaver(bridge.checkpoints, serde=serde), store)
         return
     async with _declared(settings.checkpointer) as saver:
         yield Persistence(lambda: saver, store)
+
+
+def _ttl_of(settings: GraphSettings) -> TTLConfig | None:
+    if settings.store_ttl_s is None:
+        return None
+    refresh = settings.store_ttl_refreshes
+    return TTLConfig(default_ttl=settings.store_ttl_s / 60, refresh_on_read=refresh)
 
 
 def _serializer_of(settings: GraphSettings) -> JsonPlusSerializer:

@@ -58,13 +58,13 @@ class GraphStack:
 
 
 @asynccontextmanager
-async def running_stack(directory):
+async def running_stack(directory, **worker):
     """Run a gateway and a worker in this process, where nothing is killed."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(EmbeddedServer(directory / "nats"))
         nats = NatsSettings(url=server.url, user=server.user, password=server.password)
         http = HttpSettings(port=0, settle_after_s=0.05, shutdown_s=4)
-        settings = with_graphs(Settings(nats=nats, http=http, data=directory / "data"))
+        settings = with_graphs(Settings(nats=nats, http=http, data=directory / "data"), **worker)
         gateway = await stack.enter_async_context(running_gateway(settings))
         await stack.enter_async_context(worker_here(settings))
         opened = get_client(url=gateway.url, api_key=None)
