@@ -1,7 +1,7 @@
 """The HTTP application: which routes there are, and what stands around them."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -64,21 +64,24 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
     )
     catalog = AssistantCatalog(settings.assistants)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
-    _add_routes(
-        app,
-        SystemRoutes(bridge, open_streams, settings.log.prefix).routes(),
-        AssistantRoutes(catalog, graphs).routes(),
-        ThreadRoutes(facade, unattended).routes(),
-        ThreadStateRoutes(facade, graphs).routes(),
-        watching.routes(),
-        RunRoutes(bridge, facade, watching, unattended, http).routes(),
-        ManyRunsRoutes(facade, unattended, http).routes(),
-        ArchiveRoutes(
-            facade,
-            JetStreamRunEventStore(bridge, settings.data),
-            ArchiveLayout(settings.data),
-        ).routes(),
+    system = SystemRoutes(bridge, open_streams, settings.log.prefix)
+    archive = ArchiveRoutes(
+        facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
+    groups: dict[str, list[Routes]] = {
+        "meta": [system],
+        "assistants": [AssistantRoutes(catalog, graphs)],
+        "threads": [ThreadRoutes(facade, unattended), ThreadStateRoutes(facade, graphs)],
+        "runs": [
+            watching,
+            RunRoutes(bridge, facade, watching, unattended, http),
+            ManyRunsRoutes(facade, unattended, http),
+            archive,
+        ],
+    }
+    for name, group in groups.items():
+        if name not in http.disabled:
+            app.add_routes(_below(http.mount_prefix, group))
     return app
 
 
@@ -93,6 +96,16 @@ async def drain(app: web.Application, within_s: float) -> None:
     await app[UNATTENDED].close(within_s / 2)
 
 
-def _add_routes(app: web.Application, *groups: Iterable[web.RouteDef]) -> None:
-    for group in groups:
-        app.add_routes(group)
+class Routes(Protocol):
+    """What serves some paths."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return which paths, and how."""
+        ...
+
+
+def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
+    for each in group:
+        for route in each.routes():
+            path = f"{prefix}{route.path}"
+            yield web.RouteDef(route.method, path, route.handler, route.kwargs)

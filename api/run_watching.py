@@ -1,8 +1,11 @@
 """The routes that stay open: stream a run or wait for it, newly created or joined."""
 
+from typing import Any
+
 from aiohttp import web
 
 from api.attachment import Attachments
+from api.configurable_headers import with_headers
 from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
 from api.open_streams import OpenStreams
@@ -150,7 +153,11 @@ async def read_spec(request: web.Request, thread_id: str | None, settings: HttpS
     """
     body = await read_body(request, RunCreate)
     key = read_headers(request, RunHeaders).idempotency_key
-    return body.spec(thread_id, settings).model_copy(update={"idempotency_key": key})
+    spec = body.spec(thread_id, settings)
+    changes: dict[str, Any] = {"idempotency_key": key}
+    if settings.header_includes:
+        changes["config"] = with_headers(spec.config, request.headers, settings)
+    return spec.model_copy(update=changes)
 
 
 def run_of(request: web.Request) -> RunRef:
