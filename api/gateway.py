@@ -34,7 +34,7 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         catalog = AssistantCatalog(settings.assistants)
         manager = RunManager(bridge, catalog, settings.runs)
         app = create_app(settings, bridge, RunsFacade(manager, bridge))
-        async with bridge.retention.sweeping(HeldRuns(bridge, manager)):
+        async with bridge.retention.sweeping(HeldRuns(bridge, manager, settings.runs)):
             yield app
 
 

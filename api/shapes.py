@@ -77,19 +77,30 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
 def state_shape(state: ThreadState) -> dict[str, Any]:
     """Show a thread's state; of a fresh thread all is null or empty.
 
-    ``checkpoint`` is null: clients would send it back as the place to go on from.
+    The checkpoint of a function's thread is the event that holds its values: clients take a state
+    without a checkpoint for none at all.
     """
+    checkpoint = None if state.event_id is None else _checkpoint(state)
     return {
         "values": {} if state.values is None else state.values,
         "next": [],
         "tasks": [],
         "metadata": None,
         "created_at": None if state.values is None else state.thread.updated_at.isoformat(),
-        "checkpoint": None,
+        "checkpoint": checkpoint,
         "parent_checkpoint": None,
         "interrupts": [],
-        "checkpoint_id": None,
+        "checkpoint_id": state.event_id,
         "parent_checkpoint_id": None,
+    }
+
+
+def _checkpoint(state: ThreadState) -> dict[str, Any]:
+    return {
+        "thread_id": state.thread.thread_id,
+        "checkpoint_ns": "",
+        "checkpoint_id": state.event_id,
+        "checkpoint_map": {},
     }
 
 

@@ -63,9 +63,10 @@ class ThreadStateRoutes:
                     thread, graph, wants="state", checkpoint=checkpoint, **wanted
                 )
             )
-        if checkpoint.get("checkpoint_id") is not None:
+        state = await self._facade.thread_state(thread.thread_id)
+        if checkpoint.get("checkpoint_id") not in (None, state.event_id):
             raise CheckpointNotFoundError(thread.thread_id, str(checkpoint["checkpoint_id"])[:256])
-        return json_answer(state_shape(await self._facade.thread_state(thread.thread_id)))
+        return json_answer(state_shape(state))
 
     async def update(self, request: web.Request) -> web.Response:
         """``POST /threads/{thread_id}/state``: change it as if a node had returned the values."""

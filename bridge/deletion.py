@@ -33,9 +33,12 @@ async def delete_events(connection: Connection, log: RunLog, *, ttl_s: float) ->
         UnavailableError: The server fell silent; call again.
     """
     outage = connection.outage(f"deleting run {log.run.run_id}")
-    while (newest := await log.last()).event != DELETED:
+    while True:
+        newest, expected = await log.newest()
+        if newest.event == DELETED:
+            return
         try:
-            await publish_once(connection, log.subject, *_marker(newest, ttl_s))
+            await publish_once(connection, log.subject, *_marker(newest, expected, ttl_s))
         except SilenceError as silence:
             await outage.wait(Stored.UNKNOWN if silence.sent else Stored.NO)
         except ApiError as error:
@@ -47,12 +50,12 @@ async def delete_events(connection: Connection, log: RunLog, *, ttl_s: float) ->
                 raise
 
 
-def _marker(newest: StreamEvent, ttl_s: float) -> tuple[bytes, dict[str, str]]:
+def _marker(newest: StreamEvent, expected: int, ttl_s: float) -> tuple[bytes, dict[str, str]]:
     event = deleted_event()
     total = newest.total_bytes + len(event.payload)
     headers = {
         **wire.encode_headers(event, newest.run_seq + 1, total, _WRITER),
-        wire.EXPECTED_SUBJECT_SEQUENCE: str(newest.event_id.stream_seq),
+        wire.EXPECTED_SUBJECT_SEQUENCE: str(expected),
         wire.ROLLUP: _THIS_SUBJECT,
         wire.TTL: f"{max(1, round(ttl_s))}s",
     }

@@ -53,6 +53,7 @@ from bridge.retention.room import LogRoom
 from bridge.retention.survey import Survey
 from bridge.roll_call import RollCall
 from bridge.run_refs import RunRefs
+from bridge.seals import Seals
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
@@ -84,7 +85,7 @@ class JetStreamBridge(StreamBridge):
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
-        holders: Asks who executes runs.
+        holders: Asks who executes runs; a worker's :meth:`leases` answer.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
@@ -139,7 +140,9 @@ class JetStreamBridge(StreamBridge):
         limits = self._settings.log
         self._connection = connection
         self._reader = self._stream_reader(self._subjects.events_stream)
-        self._log = EventLog(self._reader, self._subjects)
+        state_reader = self._stream_reader(self._subjects.state_stream)
+        self._seals = Seals(connection, state_reader, self._subjects)
+        self._log = EventLog(self._reader, self._subjects, self._seals)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
         self._dead_letters = DeadLetters(
@@ -148,9 +151,7 @@ class JetStreamBridge(StreamBridge):
         self._consumers = Consumers(
             connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
         )
-        self.states = StateRecords(
-            connection, self._stream_reader(self._subjects.state_stream), self._subjects
-        )
+        self.states = StateRecords(connection, state_reader, self._subjects)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)
@@ -171,6 +172,7 @@ class JetStreamBridge(StreamBridge):
             connection,
             self._log,
             self.states,
+            seals=self._seals,
             survey=self._survey,
             room=self._room,
             settings=self._settings,
@@ -208,20 +210,27 @@ class JetStreamBridge(StreamBridge):
             await self._refuse_new(run)
         started_s = asyncio.get_running_loop().time()
         is_ours = await self._refs.claim(run)
+        if not is_ours:
+            await self._refuse_departed(run)
         birth = await self._writers.of(run).create(attempt_event(run))
         took_s = asyncio.get_running_loop().time() - started_s
         if not is_ours or took_s > self._settings.log.request_timeout_s:
-            await self._refuse_removed(run)
+            # A run that leaves altogether leaves an empty log, in which a creator that had looked
+            # before could give birth to it again.
+            await self._refuse_departed(run, birth)
         self._room.count_run()
         return str(birth)
 
-    async def _refuse_removed(self, run: RunRef) -> None:
-        # A run that leaves altogether leaves a tombstone and an empty log, in which a creator that
-        # had looked before could give birth to it again.
-        if await self._refs.is_deleted(run.run_id):
+    async def _refuse_departed(self, run: RunRef, birth: EventId | None = None) -> None:
+        seal = await self._seals.find(run)
+        is_deleted = seal is None and await self._refs.is_deleted(run.run_id)
+        if seal is None and not is_deleted:
+            return
+        if birth is not None:
+            await self._log.run(run).purge(below_seq=birth.stream_seq + 1)
+        if is_deleted:
             self._refs.forget(run.run_id)
-            await self._log.run(run).purge()
-            raise StreamTerminatedError(run.run_id, DELETED)
+        raise StreamTerminatedError(run.run_id, DELETED if seal is None else seal.event)
 
     async def _refuse_new(self, run: RunRef) -> None:
         is_known = await self._refs.find_record(run.run_id) is not None
@@ -309,6 +318,7 @@ class JetStreamBridge(StreamBridge):
         run_log = self._log.run(RunRef(ref.value.decode(), run_id))
         ttl_s = self._settings.retention.deleted_ttl_s
         await delete_events(self._connection, run_log, ttl_s=ttl_s)
+        await self._seals.forget(run_log.run)
         # The marker keeps those out who are on their way; this one all who come after it has gone.
         await self._refs.delete(ref)
 
@@ -454,7 +464,10 @@ class JetStreamBridge(StreamBridge):
         return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
 
     async def list_runs(self, thread_id: str) -> list[str]:
-        """Return the ids of a thread's runs that have a log, in no particular order."""
+        """Return the ids of a thread's runs, in no particular order.
+
+        Those that have left the log are among them, and some that were deleted.
+        """
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 

@@ -1,26 +1,26 @@
 """Hold on to jobs from a thread of its own, so that busy code does not lose them.
 
 The thread has a connection of its own. It renews the leases of the jobs that are held, and answers
-who asks whether a run is executed here. It does both only while the event loop that holds the jobs
-shows signs of life: a process that hangs for good lets its jobs go.
+the roll call for the runs that are executed here. It does both only while the event loop that holds
+the jobs shows signs of life: a process that hangs for good lets its jobs go.
 """
 
 import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 import uvloop
-from nats.aio.msg import Msg
 
 from bridge.connection import Connection
 from bridge.errors import BridgeError
 from bridge.jobs import Job
 from bridge.pull_consumer import IN_PROGRESS
 from bridge.replies import SilenceError
+from bridge.roll_call import RollCall
 from bridge.settings import BridgeSettings
 from bridge.subjects import Subjects
 
@@ -57,7 +57,7 @@ class Leases:
         self._held[job.run_id] = job
 
     def vouch(self, run_id: str) -> None:
-        """Tell from now on who asks that the run is executed here."""
+        """Answer from now on that the run is executed here."""
         self._executed.add(run_id)
 
     def release(self, run_id: str) -> None:
@@ -104,19 +104,19 @@ class Leases:
                 await connection.close()
 
     async def _attend(self, connection: Connection) -> None:
-        async def answer(message: Msg) -> None:
-            run_id = message.subject.rsplit(".", 1)[1]
-            if message.reply and run_id in self._executed and self._is_alive:
-                await _send(connection, message.reply, b"")
-
-        await connection.subscribe(self._subjects.all_controls, answer)
         renew_at = 0.0
-        while not self._stop.is_set():
-            if self._is_alive and time.monotonic() >= renew_at:
-                renew_at = time.monotonic() + self._every_s
-                for job in list(self._held.values()):
-                    await _send(connection, job.lease, IN_PROGRESS)
-            await asyncio.sleep(min(_BEAT_S, self._every_s) / 2)
+        async with RollCall(connection, self._subjects.holders).answer(self._find_executed):
+            while not self._stop.is_set():
+                if self._is_alive and time.monotonic() >= renew_at:
+                    renew_at = time.monotonic() + self._every_s
+                    for job in list(self._held.values()):
+                        await _send(connection, job.lease, IN_PROGRESS)
+                await asyncio.sleep(min(_BEAT_S, self._every_s) / 2)
+
+    def _find_executed(self, run_ids: Sequence[str]) -> Sequence[str]:
+        if not self._is_alive:
+            return ()
+        return [run_id for run_id in run_ids if run_id in self._executed]
 
 
 async def _send(connection: Connection, subject: str, payload: bytes) -> None:

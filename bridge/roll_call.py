@@ -20,6 +20,9 @@ from bridge.replies import SilenceError
 
 #: Answers come within milliseconds; a busy process gets this long.
 _ANSWER_S: Final = 1.0
+#: Who asks for one run again and again does so after this time.
+_ASK_AGAIN_S: Final = 0.25
+_PAUSE_S: Final = 0.05
 MAX_RUNS: Final = 512
 
 Present = Callable[[Sequence[str]], Sequence[str]]
@@ -71,12 +74,30 @@ class RollCall:
         """
         found: set[str] = set()
         for start in range(0, len(run_ids), MAX_RUNS):
-            found |= await self._ask(run_ids[start : start + MAX_RUNS])
+            found |= await self._ask(run_ids[start : start + MAX_RUNS], _ANSWER_S)
         return found
 
-    async def _ask(self, run_ids: Sequence[str]) -> set[str]:
+    async def is_claimed(self, run_id: str, *, within_s: float) -> bool:
+        """Ask for one run again and again until some process claims it; else it is a no.
+
+        Args:
+            run_id: The run.
+            within_s: Seconds that an answer is waited for. A process whose connection has just been
+                cut needs some of it to come back; so may this one.
+        """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _ANSWER_S
+        deadline = loop.time() + within_s
+        while (left_s := deadline - loop.time()) > 0:
+            if await self._connection.wait_connected(left_s):
+                with suppress(UnavailableError):  # it has just gone: wait for it
+                    if await self._ask([run_id], min(left_s, _ASK_AGAIN_S)):
+                        return True
+                await asyncio.sleep(min(left_s, _PAUSE_S))
+        return False
+
+    async def _ask(self, run_ids: Sequence[str], within_s: float) -> set[str]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
         found: set[str] = set()
         inbox, replies = self._connection.open_replies()
         try:

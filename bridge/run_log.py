@@ -1,10 +1,14 @@
-"""The stored events of one run: single ones at the leader for decisions, pages for history."""
+"""The stored events of one run: single ones at the leader for decisions, pages for history.
+
+Of a run that has left the log altogether its seal is read, as the last event of the run.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 
 from bridge.errors import ConflictError, StreamNotFoundError
 from bridge.events import BIRTH, StreamEvent
 from bridge.ids import EventId
+from bridge.seals import Seals
 from bridge.stream_reader import MAX_PAGE_MESSAGES, StoredMessage, StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.wire import decode_event
@@ -16,11 +20,13 @@ class RunLog:
     Args:
         reader: Reads the stream of all runs.
         subjects: Spells the run's subject.
+        seals: Keeps what is left of runs that have left the log.
         run: The run.
     """
 
-    def __init__(self, reader: StreamReader, subjects: Subjects, run: RunRef) -> None:
+    def __init__(self, reader: StreamReader, subjects: Subjects, seals: Seals, run: RunRef) -> None:
         self._reader = reader
+        self._seals = seals
         self.run = run
         self.subject = subjects.event(run)
 
@@ -29,8 +35,8 @@ class RunLog:
 
     async def find_last(self) -> StreamEvent | None:
         """Return the newest event as the leader knows it; ``None`` when nobody created the run."""
-        message = await self._reader.find_last(self.subject)
-        return None if message is None else self._event(message)
+        found = await self._find_newest()
+        return None if found is None else found[0]
 
     async def last(self) -> StreamEvent:
         """Return the newest event as the leader knows it.
@@ -43,17 +49,43 @@ class RunLog:
             raise StreamNotFoundError(self.run.run_id)
         return event
 
+    async def newest(self) -> tuple[StreamEvent, int]:
+        """Return the newest event, and the sequence that the next publish has to expect.
+
+        It is the event's own, and 0 once the run has left the log.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run.
+        """
+        found = await self._find_newest()
+        if found is None:
+            raise StreamNotFoundError(self.run.run_id)
+        return found
+
+    async def _find_newest(self) -> tuple[StreamEvent, int] | None:
+        message = await self._reader.find_last(self.subject)
+        if message is not None:
+            return self._event(message), message.seq
+        seal = await self._seals.find(self.run)
+        return None if seal is None else (seal, 0)
+
     async def find_next(self, seq: int) -> StreamEvent | None:
         """Return the first event at or above a stream sequence, as the leader knows it."""
         message = await self._reader.find_next(self.subject, max(seq, 1))
-        return None if message is None else self._event(message)
+        return await self._find_seal(seq) if message is None else self._event(message)
+
+    async def _find_seal(self, seq: int) -> StreamEvent | None:
+        """Return the seal of a run that has left, when it stood at or above a sequence."""
+        seal = await self._seals.find(self.run)
+        return seal if seal is not None and seal.event_id.stream_seq >= seq else None
 
     async def find(self, seq: int) -> StreamEvent | None:
         """Return the event with a stream sequence, when it is this run's."""
         message = await self._reader.find(seq)
-        if message is None or message.subject != self.subject:
-            return None
-        return self._event(message)
+        if message is None:
+            seal = await self._find_seal(seq)
+            return seal if seal is not None and seal.event_id.stream_seq == seq else None
+        return self._event(message) if message.subject == self.subject else None
 
     async def read(
         self, seq: int, limit: int = MAX_PAGE_MESSAGES
@@ -64,6 +96,9 @@ class RunLog:
             The events, and whether nothing more was there.
         """
         page = await self._reader.read(self.subject, seq, limit)
+        if not page.messages and page.complete:
+            seal = await self._find_seal(seq)
+            return ([] if seal is None else [seal]), True
         return [self._event(message) for message in page.messages], page.complete
 
     async def purge(self, *, keep: int = 0, below_seq: int = 0) -> int:

@@ -65,7 +65,9 @@ class LogSettings(Section):
     profile: Literal["archive", "cache"] = Field(
         "archive", description="cache keeps only the newest events of a run, and no archive"
     )
-    max_bytes: int | None = Field(None, ge=1 << 20, description="of the whole log; None: no limit")
+    max_bytes: int | None = Field(
+        None, ge=1 << 20, description="of the whole log; None: what the server can reserve"
+    )
     max_consumers: int = Field(1000, ge=1, description="named durable consumers on the log")
     consumer_idle_s: Seconds = Field(
         604_800.0, description="without use, after which a named consumer is removed"
@@ -94,7 +96,7 @@ class RetentionSettings(Section):
     )
     max_runs: int = Field(100_000, ge=1, description="held by the log, ended ones included")
     max_runs_policy: Literal["lru", "reject"] = Field(
-        "lru", description="lru: those that ended first leave, in the cache profile; reject: none"
+        "lru", description="lru: those that ended first leave for new ones; reject: none do"
     )
     terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
     orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")

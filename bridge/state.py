@@ -7,14 +7,10 @@ write cannot bring it back.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from uuid import uuid4
 
-from bridge import wire
+from bridge.compare_and_set import compare_and_set
 from bridge.connection import Connection
-from bridge.errors import ApiError, EventTooLargeError, StateConflictError, Stored
 from bridge.ids import check_id
-from bridge.publication import DECIDE_BY_READING, publish_once
-from bridge.replies import SilenceError
 from bridge.stream_reader import StoredMessage, StreamReader
 from bridge.subjects import Subjects
 
@@ -150,28 +146,10 @@ class StateRecords:
         return self._subjects.state(check_id("kind", kind), check_id(f"{kind}_id", key))
 
     async def _write(self, kind: str, key: str, value: bytes, revision: int) -> int:
-        subject = self._subject(kind, key)
-        nonce = uuid4().hex[:16]
-        headers = {wire.EXPECTED_SUBJECT_SEQUENCE: str(revision), wire.WRITER: nonce}
-        outage = self._connection.outage(f"writing {kind} {key}")
-        stored = Stored.NO
-        while True:
-            try:
-                return (await publish_once(self._connection, subject, value, headers)).seq
-            except SilenceError as silence:
-                stored = Stored.UNKNOWN if silence.sent else stored
-            except (ApiError, EventTooLargeError) as error:
-                is_race = isinstance(error, ApiError) and error.err_code in DECIDE_BY_READING
-                if stored is Stored.NO and not is_race:
-                    raise
-                async with outage.bounding(stored):
-                    newest = await self._reader.find_last(subject)
-                if newest is not None and newest.headers.get(wire.WRITER) == nonce:
-                    return newest.seq
-                # An older one, or none, is what a leader that was just deposed would answer.
-                if newest is not None and newest.seq > revision:
-                    raise StateConflictError(f"{kind} {key}") from error
-            await outage.wait(stored)
+        subject, what = self._subject(kind, key), f"{kind} {key}"
+        return await compare_and_set(
+            self._connection, self._reader, subject, value, revision=revision, what=what
+        )
 
 
 def _record(message: StoredMessage) -> StateRecord | None:

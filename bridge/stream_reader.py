@@ -95,8 +95,9 @@ class StreamReader:
         )
 
     async def state(self) -> dict[str, Any]:
-        """Return the stream's counts, bytes and sequences."""
-        return dict((await self._connection.api(self._info))["state"])
+        """Return the stream's counts, bytes and sequences, and its size as ``max_bytes``."""
+        info = await self._connection.api(self._info)
+        return {**info["state"], "max_bytes": info["config"].get("max_bytes", -1)}
 
     async def subjects(self, subjects_filter: str) -> dict[str, int]:
         """Return the subjects that match a filter, with the count of messages of each."""

@@ -84,7 +84,7 @@ class Subjects:
         return (None, None) if tokens[-1] == ">" else (named[0], named[1])
 
     def run_of(self, subject: str) -> RunRef:
-        """Read the run out of the subject of an event, a live one or a dead letter."""
+        """Read the run out of the subject of an event, a live one, a dead letter or a seal."""
         thread_id, run_id = subject.rsplit(".", 2)[1:]
         return RunRef(thread_id, run_id)
 
@@ -95,6 +95,14 @@ class Subjects:
     def states(self, kind: str) -> str:
         """All state records of a kind."""
         return f"{self.prefix}.state.*.{kind}.*"
+
+    def seal(self, run: RunRef) -> str:
+        """Where it is kept how a run ended that has left the log."""
+        return f"{self.prefix}.state.{shard(run.thread_id)}.seal.{run.thread_id}.{run.run_id}"
+
+    def seals(self, thread_id: str) -> str:
+        """The seals of all runs of a thread that have left the log."""
+        return f"{self.prefix}.state.{shard(thread_id)}.seal.{thread_id}.*"
 
     def job(self, executor: str, run_id: str) -> str:
         """Where a run's job waits for a worker that has the executor."""

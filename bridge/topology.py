@@ -3,7 +3,7 @@
 Nothing that exists is changed: a difference is an error that names the field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from bridge.connection import Connection
@@ -13,6 +13,7 @@ from bridge.errors import (
     ServerTooOldError,
     TopologyDriftError,
 )
+from bridge.reservation import create_reserved
 from bridge.settings import BridgeSettings, LogSettings
 from bridge.subjects import CheckpointSubjects, Subjects
 
@@ -26,6 +27,7 @@ DUPLICATE_WINDOW_S: Final = 120
 _NANOSECONDS: Final = 1_000_000_000
 
 StreamConfig = Mapping[str, Any]
+Make = Callable[[Connection, StreamConfig], Awaitable[dict[str, Any]]]
 
 
 def check_server(version: str) -> None:
@@ -45,21 +47,22 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
     others = [kind(log, subjects) for kind in (_state, _jobs, _dead, _checkpoints, _items)]
-    return [_events(log, subjects, max_events), *others]
+    # The log comes last: without a size of its own it takes of what the others leave.
+    return [*others, _events(log, subjects, max_events)]
 
 
 def _events(settings: LogSettings, subjects: Subjects, max_events: int) -> StreamConfig:
-    cache = settings.profile == "cache"
+    size = {} if settings.max_bytes is None else {"max_bytes": settings.max_bytes}
     return {
         "name": subjects.events_stream,
         "subjects": [subjects.all_events],
         "retention": "limits",
         "storage": "file",
         "num_replicas": settings.replicas,
-        "max_bytes": settings.max_bytes or -1,
+        **size,
         "max_msgs_per_subject": max_events,
         # Old events leave by trimming, which spares what is not archived; a full log pushes back.
-        "discard": "old" if cache and settings.max_bytes is None else "new",
+        "discard": "new",
         "discard_new_per_subject": False,
         "max_consumers": settings.max_consumers,
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
@@ -165,11 +168,15 @@ async def ensure_streams(connection: Connection, settings: BridgeSettings) -> No
     check_server(connection.server_version)
     if not connection.has_jetstream:
         raise JetStreamDisabledError("the server runs without it")
+    takes_what_is_left = (
+        Subjects(settings.log.prefix).events_stream if settings.log.max_bytes is None else None
+    )
     for wanted in streams(settings):
-        await _ensure(connection, wanted)
+        make = create_reserved if wanted["name"] == takes_what_is_left else _create_at_once
+        await _ensure(connection, wanted, make)
 
 
-async def _ensure(connection: Connection, wanted: StreamConfig) -> None:
+async def _ensure(connection: Connection, wanted: StreamConfig, make: Make) -> None:
     name = wanted["name"]
     try:
         found = await connection.api(f"$JS.API.STREAM.INFO.{name}")
@@ -178,16 +185,20 @@ async def _ensure(connection: Connection, wanted: StreamConfig) -> None:
             raise JetStreamDisabledError(error.description) from error
         if error.err_code != STREAM_NOT_FOUND:
             raise
-        found = await _create(connection, wanted)
+        found = await _create(connection, wanted, make)
     _verify(name, wanted, found["config"])
 
 
-async def _create(connection: Connection, wanted: StreamConfig) -> dict[str, Any]:
+async def _create_at_once(connection: Connection, wanted: StreamConfig) -> dict[str, Any]:
+    return await connection.api(f"$JS.API.STREAM.CREATE.{wanted['name']}", wanted)
+
+
+async def _create(connection: Connection, wanted: StreamConfig, make: Make) -> dict[str, Any]:
     name = wanted["name"]
     outage = connection.outage(f"creating stream {name}: too few servers for its replicas")
     while True:
         try:
-            return await connection.api(f"$JS.API.STREAM.CREATE.{name}", wanted)
+            return await make(connection, wanted)
         except ApiError as error:
             if error.err_code == NAME_IN_USE:
                 # Another process made it at the same moment, with another configuration.

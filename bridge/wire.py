@@ -65,6 +65,22 @@ def encode_headers(event: NewEvent, run_seq: int, total_bytes: int, writer: str)
     return headers
 
 
+def headers_of(event: StreamEvent) -> dict[str, str]:
+    """Return the headers that describe a stored event; :func:`decode_event` reads them back."""
+    headers = {
+        EVENT: event.event,
+        SEQ: str(event.run_seq),
+        BYTES: str(event.total_bytes),
+        CATEGORY: event.category,
+        TIME: event.created_at,
+        WRITER: event.writer,
+        VERSION: WIRE_VERSION,
+    }
+    if event.metadata_json is not None:
+        headers[META] = event.metadata_json.decode("ascii")
+    return headers
+
+
 def message_id(run_id: str, event_id: str) -> str:
     """Return the id that the server knows stream-wide; callers choose theirs per run."""
     return f"{run_id}:{event_id}"

@@ -114,7 +114,7 @@ class Claims:
     async def _reason_to_end(self, active: ActiveRun) -> str | None:
         # An outage lets leases lapse, too: whoever executes the run is asked before it is lost.
         is_others = active.worker != self.worker
-        if is_others and await self._bridge.controls.is_executed(
+        if is_others and await self._bridge.holders.is_claimed(
             active.run_id, within_s=self._probe_s
         ):
             raise RunNotStartableError(active.run_id, f"worker {active.worker} executes it")

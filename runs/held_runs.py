@@ -7,10 +7,18 @@ as long as it lives.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from bridge import JetStreamBridge, RunRef
+from bridge.retention.run_holders import NO_PUBLISH_TIMEOUT
 from runs.errors import RunNotFoundError
 from runs.manager import RunManager
+from runs.models import now
+from runs.settings import RunSettings
+from runs.thread import ActiveRun, ThreadRecord
+
+#: Why a run is ended that no worker ever took.
+NO_WORKER: Final = "no_worker"
 
 
 class HeldRuns:
@@ -19,14 +27,18 @@ class HeldRuns:
     Args:
         bridge: A started bridge.
         manager: Knows the threads.
+        settings: How long a run may wait for a worker.
     """
 
-    def __init__(self, bridge: JetStreamBridge, manager: RunManager) -> None:
+    def __init__(
+        self, bridge: JetStreamBridge, manager: RunManager, settings: RunSettings | None = None
+    ) -> None:
         self._bridge = bridge
         self._manager = manager
+        self._patience_s = (settings or RunSettings()).no_worker_timeout_s
 
     async def find_held(self, runs: Sequence[RunRef]) -> set[str]:
-        """Return the ids of runs that a worker executes, or that have not started yet.
+        """Return the ids of runs that a worker executes, or that may wait for their start.
 
         Raises:
             UnavailableError: The server fell silent.
@@ -42,7 +54,25 @@ class HeldRuns:
         if found is None or not found.record.has_inflight(run.run_id):
             return False
         active = found.record.find_active(run.run_id)
-        return active is None or not active.is_held
+        if active is None:
+            return True
+        return not active.is_held and self._may_come(found.record, active)
+
+    def _may_come(self, thread: ThreadRecord, active: ActiveRun) -> bool:
+        """Whether a worker may still come for the run whose turn it is."""
+        # When it was given back, the thread was written.
+        waits_since = thread.updated_at if active.released else active.since
+        return (now() - waits_since).total_seconds() < self._patience_s
+
+    async def explain(self, run: RunRef) -> str:
+        """Return why a run that was left out is ended.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        found = await self._manager.records.find_thread(run.thread_id)
+        active = None if found is None else found.record.find_active(run.run_id)
+        return NO_PUBLISH_TIMEOUT if active is None or active.is_held else NO_WORKER
 
     async def settle(self, run: RunRef) -> None:
         """Make record and thread agree with the log; that releases the thread's next run.

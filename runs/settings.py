@@ -26,6 +26,12 @@ class RunSettings(Section):
     delete_wait_s: Seconds = Field(
         10.0, description="a deletion waits so long for a worker; then it ends the run itself"
     )
+    no_worker_timeout_s: float = Field(
+        86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="a run whose turn has come waits so long for a worker; then it is ended",
+    )
     temporary_ttl_s: float = Field(
         300.0, ge=0, le=86_400, description="an ended stateless run can be read for so long"
     )

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -88,8 +87,7 @@ class Worker:
             self._executors.opened(self._bridge),
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
-            self._bridge.holders.answer(self._find_held),
-            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager)),
+            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
@@ -120,9 +118,6 @@ class Worker:
         execution = self._executions.get(run_id)
         if execution is not None:
             execution.nudge()
-
-    def _find_held(self, run_ids: Sequence[str]) -> Sequence[str]:
-        return [run_id for run_id in run_ids if run_id in self._executions]
 
     async def _retire(self) -> None:
         manager = self._manager

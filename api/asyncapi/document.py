@@ -8,6 +8,7 @@ from api.asyncapi.messages import CONTROL_EVENTS, JSON, messages, schemas
 from bridge import RunRef, Subjects
 from bridge.awaiting import AWAITING
 from bridge.ids import shard
+from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
 from runs.retirement_line import LINE
 
@@ -23,7 +24,7 @@ _PARAMETERS: Final = {
     "run": "the run",
     "assistant": "the assistant that executes it",
     "consumer": "the durable consumer",
-    "key": "a digest of user, thread and key",
+    "key": "a digest of user, thread and key; of a sweep, what is looked at",
 }
 
 
@@ -71,7 +72,20 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         "runs": _state(subjects, "run", "RUN", "runRecord"),
         "threads": _state(subjects, "thread", "THREAD", "threadRecord"),
         "runRefs": _state(subjects, REF, "RUN", "runRef"),
+        "seals": _channel(
+            subjects.seal(run),
+            ["seal"],
+            "How runs ended that have left the log altogether.",
+            subjects.state_stream,
+        ),
         "awaiting": _state(subjects, AWAITING, "RUN", "awaiting"),
+        "sweeps": _state(subjects, SWEEP, "KEY", "sweep"),
+        "readersRollCall": _channel(
+            subjects.readers, ["rollCall"], "Who reads these runs? Nothing is kept."
+        ),
+        "holdersRollCall": _channel(
+            subjects.holders, ["rollCall"], "Who executes these runs? Nothing is kept."
+        ),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream

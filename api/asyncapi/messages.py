@@ -135,7 +135,28 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "runRef": _message(
             "The id of the thread that owns a run, as it is.", state, {"type": "string"}, TEXT
         ),
+        "seal": _message(
+            "A line of JSON with the headers of the run's terminal event, then its payload. "
+            "Empty: the run was deleted.",
+            state,
+            {"type": "string"},
+            TEXT,
+        ),
         "awaiting": _message("The Run-Seq from which a run waits.", state, {"type": "integer"}),
+        "sweep": _message(
+            "Which process looks at a part of the log, and since when.",
+            state,
+            {
+                "type": "object",
+                "properties": {"owner": {"type": "string"}, "at": {"type": "number"}},
+                "required": ["owner", "at"],
+            },
+        ),
+        "rollCall": _message(
+            "Ids of runs; a process answers with those that it has.",
+            none,
+            {"type": "array", "items": {"type": "string"}},
+        ),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),

@@ -90,7 +90,9 @@ class MemoryFollowing:
     async def _find(self, cursor: Cursor) -> StreamEvent | None:
         if not isinstance(cursor, EventId):
             return None
-        found = self._log.find(cursor.stream_seq)
+        found, last = self._log.find(cursor.stream_seq), self._run.last
+        if found is None and last.event_id == cursor:
+            found = last  # the run has left the log
         if found is None:
             found = await find_archived(self._cold, self._run.run, cursor.run_seq)
         return found

@@ -60,7 +60,8 @@ class RunLog:
 
     Attributes:
         run: The run.
-        birth: The run's first event, which may have been evicted since.
+        birth: The run's first event, which may have been evicted since; of a run that has left the
+            log, its terminal event.
         events: The retained events by run_seq.
         first: The oldest retained event.
         last: The newest event.
@@ -76,7 +77,7 @@ class RunLog:
         self.run = RunRef(birth.thread_id, birth.run_id)
         self.birth = self.first = self.last = birth
         self.events = {birth.run_seq: birth}
-        self.terminal: StreamEvent | None = None
+        self.terminal = birth if birth.is_terminal else None
         self.attempt = FIRST_ATTEMPT
         self.attempt_id = birth.id
         self.attempts: dict[str, int] = {}
@@ -180,6 +181,7 @@ class MemoryLog:
         self._events: dict[int, StreamEvent] = {}
         # Both in the order of time, so that the oldest is found in O(1).
         self._ended: dict[str, None] = {}
+        self._sealed: dict[str, RunLog] = {}
         self._departed: dict[str, int] = {}
         self._last_seq = 0
         self.consumers = MemoryConsumers(
@@ -199,29 +201,31 @@ class MemoryLog:
         return self._events.get(stream_seq)
 
     def get(self, run_id: str) -> RunLog:
-        """Return the log of a run.
+        """Return the log of a run; of one that has left, its terminal event is there.
 
         Raises:
-            StreamNotFoundError: Nobody created the run, or it has left.
+            StreamNotFoundError: Nobody created the run, or it was deleted, or it left long ago.
         """
-        run = self._runs.get(run_id)
+        run = self._runs.get(run_id) or self._sealed.get(run_id)
         if run is None:
             raise StreamNotFoundError(run_id)
         return run
 
     def refuse_departed(self, run_id: str) -> None:
-        """Raise StreamTerminatedError when the run has left; it cannot come back."""
+        """Raise StreamTerminatedError when the run was deleted, or left long ago."""
         if run_id in self._departed:
             raise StreamTerminatedError(run_id, DELETED)
 
     def create(self, run: RunRef, writer: str) -> RunLog:
         """Return the log of a run, made with its birth event when it is not there yet."""
         self.refuse_departed(run.run_id)
-        known = self._runs.get(run.run_id)
+        known = self._runs.get(run.run_id) or self._sealed.get(run.run_id)
         if known is not None:
             if known.run != run:
                 msg = f"run {run.run_id} exists under another thread"
                 raise ConflictError(msg)
+            if run.run_id in self._sealed:
+                known.refuse_ended()
             return known
         self._make_room()
         birth = self._place(run, None, attempt_event(run), writer)
@@ -279,16 +283,27 @@ class MemoryLog:
             return
         if not self._ended:
             raise StreamCapacityExceededError(f"all {limit} runs are active")
-        self._depart(self._runs[next(iter(self._ended))], 0)
+        self.seal(self._runs[next(iter(self._ended))])
 
-    def _depart(self, log: RunLog, marker_seq: int) -> None:
+    def seal(self, log: RunLog) -> None:
+        """Let an ended run leave; how it ended is remembered, of a bounded number of runs."""
+        self._leave(log)
+        self._sealed[log.run.run_id] = RunLog(log.last)
+        if len(self._sealed) > self._settings.max_runs:
+            self._depart(self._sealed[next(iter(self._sealed))], 0)
+
+    def _leave(self, log: RunLog) -> None:
         run_id = log.run.run_id
         # Readers under way keep the run's log until they have reached its end.
-        del self._runs[run_id]
+        self._sealed.pop(run_id, None)
+        self._runs.pop(run_id, None)
         self._ended.pop(run_id, None)
         for event in log.events.values():
-            del self._events[event.event_id.stream_seq]
-        self._departed[run_id] = marker_seq
+            self._events.pop(event.event_id.stream_seq, None)
+
+    def _depart(self, log: RunLog, marker_seq: int) -> None:
+        self._leave(log)
+        self._departed[log.run.run_id] = marker_seq
         if len(self._departed) > self._settings.max_runs:
             forgotten = next(iter(self._departed))
             self._events.pop(self._departed.pop(forgotten), None)

@@ -10,7 +10,6 @@ from bridge.lifecycle import terminal_event
 from bridge.memory.log import MemoryLog, MemorySettings, RunLog
 from bridge.retention.run_holders import RunHolders
 from bridge.retention.seal import first_kept
-from bridge.retention.silent_runs import NO_PUBLISH_TIMEOUT
 
 _LOG = logging.getLogger("jetrun.retention")
 
@@ -70,9 +69,11 @@ class MemorySweep:
             return
         held = await self._holders.find_held(list(silent))
         for ref, (run, newest) in silent.items():
-            if ref.run_id in held or run.last is not newest or run.terminal is not None:
+            if ref.run_id in held:
                 continue
-            facts = {"reason": NO_PUBLISH_TIMEOUT, "timestamp": timestamp()}
+            facts = {"reason": await self._holders.explain(ref), "timestamp": timestamp()}
+            if run.last is not newest or run.terminal is not None:
+                continue
             event = terminal_event(Terminal.DEAD_LETTER, facts)
             self._log.append(run, [event], self._writer)
             await self._holders.settle(ref)

@@ -1,31 +1,27 @@
 """Make room before the log is full: the runs that ended first leave first.
 
-Two things can run short. Where bytes do, the events of ended runs leave before their time, and what
-says how they ended stays. Where the number of runs does, ended runs leave altogether. Live runs,
-runs that are read, and runs that the archive does not hold stay in any case.
+Two things can run short. Where the number of runs does, ended runs leave altogether. Where bytes
+do, the events of ended runs leave before their time, and what says how they ended stays; only when
+that is not enough, ended runs leave altogether for bytes, too. Live runs, runs that are read, and
+runs that the archive does not hold stay in any case.
 """
 
 import asyncio
 import heapq
-import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
 from typing import Final
 
-from bridge.errors import StateConflictError
 from bridge.event_log import EventLog
 from bridge.events import DELETED
 from bridge.ids import SHARDS, shard_token
 from bridge.retention.archived_floor import ArchivedFloor
+from bridge.retention.departure import Departure
 from bridge.retention.readership import Readership
 from bridge.retention.room import LogRoom
 from bridge.retention.seal import first_kept
 from bridge.retention.survey import Sighting, Survey
-from bridge.state import REF, StateRecords
 from bridge.stream_reader import MAX_SUBJECTS
 from bridge.subjects import RunRef
-
-_LOG = logging.getLogger("jetrun.retention")
 
 #: Ended runs that one search remembers; those that ended first.
 MAX_CANDIDATES: Final = 4 * MAX_SUBJECTS
@@ -36,7 +32,7 @@ class Overflow:
 
     Args:
         log: The events of all runs.
-        states: Says whose a run is; a run that leaves gets a tombstone there.
+        departure: Lets runs leave altogether.
         survey: Finds the runs.
         readers: Tells which runs are being read.
         room: Knows how full the log is.
@@ -47,7 +43,7 @@ class Overflow:
     def __init__(  # noqa: PLR0913 - the collaborators of one sweep; made in one place
         self,
         log: EventLog,
-        states: StateRecords,
+        departure: Departure,
         survey: Survey,
         readers: Readership,
         room: LogRoom,
@@ -58,7 +54,7 @@ class Overflow:
         self._interval_s = interval_s
         self._not_before = 0.0
         self._log = log
-        self._states = states
+        self._departure = departure
         self._survey = survey
         self._readers = readers
         self._room = room
@@ -83,12 +79,25 @@ class Overflow:
             return
         await self._room.look()
         self._not_before = asyncio.get_running_loop().time() + self._interval_s
+        shortened = 0
         async for sighting in self._oldest():
             if self._room.surplus_runs > 0:
                 await self._remove(sighting)
             elif self._room.surplus_bytes > 0:
-                await self._shorten(sighting)
+                shortened += await self._shorten(sighting)
             else:
+                break
+        await self._room.look()
+        if not shortened and self._room.may_forget_runs:
+            await self._remove_for_bytes()
+
+    async def _remove_for_bytes(self) -> None:
+        """Let runs go of which only their end is left, when that still takes too much."""
+        if self._room.surplus_bytes <= 0:
+            return
+        async for sighting in self._oldest():
+            await self._remove(sighting)
+            if self._room.surplus_bytes <= 0:
                 break
         await self._room.look()
 
@@ -114,25 +123,20 @@ class Overflow:
             return True
         return await self._floor.archived_run_seq(_run_of(sighting)) >= sighting.newest.run_seq
 
-    async def _shorten(self, sighting: Sighting) -> None:
+    async def _shorten(self, sighting: Sighting) -> bool:
+        """Let the events of a run go, but for its end; return whether there were any."""
         kept = first_kept(sighting.newest)
-        if sighting.messages > sighting.newest.run_seq - kept.run_seq + 1:
-            await self._log.run(_run_of(sighting)).purge(below_seq=kept.stream_seq)
-            self._not_before = 0.0
-            self._room.give_back(sighting.newest.total_bytes)
+        if sighting.messages <= sighting.newest.run_seq - kept.run_seq + 1:
+            return False
+        await self._log.run(_run_of(sighting)).purge(below_seq=kept.stream_seq)
+        self._not_before = 0.0
+        self._room.give_back(sighting.newest.total_bytes)
+        return True
 
     async def _remove(self, sighting: Sighting) -> None:
-        run = _run_of(sighting)
-        ref = await self._states.find(REF, run.run_id)
-        if ref is not None:
-            # First the tombstone: once the log is empty, nothing else would keep the run from
-            # being born again.
-            with suppress(StateConflictError):  # it is being deleted by somebody else
-                await self._states.delete(REF, run.run_id, revision=ref.revision)
-        await self._log.run(run).purge()
+        await self._departure.remove(sighting.newest)
         self._not_before = 0.0
         self._room.give_back(sighting.newest.total_bytes, runs=1)
-        _LOG.info("retention.removed", extra={"run_id": run.run_id})
 
 
 def _has_ended(sighting: Sighting) -> bool:

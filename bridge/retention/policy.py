@@ -8,6 +8,7 @@ from bridge.awaiting import AwaitingInput
 from bridge.connection import Connection
 from bridge.event_log import EventLog
 from bridge.retention.archived_floor import ArchivedFloor
+from bridge.retention.departure import Departure
 from bridge.retention.ended_runs import EndedRuns
 from bridge.retention.overflow import Overflow
 from bridge.retention.readership import Readership
@@ -19,6 +20,7 @@ from bridge.retention.silent_runs import SilentRuns
 from bridge.retention.survey import Survey
 from bridge.retention.trimming import Trimmer
 from bridge.roll_call import RollCall
+from bridge.seals import Seals
 from bridge.settings import BridgeSettings
 from bridge.state import StateRecords
 from bridge.subjects import Subjects
@@ -34,17 +36,19 @@ class Retention:
         connection: An open connection.
         log: The events of all runs.
         states: The records that processes agree on.
+        seals: Keeps what is left of runs that have left the log.
         survey: Finds the runs.
         room: Knows how full the log is.
         settings: The limits.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the collaborators of all sweeps; made in one place
         self,
         connection: Connection,
         log: EventLog,
         states: StateRecords,
         *,
+        seals: Seals,
         survey: Survey,
         room: LogRoom,
         settings: BridgeSettings,
@@ -52,6 +56,7 @@ class Retention:
         self._connection = connection
         self._log = log
         self._states = states
+        self._seals = seals
         self._survey = survey
         self._room = room
         self._settings = settings
@@ -124,7 +129,7 @@ class Retention:
     def _overflow(self, floor: ArchivedFloor | None) -> Overflow:
         return Overflow(
             self._log,
-            self._states,
+            Departure(self._log, self._states, self._seals),
             self._survey,
             self._readers,
             self._room,

@@ -44,14 +44,9 @@ class LogRoom:
 
     def __init__(self, reader: StreamReader, settings: BridgeSettings) -> None:
         self._reader = reader
-        max_bytes = settings.log.max_bytes
-        self._soft_limit = None if max_bytes is None else soft_limit(max_bytes)
+        self._soft_limit: int | None = None
         self._max_runs = settings.retention.max_runs
-        # A run that is forgotten can neither be read from its file nor be deleted any more, so
-        # where an archive is written none is.
-        is_lru = settings.retention.max_runs_policy == "lru"
-        self._is_lru = is_lru and settings.log.profile == "cache"
-        self._is_bounded = self._is_lru or not is_lru
+        self._is_lru = settings.retention.max_runs_policy == "lru"
         self._poll_s = settings.retention.capacity_poll_s
         self._used_bytes = 0
         self._runs = 0
@@ -60,6 +55,8 @@ class LogRoom:
     async def __aenter__(self) -> Self:
         """Look once, and from then on regularly."""
         await self.look()
+        if self._soft_limit is None:
+            _LOG.warning("room.unlimited", extra={"hint": "give the event stream a max_bytes"})
         self._looking = asyncio.create_task(self._keep_looking(), name="log room")
         return self
 
@@ -87,6 +84,7 @@ class LogRoom:
     async def look(self) -> None:
         """Ask the server now."""
         state = await self._reader.state()
+        self._soft_limit = soft_limit(state["max_bytes"]) if state["max_bytes"] > 0 else None
         self._used_bytes = state["bytes"]
         self._runs = state.get("num_subjects", 0)
 
@@ -123,6 +121,11 @@ class LogRoom:
         """How many ended runs should leave, once it was nearly full."""
         return self._runs_above(_LOW)
 
+    @property
+    def may_forget_runs(self) -> bool:
+        """Whether ended runs may leave the log altogether."""
+        return self._is_lru
+
     def _bytes_above(self, share: float) -> int:
         return 0 if self._soft_limit is None else int(self._used_bytes - share * self._soft_limit)
 
@@ -133,7 +136,7 @@ class LogRoom:
     @property
     def has_room_for_run(self) -> bool:
         """Whether the log may hold another run."""
-        return not self._is_bounded or self._runs < self._max_runs
+        return self._runs < self._max_runs
 
     def refuse_run(self) -> None:
         """Say that the log cannot take another run.

@@ -1,9 +1,12 @@
 """What the sweep for silent runs must know of those who execute them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from bridge.subjects import RunRef
+
+#: Why a run is ended when nobody knows better.
+NO_PUBLISH_TIMEOUT: Final = "no_publish_timeout"
 
 
 class RunHolders(Protocol):
@@ -13,6 +16,13 @@ class RunHolders(Protocol):
         """Return the ids of those runs that somebody executes, or that wait for their turn.
 
         A run that is left out may be ended as abandoned, once it was left out repeatedly.
+
+        Raises:
+            BridgeError: It cannot be known now; nothing is ended.
+        """
+
+    async def explain(self, run: RunRef) -> str:
+        """Return why a run that was left out is ended: the reason in its terminal event.
 
         Raises:
             BridgeError: It cannot be known now; nothing is ended.
@@ -32,6 +42,10 @@ class NoHolders:
     async def find_held(self, runs: Sequence[RunRef]) -> set[str]:  # noqa: ARG002 - of the protocol
         """Say that none is held."""
         return set()
+
+    async def explain(self, run: RunRef) -> str:  # noqa: ARG002 - of the protocol
+        """Say that it was silent."""
+        return NO_PUBLISH_TIMEOUT
 
     async def settle(self, run: RunRef) -> None:
         """Do nothing: nothing refers to the run."""

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import Final
 from uuid import uuid4
 
 from bridge.awaiting import AwaitingInput
@@ -25,8 +24,6 @@ from bridge.settings import RetentionSettings
 from bridge.subjects import RunRef
 
 _LOG = logging.getLogger("jetrun.retention")
-
-NO_PUBLISH_TIMEOUT: Final = "no_publish_timeout"
 
 
 class SilentRuns:
@@ -104,7 +101,8 @@ class SilentRuns:
         return now - since >= self._settings.unheld_grace_s
 
     async def _end(self, run: RunRef, sighting: Sighting) -> None:
-        facts = {"reason": NO_PUBLISH_TIMEOUT, "timestamp": timestamp()}
+        reason = await self._holders.explain(run)
+        facts = {"reason": reason, "timestamp": timestamp()}
         terminal = terminal_event(Terminal.DEAD_LETTER, facts)
         log = self._log.run(run)
         place = Head.of(sighting.newest)
@@ -113,7 +111,7 @@ class SilentRuns:
         self._unheld.pop(run, None)
         if ack is None:
             return  # it published something, or was ended, since it was looked at
-        _LOG.warning("run.abandoned", extra={"run_id": run.run_id, "reason": NO_PUBLISH_TIMEOUT})
+        _LOG.warning("run.abandoned", extra={"run_id": run.run_id, "reason": reason})
         await self._holders.settle(run)
 
 

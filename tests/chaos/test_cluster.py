@@ -20,9 +20,14 @@ from load import PATIENCE_S, Publisher, follow, progress
 from bridge import BridgeSettings, JetStreamBridge, LogSettings, NatsSettings, RunRef
 from bridge.server.cluster import EmbeddedCluster
 
-pytestmark = pytest.mark.chaos
-
 ROUNDS = 3
+#: What a round may take where an election is slow.
+ROUND_S = 60
+
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(ROUND_S * ROUNDS * int(os.environ.get("CHAOS_FACTOR", "1"))),
+]
 RUNS = [RunRef(f"thread-{n % 3}", f"run-{n}") for n in range(6)]
 
 
@@ -113,7 +118,7 @@ async def test_every_acknowledged_event_is_delivered_once_whichever_node_fails(
     bridges = [await connect(node) for node in cluster.nodes]
     publishers = [Publisher(bridges[n % 3], run) for n, run in enumerate(RUNS)]
     times = {}
-    async with asyncio.timeout(35 * rounds), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout((ROUND_S - 10) * rounds), asyncio.TaskGroup() as tasks:
         for publisher in publishers:
             tasks.create_task(publisher.publish(random_, pause_s=0.02))
         await eventually(lambda: all(publisher.acknowledged for publisher in publishers))

@@ -63,7 +63,7 @@ def is_archived(archive, run, ids):
     return [f"{record.seq}-{record.run_seq}" for record in archive.read_run(run)] == ids
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(180 * int(os.environ.get("CHAOS_FACTOR", "1")))
 async def test_every_acknowledged_event_is_delivered_once_whatever_the_server_does(
     server, connect, archive, chaos_factor, eventually
 ):

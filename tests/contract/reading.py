@@ -52,3 +52,14 @@ def run_seqs(items):
 def is_over(item):
     """Whether nothing follows."""
     return item in (END, CANCELLED)
+
+
+async def resume(bridge, run_id, cursor):
+    """Read an ended run; return what became of the cursor, and the items before the end."""
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        bridge.follow(run_id, last_event_id=cursor) as following,
+    ):
+        items = [item async for batch in following.batches() for item in batch]
+    assert items.pop() is END
+    return following.resume, items

@@ -1,47 +1,29 @@
 """The memory bridge and the JetStream bridge, driven side by side: what one says, the other says.
 
 Two bridges on each log, as two processes would be. Whatever is called, both logs give the same
-ids, the same events, the same gaps and the same errors.
+ids, the same events, the same gaps and the same errors. Processes come and go, the server is
+killed, runs are trimmed, cleaned up, swept, and leave the log, while several write and read them.
 """
 
 import asyncio
 import os
-import tempfile
-from contextlib import AsyncExitStack
-from pathlib import Path
+from itertools import cycle
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from reading import PATIENCE_S
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from side_by_side import Reader, SideBySide, plain
 
-from bridge import (
-    CANCELLED,
-    END,
-    HEARTBEAT,
-    BridgeError,
-    BridgeSettings,
-    EmbeddedServer,
-    JetStreamBridge,
-    MemorySettings,
-    MemoryStreamBridge,
-    NatsSettings,
-    ResumeStatus,
-    StreamEvent,
-    StreamGap,
-    StreamNotFoundError,
-    Terminal,
-    new_event,
-)
+from bridge import StreamGap, StreamNotFoundError, Terminal, new_event
 
 RUNS = st.sampled_from(["run-a", "run-b", "run-c", "run-d"])
 # The durable log knows an attempt, and what was stored under a caller's own id, by the event only.
-# It cannot answer for trimmed ones as memory can, so these runs are never trimmed.
+# It cannot answer for trimmed ones as memory can, so these runs are never trimmed, and their thread
+# is never swept.
 RUNS_LEFT_COMPLETE = st.just("run-a")
 RUNS_THAT_ARE_TRIMMED = st.sampled_from(["run-b", "run-c"])
-RUNS_THAT_ARE_CLEANED_UP = st.sampled_from(["run-c", "run-d"])
+RUNS_THAT_LEAVE = RUNS_THAT_ARE_CLEANED_UP = st.sampled_from(["run-c", "run-d"])
 WHO = st.sampled_from([0, 1])
 DATA = st.recursive(
     st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
@@ -61,49 +43,7 @@ CURSORS = st.lists(
     max_size=3,
 )
 MAX_READERS = 4
-
-
-def plain(outcome):
-    """What both bridges must have in common of a result."""
-    if isinstance(outcome, StreamEvent):
-        return outcome.id, outcome.event, outcome.payload, outcome.category, outcome.metadata
-    if isinstance(outcome, list):
-        return [plain(item) for item in outcome]
-    return outcome
-
-
-class Reader:
-    """One reader, on one of the logs."""
-
-    def __init__(self, bridge, run_id, cursor):
-        self.run_id = run_id
-        self._manager = bridge.follow(run_id, last_event_id=cursor, heartbeat_interval=60)
-        self._position = 0
-        self.is_over = False
-
-    async def open(self):
-        following = await self._manager.__aenter__()
-        self._batches = following.batches()
-        if following.resume.status is ResumeStatus.RESUMED:
-            self._position = following.resume.position.run_seq
-        return following.resume
-
-    async def read(self, info):
-        """Read up to the newest event, and the end if there is one; ``None``: the run is gone."""
-        items = []
-        while not self.is_over and (
-            info is None or self._position < info.event_count or info.terminal is not None
-        ):
-            for item in await anext(self._batches):
-                if isinstance(item, StreamEvent):
-                    self._position = item.run_seq
-                self.is_over |= item in (END, CANCELLED)
-                items += [item] if item is not HEARTBEAT else []
-        return items
-
-    async def leave(self):
-        await self._batches.aclose()
-        await self._manager.__aexit__(None, None, None)
+THREADS = ("thread-1", "thread-2")
 
 
 class TwoLogs(RuleBasedStateMachine):
@@ -111,54 +51,23 @@ class TwoLogs(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self.stack = AsyncExitStack()
-        self.directory = tempfile.TemporaryDirectory()
+        self.logs = SideBySide()
+        self.run, self.both = self.logs.run, self.logs.both
         self.readers = []
         self.ids = {}
+        self.has_restarted = False
 
     @initialize()
     def open_bridges(self):
-        self.run(self._open_bridges())
-        for run_id in ("run-a", "run-b"):
-            self.create(0, run_id, "thread-1")
+        self.logs.open()
+        for run_id in ("run-a", "run-b", "run-c"):
+            self.create(0, run_id, "thread-0" if run_id == "run-a" else "thread-1")
             self.publish_many(0, run_id, 20, [])
-
-    async def _open_bridges(self):
-        server = await self.stack.enter_async_context(EmbeddedServer(Path(self.directory.name)))
-        nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-        log = MemoryStreamBridge(MemorySettings(max_events_per_run=100_000))
-        self.pairs = [
-            (
-                await self.stack.enter_async_context(log.peer()),
-                await self.stack.enter_async_context(JetStreamBridge(BridgeSettings(nats=nats))),
-            )
-            for _ in range(2)
-        ]
-
-    def run(self, coroutine):
-        return self.runner.run(self._in_time(coroutine))
-
-    async def _in_time(self, coroutine):
-        async with asyncio.timeout(PATIENCE_S):
-            return await coroutine
-
-    def both(self, who, call):
-        """Do ``call`` on both logs; return the common result, or ``None`` after an error."""
-        outcomes = []
-        for bridge in self.pairs[who]:
-            try:
-                outcomes.append(plain(self.run(call(bridge))))
-            except (BridgeError, ValueError) as error:
-                outcomes.append(type(error))
-        memory, jetstream = outcomes
-        assert memory == jetstream
-        return None if isinstance(memory, type) else memory
 
     def remember(self, run_id, *ids):
         self.ids.setdefault(run_id, []).extend(event_id for event_id in ids if event_id)
 
-    @rule(who=WHO, run_id=RUNS, thread_id=st.sampled_from(["thread-1", "thread-2"]))
+    @rule(who=WHO, run_id=RUNS, thread_id=st.sampled_from(THREADS))
     def create(self, who, run_id, thread_id):
         if self.ids.get(run_id) is None:
             birth = self.both(who, lambda b: b.create(run_id, thread_id=thread_id))
@@ -233,6 +142,72 @@ class TwoLogs(RuleBasedStateMachine):
         self.catch_up()
         self.join(1 - who, run_id, cursors)
 
+    @rule(run_id=RUNS, counts=st.lists(st.integers(1, 30), min_size=2, max_size=6))
+    def publish_from_several(self, run_id, counts):
+        """All land, in whatever order; the events are alike, so that it does not show."""
+        events = [new_event("note", 0)] * max(counts)
+
+        async def race(bridge):
+            peers = cycle(self.logs.peers(bridge))
+            writes = (
+                peer.publish_many(run_id, events[:count])
+                if count > 1
+                else peer.publish(run_id, "note", 0)
+                for peer, count in zip(peers, counts, strict=False)
+            )
+            found = await asyncio.gather(*writes, return_exceptions=True)
+            errors = [type(each).__name__ for each in found if isinstance(each, BaseException)]
+            ids = [each if isinstance(each, list) else [each] for each in found]
+            stored = sorted((event_id for one in ids for event_id in one), key=_place)
+            return sorted(errors) or stored
+
+        self.both(0, race)
+
+    @rule(run_id=RUNS_THAT_LEAVE, kind=st.sampled_from(Terminal), cursors=CURSORS)
+    def end_from_several(self, run_id, kind, cursors):
+        async def race(bridge):
+            ends = (peer.publish_terminal(run_id, kind, {}) for peer in self.logs.peers(bridge) * 2)
+            found = await asyncio.gather(*ends, return_exceptions=True)
+            assert len(set(map(str, found))) == 1
+            if isinstance(found[0], Exception):
+                raise found[0]
+            return found[0]
+
+        self.remember(run_id, self.both(0, race))
+        self.join(1, run_id, cursors)
+
+    @rule(who=WHO, run_id=RUNS_THAT_LEAVE, cursors=CURSORS)
+    def leave_the_log(self, who, run_id, cursors):
+        self.publish_many(who, run_id, 5, [])
+        self.end(who, run_id, Terminal.ENDED, [])
+        self.catch_up()
+        if self.logs.let_run_go(who, run_id):
+            event("a run has left the log")
+            self.join(1 - who, run_id, cursors)
+
+    @rule(who=WHO, run_id=RUNS_THAT_LEAVE, cursors=CURSORS)
+    def sweep(self, who, run_id, cursors):
+        while self.readers:  # a run that is read would stay a while
+            self.leave(0)
+        self.end(who, run_id, Terminal.ERRORED, [])
+        self.logs.let_events_go(who, THREADS)
+        self.join(1 - who, run_id, cursors)
+
+    @rule(who=WHO)
+    def replace_a_process(self, who):
+        while self.readers:
+            self.leave(0)
+        self.logs.renew(who)
+
+    @precondition(lambda self: not self.has_restarted)
+    @rule(is_now=st.sampled_from([False, False, True]))
+    def kill_the_server(self, is_now):
+        if is_now:
+            event("the server was killed")
+            self.has_restarted = True
+            self.logs.restart_server()
+            self.catch_up()
+
     @rule(who=WHO, run_id=RUNS)
     def mark_awaiting_input(self, who, run_id):
         self.both(who, lambda b: b.mark_awaiting_input(run_id))
@@ -263,7 +238,7 @@ class TwoLogs(RuleBasedStateMachine):
             if known and other is None:
                 place = zip(known[at % len(known)].split("-"), shifts, strict=True)
                 cursor = "-".join(str(int(number) + shift) for number, shift in place)
-            readers = tuple(Reader(bridge, run_id, cursor) for bridge in self.pairs[who])
+            readers = tuple(Reader(bridge, run_id, cursor) for bridge in self.logs.pairs[who])
             opening = iter(readers)
             resume = self.both(who, lambda _, opening=opening: next(opening).open())
             if resume is not None:
@@ -285,7 +260,7 @@ class TwoLogs(RuleBasedStateMachine):
 
     def compare(self, readers):
         try:
-            info = self.run(self.pairs[0][0].status(readers[0].run_id))
+            info = self.run(self.logs.pairs[0][0].status(readers[0].run_id))
         except StreamNotFoundError:
             info = None
         memory, jetstream = (plain(self.run(reader.read(info))) for reader in readers)
@@ -294,21 +269,23 @@ class TwoLogs(RuleBasedStateMachine):
         assert readers[0].is_over == readers[1].is_over
 
     def teardown(self):
-        with self.directory, self.runner:
-            try:
-                self.catch_up()
-                for readers in self.readers:
-                    for reader in readers:
-                        self.run(reader.leave())
-            finally:
-                self.run(self.stack.aclose())
+        try:
+            self.catch_up()
+            while self.readers:
+                self.leave(0)
+        finally:
+            self.logs.close()
+
+
+def _place(event_id):
+    return int(event_id.split("-")[0]) if isinstance(event_id, str) else 0
 
 
 # A failure takes minutes to shrink.
 TestTwoLogs = pytest.mark.timeout(1200)(pytest.mark.chaos(TwoLogs.TestCase))
 TestTwoLogs.settings = settings(
-    max_examples=100 * int(os.environ.get("CHAOS_FACTOR", "1")),
-    stateful_step_count=40,
+    max_examples=50 * int(os.environ.get("CHAOS_FACTOR", "1")),
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -1,10 +1,9 @@
 """What has left the log is read from the archive: no seam, no repetition, no silent hole."""
 
 import asyncio
-from collections import defaultdict
 
 import pytest
-from reading import PATIENCE_S, events_of, read_all, run_seqs, take
+from reading import PATIENCE_S, events_of, read_all, resume, run_seqs, take
 
 from bridge import (
     END,
@@ -16,29 +15,7 @@ from bridge import (
     StreamNotFoundError,
     new_event,
 )
-from store import ArchiveLayout, encode_line
-
-
-@pytest.fixture
-def archive(bridge, archive_root):
-    """Append a run's events to its file, as a sink does: ``await archive(run_id, without={3})``."""
-    archived = defaultdict(list)
-
-    async def archive(run_id, *, up_to=None, without=()):
-        info = await bridge.status(run_id)
-        events = archived[run_id]
-        count = (up_to or info.event_count) - len(events)
-        last = events[-1].id if events else None
-        async with bridge.subscribe(run_id, last_event_id=last) as stream:
-            fresh = await take(stream, count)
-        events += fresh
-        path = ArchiveLayout(archive_root).run(RunRef(info.thread_id, run_id))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            file.write(b"".join(encode_line(e) for e in fresh if e.run_seq not in without))
-        return events
-
-    return archive
+from store import ArchiveLayout
 
 
 @pytest.fixture
@@ -50,16 +27,6 @@ async def ids(bridge, run):
         ids.append(await bridge.publish(run, "note", {"n": n}, metadata={"m": n}))
         await bridge.publish("other", "note", n)
     return ids
-
-
-async def resume(bridge, run_id, cursor):
-    async with (
-        asyncio.timeout(PATIENCE_S),
-        bridge.follow(run_id, last_event_id=cursor) as following,
-    ):
-        items = [item async for batch in following.batches() for item in batch]
-    assert items.pop() is END
-    return following.resume, items
 
 
 @pytest.mark.parametrize("keep", [1, 2, 20, 40])

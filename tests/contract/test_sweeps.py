@@ -31,6 +31,9 @@ class Holding:
         self.asked = (*self.asked, *(run.run_id for run in runs))
         return self.run_ids
 
+    async def explain(self, run):
+        return f"{run.run_id} was left"
+
     async def settle(self, run):
         self.settled = (*self.settled, run.run_id)
 
@@ -113,15 +116,22 @@ async def test_a_reader_under_way_postpones_at_most_to_the_greatest_age(sweep, e
 
 
 async def test_a_silent_run_that_nobody_holds_is_ended_as_dead_letter(sweep, eventually):
-    leases = Holding()
-    async with sweep(leases, **SILENT_END) as bridge:
+    async with sweep(**SILENT_END) as bridge:
         await bridge.create("silent", thread_id="t")
         await eventually(has_ended(bridge, "silent"))
         terminal = (await bridge.status("silent")).terminal
         assert terminal.event == "dead_letter"
         assert terminal.data["reason"] == "no_publish_timeout"
         assert set(terminal.data) == {"reason", "timestamp"}
+
+
+async def test_those_who_hold_runs_say_why_one_is_ended_and_are_told(sweep, eventually):
+    leases = Holding()
+    async with sweep(leases, **SILENT_END) as bridge:
+        await bridge.create("silent", thread_id="t")
         await eventually(lambda: leases.settled == ("silent",))
+        terminal = (await bridge.status("silent")).terminal
+        assert (terminal.event, terminal.data["reason"]) == ("dead_letter", "silent was left")
 
 
 async def test_silence_inside_one_long_tool_call_does_not_end_a_held_run(sweep, eventually):

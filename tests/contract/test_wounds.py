@@ -36,6 +36,8 @@ A live run is cut at 24 h
     test_sweeps.py:
         test_a_live_run_is_never_cut_for_its_age
 A publish after cleanup revives the run
+    test_departed_runs.py:
+        test_nothing_revives_a_run_that_left
     test_cleanup.py:
         test_a_publish_after_cleanup_does_not_revive_the_run
 Memory is bounded in characters
@@ -61,11 +63,21 @@ A race between history and live loses or doubles
     here:
         test_no_heartbeat_comes_before_what_was_stored
 An outage of the broker loses events between retries
+    test_outages.py:
+        test_an_outage_between_retries_loses_and_doubles_nothing
+    test_outages.py:
+        test_a_named_reader_handles_every_event_through_outages
     ../chaos/test_server_kills.py:
         test_every_acknowledged_event_is_delivered_once_whatever_the_server_does
     ../integration/test_ambiguity.py:
         test_a_publish_without_an_answer_is_stored_once
 Durable consumers leak
+    test_outages.py:
+        test_no_reader_leaves_a_durable_consumer_behind
+    test_outages.py:
+        test_idle_named_readers_use_hardly_any_processor
+    test_consumer_limits.py:
+        test_leaked_durable_consumers_a_name_that_nobody_uses_is_removed
     ../integration/test_readers.py:
         test_a_thousand_readers_of_one_run_make_no_consumer
 A limit answers 429 and kills an EventSource

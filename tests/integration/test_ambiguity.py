@@ -29,6 +29,7 @@ from bridge.connection import Connection
 from bridge.event_log import EventLog
 from bridge.flight import Flight, Head
 from bridge.landing import Landing
+from bridge.seals import Seals
 from bridge.server.cluster import EmbeddedCluster
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
@@ -589,7 +590,9 @@ class LandingPlace:
         reader = StreamReader(
             self._connection, "JETRUN_EVENTS", max_concurrent_reads=1, timeout_s=1
         )
-        return self._connection, EventLog(reader, Subjects("jetrun")).run(RUN)
+        subjects = Subjects("jetrun")
+        seals = Seals(self._connection, reader, subjects)
+        return self._connection, EventLog(reader, subjects, seals).run(RUN)
 
     async def __aexit__(self, *_):
         await self._connection.close()

@@ -8,6 +8,7 @@ from lossy_wire import LossyProxy
 
 from bridge import (
     AlreadyQueuedError,
+    BridgeError,
     BridgeSettings,
     EmbeddedServer,
     EmbeddedServerSettings,
@@ -163,15 +164,14 @@ async def test_a_job_that_a_full_server_refuses_is_not_taken_for_a_queued_one(tm
         access = NatsSettings(url=server.url, user=server.user, password=server.password)
         log = LogSettings(max_dead_letter_bytes=1 << 20)  # reserved when its stream is made
         async with JetStreamBridge(BridgeSettings(nats=access, log=log)) as bridge:
-            await bridge.create("run-1", thread_id="thread-1")
-            with pytest.raises(StreamCapacityExceededError):
-                await publish_for_ever(bridge)
+            with pytest.raises(BridgeError, match="insufficient"):
+                await write_for_ever(bridge)
             with pytest.raises(StreamCapacityExceededError):
                 await bridge.jobs.put("echo", "run-1", b"x" * 100_000)
-            await bridge.trim("run-1", keep=1)
+            await bridge._connection.api("$JS.API.STREAM.PURGE.JETRUN_STATE", {})
             await bridge.jobs.put("echo", "run-1", b"x" * 100_000)
 
 
-async def publish_for_ever(bridge):
-    while True:
-        await bridge.publish("run-1", "note", "x" * 50_000)
+async def write_for_ever(bridge):
+    for number in range(10_000):
+        await bridge.states.create("other", f"record-{number}", b"x" * 50_000)

@@ -12,7 +12,9 @@ from json_schema import problems, resolve
 
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
-from bridge import LogSettings, new_event
+from bridge import LogSettings, Subjects, new_event
+from bridge.retention.departure import Departure
+from bridge.roll_call import RollCall
 
 DOCUMENT = asyncapi_document()
 DOCS = Path(__file__).parents[2] / "docs"
@@ -115,6 +117,10 @@ async def do_everything(gateway, http, open_run):
         await bridge.create(run_id, thread_id="endings")
         await bridge.publish_terminal(run_id, kind, data)
     await bridge.cleanup("end-True")
+    ended = (await bridge.status("cancel-False")).terminal
+    await Departure(bridge._log, bridge.states, bridge._seals).remove(ended)
+    for roll_call in (bridge.holders, RollCall(bridge._connection, Subjects().readers)):
+        await roll_call.ask([open_run.run_id])
     keyed = {"assistant_id": "echo", "input": {"events": 2}}
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()

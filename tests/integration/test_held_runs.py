@@ -11,7 +11,9 @@ from runs import (
     AssistantSettings,
     HeldRuns,
     MultitaskStrategy,
+    RunFailedError,
     RunManager,
+    RunSettings,
     RunsFacade,
     RunSpec,
     RunStatus,
@@ -148,3 +150,53 @@ async def test_a_started_run_whose_worker_is_gone_ends_and_frees_its_thread(
     thread = await facade.get_thread(run.thread_id)
     assert (thread.active, thread.status) == (None, ThreadStatus.ERROR)
     assert (await bridge.status(run.run_id)).terminal.event == "dead_letter"
+
+
+async def test_a_run_that_no_worker_takes_ends_in_time_and_lets_the_next_one_have_its_turn(
+    facade, bridge, manager
+):
+    patience = RunSettings(no_worker_timeout_s=1.5)
+    run = await start_run(facade, 1)
+    following = await facade.create_background(
+        RunSpec(
+            thread_id=run.thread_id,
+            assistant_id="long_tool_call",
+            input=1,
+            multitask_strategy=MultitaskStrategy.ENQUEUE,
+        )
+    )
+    held_runs = HeldRuns(bridge, manager, patience)
+    refs = [RunRef(each.thread_id, each.run_id) for each in (run, following)]
+    assert await held_runs.find_held(refs) == {run.run_id, following.run_id}
+    async with bridge.retention.sweeping(held_runs):
+        with pytest.raises(RunFailedError, match="no_worker"):
+            await asyncio.wait_for(facade.join_wait(run.thread_id, run.run_id), 20)
+    terminal = (await bridge.status(run.run_id)).terminal
+    assert (terminal.event, terminal.data["reason"]) == ("dead_letter", "no_worker")
+    thread = await facade.get_thread(run.thread_id)
+    assert thread.active.run_id == following.run_id
+
+
+async def test_a_worker_that_comes_in_time_executes_a_run_that_has_waited(
+    connect, catalog, facade, bridge, manager
+):
+    run = await start_run(facade, 0.01)
+    await asyncio.sleep(0.7)  # longer than any silence that is allowed
+    async with (
+        bridge.retention.sweeping(HeldRuns(bridge, manager)),
+        working(connect, catalog),
+    ):
+        assert await asyncio.wait_for(facade.join_wait(run.thread_id, run.run_id), 20) == "done"
+
+
+async def test_a_run_that_was_given_back_waits_anew(facade, bridge, manager):
+    run = await start_run(facade, 1)
+    ref = RunRef(run.thread_id, run.run_id)
+    await manager.start(ref, "a worker that goes", 1)
+    await asyncio.sleep(0.5)
+    await manager.release(ref, 1)
+    held_runs = HeldRuns(bridge, manager, RunSettings(no_worker_timeout_s=0.4))
+    assert await held_runs.find_held([ref]) == {run.run_id}
+    await asyncio.sleep(0.4)
+    assert await held_runs.find_held([ref]) == set()
+    assert await held_runs.explain(ref) == "no_worker"

@@ -1,6 +1,7 @@
 """Jobs are held, and runs vouched for, by a thread that other work of its process does not stop."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -11,9 +12,14 @@ LEASE_S = 1.0
 
 
 @pytest.fixture
-async def bridge(server):
+def settings(server):
     nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-    async with JetStreamBridge(BridgeSettings(nats=nats)) as opened:
+    return BridgeSettings(nats=nats)
+
+
+@pytest.fixture
+async def bridge(settings):
+    async with JetStreamBridge(settings) as opened:
         yield opened
 
 
@@ -52,16 +58,16 @@ async def test_a_loop_that_is_blocked_for_too_long_lets_its_jobs_go(bridge, job)
 
 
 async def test_only_a_run_that_is_vouched_for_is_told_to_be_executed(bridge, job):
-    assert not await bridge.controls.is_executed("r", within_s=0.1)  # nobody listens at all
+    assert not await bridge.holders.is_claimed("r", within_s=0.1)  # nobody listens at all
     leases = bridge.leases(every_s=LEASE_S / 3, max_blocked_s=60)
     async with leases.kept():
         leases.hold(job)
-        assert not await bridge.controls.is_executed("r", within_s=0.3)
+        assert not await bridge.holders.is_claimed("r", within_s=0.3)
         leases.vouch("r")
-        assert await bridge.controls.is_executed("r", within_s=5)
-        assert not await bridge.controls.is_executed("other", within_s=0.3)
+        assert await bridge.holders.is_claimed("r", within_s=5)
+        assert not await bridge.holders.is_claimed("other", within_s=0.3)
         leases.release("r")
-        assert not await bridge.controls.is_executed("r", within_s=0.3)
+        assert not await bridge.holders.is_claimed("r", within_s=0.3)
 
 
 async def test_the_question_outlasts_an_outage(bridge, job, server, eventually):
@@ -69,10 +75,31 @@ async def test_the_question_outlasts_an_outage(bridge, job, server, eventually):
     async with leases.kept():
         leases.hold(job)
         leases.vouch("r")
-        assert await bridge.controls.is_executed("r", within_s=5)
+        assert await bridge.holders.is_claimed("r", within_s=5)
         await server.kill()
         await eventually(lambda: not bridge.is_connected)
-        asking = asyncio.create_task(bridge.controls.is_executed("r", within_s=10))
+        asking = asyncio.create_task(bridge.holders.is_claimed("r", within_s=10))
         await asyncio.sleep(0.3)
         await server.restart()
         assert await asking
+
+
+@pytest.mark.parametrize(("max_blocked_s", "expected"), [(60, {"r"}), (0.1, set())])
+async def test_the_roll_call_is_answered_while_code_blocks_the_event_loop(
+    bridge, settings, max_blocked_s, expected
+):
+    """What a sweep for silent runs asks, of a handler that computes without a pause."""
+    leases, answers = bridge.leases(every_s=LEASE_S / 3, max_blocked_s=max_blocked_s), []
+
+    async def ask():
+        await asyncio.sleep(0.5)  # the loop is blocked by then, and its last beat is old enough
+        async with JetStreamBridge(settings) as other:
+            answers.append(await other.holders.ask(["r", "other"]))
+
+    async with leases.kept():
+        leases.vouch("r")
+        assert await bridge.holders.is_claimed("r", within_s=5)
+        asking = threading.Thread(target=lambda: asyncio.run(ask()))
+        asking.start()
+        asking.join(30)  # what blocks the loop
+    assert answers == [expected]

@@ -9,6 +9,7 @@ from bridge import (
     END,
     HEARTBEAT,
     BridgeSettings,
+    EmbeddedServer,
     EventTooLargeError,
     JetStreamBridge,
     LogSettings,
@@ -22,6 +23,7 @@ from bridge import (
     new_event,
 )
 from bridge.retention.room import soft_limit
+from bridge.server.config import EmbeddedServerSettings
 
 MIB = 1 << 20
 POLL_S = 0.05
@@ -81,6 +83,30 @@ async def test_a_full_log_takes_births_attempts_and_terminals_and_no_ordinary_ev
             await bridge.publish_end(run_id)
         await bridge.publish_end("full")
         assert (await bridge.status("full")).status is StreamStatus.ENDED
+
+
+@pytest.mark.parametrize("profile", ["archive", "cache"])
+async def test_without_a_size_that_was_set_a_full_server_has_room_for_births_and_ends_too(
+    tmp_path, profile
+):
+    limits = EmbeddedServerSettings(max_file_store_bytes=12 * MIB)
+    async with EmbeddedServer(tmp_path / "small", limits) as small:
+        settings = BridgeSettings(
+            nats=NatsSettings(url=small.url, user=small.user, password=small.password),
+            log=LogSettings(profile=profile, max_dead_letter_bytes=MIB),
+            retention=RetentionSettings(capacity_poll_s=POLL_S),
+        )
+        async with JetStreamBridge(settings) as bridge:
+            await bridge.create("full", thread_id="t")
+            await fill(bridge, "full")
+            for number in range(200):
+                run_id = f"run-{number}"
+                await bridge.create(run_id, thread_id="t")
+                with pytest.raises(StreamCapacityExceededError):
+                    await bridge.publish(run_id, "note", LARGER)
+                await bridge.states.create("run", run_id, b"x" * 2000)
+                await bridge.publish_end(run_id)
+            await bridge.publish_end("full")
 
 
 async def test_all_processes_push_back_and_go_on_by_themselves_once_there_is_room(
@@ -165,15 +191,12 @@ async def ended_runs(bridge, count, data=0):
 
 
 async def is_held(bridge, run_id):
-    try:
-        await bridge.status(run_id)
-    except StreamNotFoundError:
-        return False
-    return True
+    return any([run_id in [each.run_id for each in page] async for page in bridge.newest_events()])
 
 
-async def test_runs_that_ended_first_leave_first_for_new_ones(connect, eventually):
-    async with connect(profile="cache", max_runs=10, sweep_interval_s=0.5) as bridge:
+@pytest.mark.parametrize("profile", ["archive", "cache"])
+async def test_runs_that_ended_first_leave_first_for_new_ones(connect, eventually, profile):
+    async with connect(profile=profile, max_runs=10, sweep_interval_s=0.5) as bridge:
         await bridge.create("live", thread_id="t")
         async with ended_runs(bridge, 9) as run_ids, bridge.retention.letting_go(None):
             await eventually(lambda: _has_left(bridge, run_ids[0]))
@@ -210,21 +233,13 @@ async def test_ended_runs_that_are_read_or_not_archived_do_not_leave_for_new_one
             return 0 if run.run_id == "old-1" else 3
 
     async with (
-        connect(profile="cache", max_runs=4, sweep_interval_s=0.5) as bridge,
+        connect(max_runs=4, sweep_interval_s=0.5) as bridge,
         ended_runs(bridge, 4) as run_ids,
         bridge.follow("old-0"),
         bridge.retention.letting_go(Floor()),
     ):
         await eventually(lambda: _has_left(bridge, "old-2"))
         assert [await is_held(bridge, each) for each in run_ids] == [True, True, False, True]
-
-
-async def test_with_an_archive_no_run_is_forgotten_and_none_refused(connect):
-    async with connect(max_runs=3, sweep_interval_s=0.1) as bridge, ended_runs(bridge, 6) as ids:
-        async with bridge.retention.letting_go(None):
-            await asyncio.sleep(0.3)
-            assert await _is_created(bridge, "new")
-        assert all([await is_held(bridge, run_id) for run_id in ids])
 
 
 async def test_by_the_policy_reject_nothing_leaves_for_new_runs(connect):
@@ -245,6 +260,20 @@ async def test_ended_runs_make_room_in_a_full_log_before_their_time(connect, eve
                 await eventually(lambda: _is_published(bridge, "live"))
             info = await bridge.status(run_ids[0])
             assert (info.status, info.first_id) == (StreamStatus.ENDED, info.last_id)
+
+
+async def test_runs_leave_altogether_when_what_is_left_of_them_fills_the_log(connect, eventually):
+    async with connect(2 * MIB, sweep_interval_s=0.5) as bridge:
+        await bridge.create("live", thread_id="t")
+        for number in range(14):
+            run_id = f"old-{number}"
+            await bridge.create(run_id, thread_id="t")
+            await bridge.publish_terminal(run_id, "error", {"message": "x" * 100_000})
+        await fill(bridge, "live")
+        async with bridge.retention.letting_go(None):
+            await eventually(lambda: _is_published(bridge, "live"))
+        assert not await is_held(bridge, "old-0")
+        assert (await bridge.status("old-0")).status is StreamStatus.ERRORED
 
 
 async def _is_published(bridge, run_id):

@@ -28,6 +28,9 @@ class Holding:
         self.asked = (*self.asked, *(run.run_id for run in runs))
         return self.run_ids
 
+    async def explain(self, run):
+        return f"{run.run_id} was left"
+
     async def settle(self, run):
         self.settled = (*self.settled, run.run_id)
 

@@ -8,6 +8,7 @@ import pytest
 from bridge import (
     AccessDeniedError,
     BridgeSettings,
+    EmbeddedServer,
     JetStreamBridge,
     JetStreamDisabledError,
     LogSettings,
@@ -17,6 +18,7 @@ from bridge import (
     UnavailableError,
 )
 from bridge.server.binary import find_server_binary
+from bridge.server.config import EmbeddedServerSettings
 from bridge.server.free_port import pick_free_port
 from bridge.topology import check_server
 
@@ -50,7 +52,7 @@ async def test_several_processes_may_make_the_assets_at_the_same_time(server, se
 @pytest.mark.parametrize(
     ("asset", "field", "other"),
     [
-        ("EVENTS", "max_bytes", 50_000_000),
+        ("EVENTS", "max_consumers", 5),
         ("EVENTS", "duplicate_window", 60.0),
         ("EVENTS", "allow_direct", False),
         ("STATE", "max_msgs_per_subject", 2),
@@ -70,6 +72,29 @@ async def test_a_stream_that_differs_is_refused_by_the_field_and_left_as_it_is(
         await JetStreamBridge(settings_of(server)).start()
     assert (caught.value.asset, caught.value.field) == (f"stream {name}", field)
     assert getattr((await jetstream.stream_info(name)).config, field) == other
+
+
+async def test_a_size_that_differs_from_the_one_that_is_set_is_refused(server, settings_of):
+    async with JetStreamBridge(settings_of(server, max_bytes=50_000_000)):
+        pass
+    with pytest.raises(TopologyDriftError, match="max_bytes"):
+        await JetStreamBridge(settings_of(server, max_bytes=60_000_000)).start()
+    async with JetStreamBridge(settings_of(server)):  # whoever sets none takes what there is
+        pass
+
+
+@pytest.mark.parametrize("room", [8 << 20, 400 << 20, 16 << 30, 1 << 40])
+async def test_a_log_without_a_size_takes_most_of_what_the_server_can_reserve(
+    tmp_path, settings_of, room
+):
+    limits = EmbeddedServerSettings(max_file_store_bytes=room)
+    async with EmbeddedServer(tmp_path / "nats", limits) as server:
+        settings = settings_of(server, max_dead_letter_bytes=1 << 20)
+        async with JetStreamBridge(settings) as bridge:
+            size = (await bridge._reader.state())["max_bytes"]
+        async with JetStreamBridge(settings) as bridge:  # and keeps it
+            assert (await bridge._reader.state())["max_bytes"] == size
+    assert min(0.55 * room, 48 << 30) <= size <= min(0.75 * room, 48 << 30)
 
 
 async def test_another_prefix_is_another_log(server, settings_of):

@@ -1,0 +1,61 @@
+// One JavaScript client, driven line by line: each line of standard input is a call, each line of
+// standard output says what came of one.
+//
+//   node driver.mjs PACKAGE URL
+//
+//   {"call": 1, "method": "threads.create", "args": [{}]}      -> {"call": 1, "value": ...}
+//   {"call": 2, "method": "runs.stream", "args": [...], "stop_after": 3}
+//                         -> {"call": 2, "part": ...} each, at last {"call": 2, "done": true}
+//   {"abort": 2}          aborts that call's signal
+//
+// Whatever throws is {"call": n, "error": {"name", "message", "status"}}.
+
+import { createInterface } from "node:readline";
+
+const [, , packageName, apiUrl] = process.argv;
+const { Client } = await import(packageName);
+const client = new Client({ apiUrl, apiKey: null });
+const controllers = new Map();
+
+function tell(answer) {
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+
+// Functions and signals do not travel as JSON: these options stand for them.
+function withSignal(args, call, signal) {
+  const options = args.at(-1);
+  if (!options?.signal) return args;
+  const onRunCreated = (created) => tell({ call, created });
+  return [...args.slice(0, -1), { ...options, signal, onRunCreated }];
+}
+
+async function tellParts(call, parts, stopAfter) {
+  let count = 0;
+  for await (const part of parts) {
+    tell({ call, part });
+    count += 1;
+    if (count === stopAfter) break;
+  }
+  tell({ call, done: true });
+}
+
+async function perform({ call, method, args, stop_after: stopAfter }) {
+  const controller = new AbortController();
+  controllers.set(call, controller);
+  const [group, name] = method.split(".");
+  try {
+    const answer = client[group][name](...withSignal(args, call, controller.signal));
+    if (answer[Symbol.asyncIterator]) await tellParts(call, answer, stopAfter);
+    else tell({ call, value: (await answer) ?? null });
+  } catch (error) {
+    tell({ call, error: { name: error.name, message: error.message, status: error.status } });
+  } finally {
+    controllers.delete(call);
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  if (command.abort) controllers.get(command.abort)?.abort();
+  else void perform(command);
+}

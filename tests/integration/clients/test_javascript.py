@@ -1,0 +1,162 @@
+"""The unmodified npm SDK, both versions that people have, against our gateway and a real worker."""
+
+import asyncio
+
+import pytest
+from js_client import JsError
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+WAIT = True
+
+
+@pytest.fixture
+async def thread_id(js):
+    return (await js.call("threads.create", {"metadata": {"topic": "tests"}}))["thread_id"]
+
+
+async def test_a_thread_is_created_changed_found_and_deleted(js, thread_id):
+    thread = await js.call("threads.get", thread_id)
+    assert (thread["metadata"], thread["status"]) == ({"topic": "tests"}, "idle")
+    await js.call("threads.update", thread_id, {"metadata": {"more": 1}})
+    found = await js.call("threads.search", {"metadata": {"more": 1}})
+    assert [each["thread_id"] for each in found] == [thread_id]
+    assert await js.call("threads.count", {"metadata": {"more": 1}}) == 1
+    state = await js.call("threads.getState", thread_id)
+    assert (state["values"], state["checkpoint"]) == ({}, None)
+    assert await js.call("threads.getHistory", thread_id) == []
+    await js.call("threads.delete", thread_id)
+    with pytest.raises(JsError) as missing:
+        await js.call("threads.get", thread_id)
+    assert missing.value.status == 404
+
+
+async def test_a_run_streams_from_metadata_to_end_and_tells_its_ids(js, thread_id):
+    created = []
+    body = {
+        "input": {"events": 3, "values": {"answer": 42}},
+        "streamMode": ["values", "custom"],
+        "signal": True,
+    }
+    parts = await js.collect("runs.stream", thread_id, "echo", body, created=created)
+    assert [part["event"] for part in parts] == ["metadata", *["echo"] * 3, "values", "end"]
+    run_id = parts[0]["data"]["run_id"]
+    assert created == [{"run_id": run_id, "thread_id": thread_id}]
+    assert parts[-2]["data"] == {"answer": 42}
+    # What the page shows next must be there when the stream closes.
+    assert (await js.call("threads.getState", thread_id))["values"] == {"answer": 42}
+    assert (await js.call("runs.get", thread_id, run_id))["status"] == "success"
+
+
+async def test_joining_replays_a_run_in_the_modes_that_are_asked_for(js, thread_id):
+    run = await js.call("runs.create", thread_id, "echo", {"input": {"events": 5}})
+    run_id = run["run_id"]
+    all_of_it = {"lastEventId": "-1"}
+    live = await js.collect("runs.joinStream", thread_id, run_id, all_of_it)
+    assert [part["event"] for part in live] == ["metadata", *["echo"] * 5, "values", "end"]
+    assert await js.collect("runs.joinStream", thread_id, run_id, all_of_it) == live
+    rest = await js.collect("runs.joinStream", thread_id, run_id, {"lastEventId": live[3]["id"]})
+    assert rest == live[4:]
+    modes = {"lastEventId": "-1", "streamMode": ["values", "updates"]}
+    filtered = await js.collect("runs.joinStream", thread_id, run_id, modes)
+    assert filtered == [live[0], *live[-2:]]
+    without_thread = await js.collect("runs.joinStream", None, run_id, all_of_it)
+    assert without_thread == live
+
+
+async def test_waiting_returns_the_final_values_or_throws_what_the_run_failed_with(js, thread_id):
+    assert await js.call("runs.wait", thread_id, "echo", {"input": {"a": 1}}) == {"a": 1}
+    assert await js.call("runs.wait", None, "echo", {"input": [1, 2]}) == [1, 2]
+    run = await js.call("runs.create", thread_id, "echo", {"input": {"b": 2}})
+    assert await js.call("runs.join", thread_id, run["run_id"]) == {"b": 2}
+    with pytest.raises(JsError, match="EchoError: broken"):
+        await js.call("runs.wait", thread_id, "echo", {"input": {"fail": "broken"}})
+
+
+async def test_a_failed_run_is_told_in_its_stream(js, thread_id):
+    body = {"input": {"fail": "broken"}}
+    parts = await js.collect("runs.stream", thread_id, "echo", body)
+    assert [part["event"] for part in parts] == ["metadata", "error", "end"]
+    assert parts[1]["data"] == {"error": "EchoError", "message": "broken"}
+
+
+async def test_errors_have_the_status_that_the_client_decides_by(js, thread_id):
+    sleeping = {"input": {"sleep_s": 60}}
+    await js.call("runs.create", thread_id, "echo", sleeping)
+    calls = [
+        (404, ("threads.get", UNKNOWN)),
+        (404, ("runs.create", thread_id, "no_such_assistant", {})),
+        (404, ("runs.get", thread_id, UNKNOWN)),
+        (409, ("threads.create", {"threadId": thread_id, "ifExists": "raise"})),
+        (409, ("runs.create", thread_id, "echo", {"multitaskStrategy": "reject"})),
+        (422, ("runs.create", thread_id, "echo", {"multitaskStrategy": "maybe"})),
+    ]
+    for status, (method, *args) in calls:
+        with pytest.raises(JsError) as refused:
+            await js.call(method, *args)
+        assert refused.value.status == status, (method, args)
+    with pytest.raises(JsError) as unknown:
+        await js.collect("runs.joinStream", thread_id, UNKNOWN, {})
+    assert unknown.value.status == 404
+    (run,) = await js.call("runs.list", thread_id)
+    await js.call("runs.cancel", thread_id, run["run_id"], WAIT)
+
+
+async def test_a_run_is_cancelled_twice_listed_and_deleted(js, thread_id):
+    run = await js.call("runs.create", thread_id, "echo", {"input": {"sleep_s": 60}})
+    run_id = run["run_id"]
+    async for part in js.parts("runs.joinStream", thread_id, run_id, {}):
+        if part["event"] == "echo":
+            break
+    await js.call("runs.cancel", thread_id, run_id, WAIT)
+    await js.call("runs.cancel", thread_id, run_id)
+    (listed,) = await js.call("runs.list", thread_id, {"status": "interrupted"})
+    assert listed["run_id"] == run_id
+    await js.call("runs.delete", thread_id, run_id)
+    assert await js.call("runs.list", thread_id) == []
+
+
+async def test_many_runs_are_created_in_one_request(js):
+    wanted = [{"assistantId": "echo", "input": number} for number in range(3)]
+    made = await js.call("runs.createBatch", wanted)
+    for number, run in enumerate(made):
+        assert await js.call("runs.join", run["thread_id"], run["run_id"]) == number
+
+
+async def test_assistants_are_found_by_name_and_id(js):
+    found = await js.call("assistants.search", {"graphId": "echo"})
+    assert [each["name"] for each in found] == ["echo"]
+    assert await js.call("assistants.get", "echo") == found[0]
+    assert await js.call("assistants.get", found[0]["assistant_id"]) == found[0]
+
+
+async def test_an_aborted_stream_cancels_the_run_if_that_was_asked_for(js, thread_id, eventually):
+    body = {
+        "input": {"sleep_s": 60},
+        "streamMode": "custom",
+        "onDisconnect": "cancel",
+        "signal": True,
+    }
+    created = []
+    async for part in js.parts("runs.stream", thread_id, "echo", body, created=created):
+        if part["event"] == "echo":
+            break
+
+    async def is_interrupted():
+        run = await js.call("runs.get", thread_id, created[0]["run_id"])
+        return run["status"] == "interrupted"
+
+    await eventually(is_interrupted, within_s=5)
+
+
+async def test_a_client_that_rejoins_every_50_events_gets_each_once(js, thread_id):
+    body = {"input": {"events": 1000}}
+    run_id = (await js.call("runs.create", thread_id, "echo", body))["run_id"]
+    parts = await js.collect("runs.joinStream", thread_id, run_id, {}, stop_after=50)
+    async with asyncio.timeout(60):
+        while parts[-1]["event"] != "end":
+            options = {"lastEventId": parts[-1]["id"]}
+            parts += await js.collect("runs.joinStream", thread_id, run_id, options, stop_after=50)
+    numbers = [part["data"]["n"] for part in parts if part["event"] == "echo"]
+    assert numbers == list(range(1, 1001))

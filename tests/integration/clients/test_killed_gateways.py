@@ -1,0 +1,88 @@
+"""A gateway dies in the middle of a stream: the client's own iterator goes on, exactly."""
+
+import asyncio
+
+import pytest
+from gateway_process import GatewayProcess
+from langgraph_sdk import get_client
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+EVENTS = 300
+#: About as long as a restarted gateway takes to answer again, twice.
+BODY = {"events": EVENTS, "delay_s": 0.02}
+
+
+@pytest.fixture
+async def killable(settings):
+    async with GatewayProcess(settings) as process:
+        yield process
+
+
+def check(events):
+    assert [name for name, _ in events[:1] + events[-2:]] == ["metadata", "values", "end"]
+    numbers = [data["n"] for name, data in events if name == "echo"]
+    assert numbers == list(range(1, EVENTS + 1))
+
+
+async def kill_and_restart(gateway):
+    await gateway.kill()
+    await gateway.start()
+
+
+async def test_the_python_sdk_goes_on_when_the_gateway_was_killed_and_restarted(killable):
+    events = []
+    async with get_client(url=killable.url, api_key=None) as client, asyncio.TaskGroup() as group:
+        thread_id = (await client.threads.create())["thread_id"]
+        options = {"input": BODY, "stream_mode": ["custom", "values"]}
+        async with asyncio.timeout(60):
+            async for part in client.runs.stream(thread_id, "echo", **options):
+                events.append((part.event, part.data))
+                if len(events) == EVENTS // 3:
+                    group.create_task(kill_and_restart(killable))
+    check(events)
+
+
+async def test_the_npm_sdk_goes_on_when_the_gateway_was_killed_and_restarted(killable, open_js):
+    events = []
+    js = await open_js("sdk-1.15.0", killable.url)
+    thread_id = (await js.call("threads.create", {}))["thread_id"]
+    body = {"input": BODY, "streamMode": ["custom", "values"]}
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async for part in js.parts("runs.stream", thread_id, "echo", body):
+            events.append((part["event"], part["data"]))
+            if len(events) == EVENTS // 3:
+                group.create_task(kill_and_restart(killable))
+    check(events)
+
+
+async def test_a_second_gateway_takes_over_behind_a_proxy(killable, gateway, proxy, open_js, sdk):
+    # npm 2.0.0 dies when the port refuses its connection: it needs another gateway in its place.
+    events = []
+    proxy.target = killable.url
+    js = await open_js(sdk, proxy.url)
+    thread_id = (await js.call("threads.create", {}))["thread_id"]
+    body = {"input": BODY, "streamMode": ["custom", "values"]}
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async for part in js.parts("runs.stream", thread_id, "echo", body):
+            events.append((part["event"], part["data"]))
+            if len(events) == EVENTS // 3:
+                proxy.target = gateway.url
+                group.create_task(killable.kill())
+    check(events)
+
+
+async def test_a_gateway_without_its_log_refuses_and_the_retry_makes_one_run(
+    gateway, server, open_js
+):
+    # npm 2.0.0 repeats a POST that was answered 503: that must mean that nothing was created.
+    js = await open_js("sdk-2.0.0", gateway.url)
+    thread_id = (await js.call("threads.create", {}))["thread_id"]
+    await server.kill()
+    creating = asyncio.create_task(js.call("runs.create", thread_id, "echo", {"input": 1}))
+    await asyncio.wait([creating], timeout=2)
+    await server.restart()
+    async with asyncio.timeout(60):
+        run = await creating
+    assert await js.call("runs.join", thread_id, run["run_id"]) == 1
+    assert [each["run_id"] for each in await js.call("runs.list", thread_id)] == [run["run_id"]]
