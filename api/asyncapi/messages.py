@@ -10,6 +10,7 @@ from api.asyncapi import headers
 from bridge import Terminal
 from bridge.events import BIRTH, DELETED
 from runs import RunFault, RunRecord, RunStatus, ThreadRecord
+from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
 from runs.retirement_line import Place
 from runs.worker import JobPayload
@@ -24,6 +25,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     KeyedRun,
     JobPayload,
     Place,
+    GraphQuestion,
 )
 _ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _ANY: Final = {"description": "any JSON value"}
@@ -160,6 +162,9 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
+        "graphQuestion": _message(
+            "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)
+        ),
         "nudge": _message(
             "Look at the run's state now.", none, {"type": "string", "maxLength": 0}, TEXT
         ),

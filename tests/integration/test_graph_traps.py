@@ -71,8 +71,6 @@ class Bench:
         return await context.stored if context.stored is not None else None
 
     async def events(self, run_id):
-        if await self.bridge.find_thread(run_id) is None:
-            return []
         async with self.bridge.follow(run_id) as following:
             batch = await anext(following.batches())
             return [(item.event, item.data) for item in batch if isinstance(item, StreamEvent)]
@@ -183,6 +181,7 @@ async def test_5_a_later_attempt_goes_on_from_the_runs_own_last_checkpoint(bench
     async def is_in_the_middle():
         return len(await steps()) == 3
 
+    await bench.bridge.create("r", thread_id="t")
     running = asyncio.create_task(bench.execute("r", input=given))
     await eventually(is_in_the_middle)
     running.cancel()
