@@ -7,7 +7,15 @@ from typing import Final, Protocol
 
 import uvloop
 
-from bench import fanout, first_event, machine, publish_concurrent, publish_sequential, resume
+from bench import (
+    checkpoints,
+    fanout,
+    first_event,
+    machine,
+    publish_concurrent,
+    publish_sequential,
+    resume,
+)
 from bench.report import Figure, Section, markdown, print_section
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -28,7 +36,7 @@ class Measurement(Protocol):
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     module.__name__.rsplit(".", 1)[1]: module
-    for module in (publish_sequential, publish_concurrent, first_event, fanout, resume)
+    for module in (publish_sequential, publish_concurrent, first_event, fanout, resume, checkpoints)
 }
 
 

@@ -166,9 +166,10 @@ class CheckpointFencedError(BridgeError):
 
     code = "checkpoint-fenced"
 
-    def __init__(self, thread_id: str, by: str | None) -> None:
-        who = "another writer" if by is None else f"run {by}"
-        super().__init__(f"the checkpoints of thread {thread_id} are written by {who} now")
+    def __init__(self, thread_id: str, by: str | None, *, is_over: bool = False) -> None:
+        who = "another writer has" if by is None else f"run {by} has"
+        why = f"run {by} was rolled back in" if is_over else who
+        super().__init__(f"{why} thread {thread_id}; this writer cannot store checkpoints there")
         self.thread_id = thread_id
         self.by = by
 

@@ -46,7 +46,9 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    others = [kind(log, subjects) for kind in (_state, _jobs, _dead, _checkpoints, _items)]
+    others = [kind(log, subjects) for kind in (_state, _jobs, _dead)]
+    others.append(_checkpoints(log, subjects, settings.checkpoints.max_total_bytes))
+    others.append(_items(log, subjects, settings.items.max_total_bytes))
     # The log comes last: without a size of its own it takes of what the others leave.
     return [*others, _events(log, subjects, max_events)]
 
@@ -121,7 +123,7 @@ def _dead(settings: LogSettings, subjects: Subjects) -> StreamConfig:
     }
 
 
-def _checkpoints(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+def _checkpoints(settings: LogSettings, subjects: Subjects, max_bytes: int | None) -> StreamConfig:
     return {
         "name": subjects.checkpoints_stream,
         "subjects": CheckpointSubjects(subjects.prefix).all,
@@ -129,7 +131,7 @@ def _checkpoints(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "storage": "file",
         "num_replicas": settings.replicas,
         "max_msgs_per_subject": -1,
-        "max_bytes": -1,
+        "max_bytes": max_bytes or -1,
         "max_age": 0,
         "discard": "new",
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
@@ -139,7 +141,7 @@ def _checkpoints(settings: LogSettings, subjects: Subjects) -> StreamConfig:
     }
 
 
-def _items(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+def _items(settings: LogSettings, subjects: Subjects, max_bytes: int | None) -> StreamConfig:
     return {
         "name": subjects.items_stream,
         "subjects": [subjects.all_items],
@@ -147,9 +149,9 @@ def _items(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "storage": "file",
         "num_replicas": settings.replicas,
         "max_msgs_per_subject": 1,
-        "max_bytes": -1,
+        "max_bytes": max_bytes or -1,
         "max_age": 0,
-        "discard": "old",
+        "discard": "new",
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
         "allow_direct": True,
         "allow_msg_ttl": True,

@@ -113,7 +113,7 @@ class Claims:
         def decide(found: StoredClaim) -> StoredClaim:
             is_ours = run_id is not None and found.run_id == run_id
             if is_ours and (found.is_over or found.attempt > attempt):
-                raise CheckpointFencedError(thread_id, found.run_id)
+                raise CheckpointFencedError(thread_id, run_id, is_over=found.is_over)
             return StoredClaim(0, run_id, attempt, found.since if is_ours else 0)
 
         return ThreadClaim(thread_id, run_id, await self._replace(thread_id, decide))
@@ -182,7 +182,9 @@ class Claims:
                 stored = Stored.UNKNOWN if silence.sent else stored
             except ApiError as error:
                 if error.err_code in FULL:
-                    raise StreamCapacityExceededError(error.description) from error
+                    raise StreamCapacityExceededError(
+                        f"checkpoints: {error.description}"
+                    ) from error
                 if error.err_code not in DECIDE_BY_READING:
                     raise
             await outage.wait(stored)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from bridge.checkpoints.claims import Claims, claim_of
 from bridge.checkpoints.reading import CheckpointReader
+from bridge.errors import StreamCapacityExceededError
 from bridge.ids import token
 from bridge.stream_reader import StreamReader
 from bridge.subjects import CheckpointKey, CheckpointKind, CheckpointSubjects
@@ -49,19 +50,29 @@ class CheckpointRemoval:
             How many messages went; 0 when the run stored nothing, or another one did since.
 
         Raises:
-            StreamCapacityExceededError: The server's storage is full; nothing was removed.
+            StreamCapacityExceededError: The server's storage is full of other things; call again.
             UnavailableError: The server fell silent; call again.
         """
-        since = await self._claims.end(thread_id, run_id)
-        if since is None:
+        found = await self._claims.find(thread_id)
+        if found.run_id != run_id:
             return 0
+        early = 0
+        try:
+            since = await self._claims.end(thread_id, run_id)
+        except StreamCapacityExceededError:
+            # What is removed makes the room that is needed to keep its writer out.
+            early = await self._remove_since(thread_id, found.since)
+            since = await self._claims.end(thread_id, run_id)
+        return 0 if since is None else early + await self._remove_since(thread_id, since)
+
+    async def _remove_since(self, thread_id: str, claim_seq: int) -> int:
         doomed = [
             subject
             for kind in _STORED_BY_RUNS
             for subject in await self._reader.subjects(
                 self._subjects.select(kind, token(thread_id))
             )
-            if claim_of(self._subjects.key_of(subject)) >= since
+            if claim_of(self._subjects.key_of(subject)) >= claim_seq
         ]
         await self._purge(doomed)
         return len(doomed)
@@ -74,11 +85,19 @@ class CheckpointRemoval:
             ttl_s: Seconds for which they are; longer than any of them can live.
 
         Raises:
-            StreamCapacityExceededError: The server's storage is full; nothing was removed.
+            StreamCapacityExceededError: The server's storage is full of other things; call again.
             UnavailableError: The server fell silent; call again.
         """
-        if (await self._claims.find(thread_id)).seq:
+        if not (await self._claims.find(thread_id)).seq:
+            return  # nobody has ever written it
+        try:
             await self._claims.drop(thread_id, ttl_s)
+        except StreamCapacityExceededError:
+            await self._remove_all(thread_id)
+            await self._claims.drop(thread_id, ttl_s)
+        await self._remove_all(thread_id)
+
+    async def _remove_all(self, thread_id: str) -> None:
         kinds = (*_STORED_BY_RUNS, CheckpointKind.KEPT)
         await self._purge(self._subjects.select(kind, token(thread_id)) for kind in kinds)
 

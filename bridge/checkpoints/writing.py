@@ -109,7 +109,9 @@ class CheckpointWriter:
                 stored = Stored.UNKNOWN if silence.sent else stored
             except ApiError as error:
                 if error.err_code in FULL:
-                    raise StreamCapacityExceededError(error.description) from error
+                    raise StreamCapacityExceededError(
+                        f"checkpoints: {error.description}"
+                    ) from error
                 if error.err_code == WRONG_LAST_SEQUENCE:
                     async with outage.bounding(stored):
                         await self._check_claim(claim)
@@ -123,7 +125,7 @@ class CheckpointWriter:
         # A leader that was just deposed may not know the claim yet; a newer one decides.
         newest = await self._claims.find(claim.thread_id)
         if newest.seq > claim.seq:
-            raise CheckpointFencedError(claim.thread_id, newest.run_id)
+            raise CheckpointFencedError(claim.thread_id, newest.run_id, is_over=newest.is_over)
         if newest.seq == 0:
             # What kept writers out of a thread that was erased has gone by itself.
             raise CheckpointFencedError(claim.thread_id, None)

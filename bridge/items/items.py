@@ -250,7 +250,7 @@ class Items:
                 await outage.wait(stored)
             except ApiError as error:
                 if error.err_code in FULL:
-                    raise StreamCapacityExceededError(error.description) from error
+                    raise StreamCapacityExceededError(f"items: {error.description}") from error
                 if expected is None or error.err_code not in DECIDE_BY_READING:
                     raise
                 return

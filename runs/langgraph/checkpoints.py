@@ -104,36 +104,37 @@ class Assembly:
             CheckpointDamagedError: A value is gone.
             UnavailableError: The server fell silent.
         """
-        notes = asyncio.gather(*(self._log.notes(each.entry) for each in stored))
-        homes, noted = await asyncio.gather(self._homes(stored), notes)
+        known = {each.entry.key: each for each in stored}
+        wanted = {slot.home for each in stored for slot in each.slots.values()}
+        written = asyncio.gather(*map(self.pending, stored))
+        homes, noted = await asyncio.gather(self._homes(list(wanted - known.keys())), written)
         return [
-            self._tuple(each, homes, writes) for each, writes in zip(stored, noted, strict=True)
+            self._tuple(each, {**homes, **known}, writes)
+            for each, writes in zip(stored, noted, strict=True)
         ]
 
     async def _homes(
-        self, stored: Sequence[StoredCheckpoint]
+        self, keys: Sequence[CheckpointKey]
     ) -> Mapping[CheckpointKey, StoredCheckpoint]:
-        homes = {each.entry.key: each for each in stored}
-        wanted = {slot.home for each in stored for slot in each.slots.values()}
-        missing = [key for key in wanted if key not in homes]
-        found: Mapping[CheckpointKey, CheckpointEntry] = (
-            await self._log.read(missing) if missing else {}
-        )
-        return {**homes, **{key: decode_checkpoint(entry) for key, entry in found.items()}}
+        found = await self._log.read(keys)
+        return {key: decode_checkpoint(entry) for key, entry in found.items()}
+
+    def _value(self, entry: CheckpointEntry, channel: str, home: StoredCheckpoint | None) -> Any:
+        if home is None or channel not in home.values:
+            raise CheckpointDamagedError(entry.thread_id, f"the value of {channel!r}")
+        return self._load(home.values[channel])
 
     def _tuple(
         self,
         stored: StoredCheckpoint,
         homes: Mapping[CheckpointKey, StoredCheckpoint],
-        noted: Sequence[bytes],
+        pending: list[PendingWrite],
     ) -> CheckpointTuple:
         entry = stored.entry
-        values: dict[str, Any] = {}
-        for channel, slot in stored.slots.items():
-            home = homes.get(slot.home)
-            if home is None or channel not in home.values:
-                raise CheckpointDamagedError(entry.thread_id, f"the value of {channel!r}")
-            values[channel] = self._load(home.values[channel])
+        values = {
+            channel: self._value(entry, channel, homes.get(slot.home))
+            for channel, slot in stored.slots.items()
+        }
         checkpoint: Checkpoint = self._load(stored.body)
         checkpoint["channel_values"] = values
         parent = stored.parent_id
@@ -143,8 +144,27 @@ class Assembly:
             checkpoint=checkpoint,
             metadata=self._load(stored.metadata),
             parent_config=place._replace(checkpoint_id=parent).config() if parent else None,
-            pending_writes=self._pending(noted),
+            pending_writes=pending,
         )
+
+    async def pending(self, stored: StoredCheckpoint) -> list[PendingWrite]:
+        """Return what tasks wrote on a checkpoint, in the order in which it counts.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        return self._pending(await self._log.notes(stored.entry))
+
+    async def value(self, stored: StoredCheckpoint, channel: str) -> Any:
+        """Return the value of one channel that has one.
+
+        Raises:
+            CheckpointDamagedError: It is gone.
+            UnavailableError: The server fell silent.
+        """
+        key = stored.slots[channel].home
+        home = stored if key == stored.entry.key else (await self._homes([key])).get(key)
+        return self._value(stored.entry, channel, home)
 
     def metadata(self, stored: StoredCheckpoint) -> Mapping[str, Any]:
         """Return a checkpoint's metadata alone."""

@@ -10,6 +10,7 @@ _MAX_HELD: Final = 1024
 
 
 class _Binding(NamedTuple):
+    thread_id: str
     run_id: str
     attempt: int
 
@@ -24,7 +25,7 @@ class HeldClaims:
     def __init__(self, log: CheckpointLog) -> None:
         self._log = log
         self._held: OrderedDict[str, ThreadClaim] = OrderedDict()
-        self._bound: dict[str, _Binding] = {}
+        self._binding: _Binding | None = None
         self._turn = asyncio.Lock()
 
     async def bind(self, thread_id: str, run_id: str, attempt: int) -> None:
@@ -34,13 +35,13 @@ class HeldClaims:
             CheckpointFencedError: A later attempt has it, or the run was rolled back.
             UnavailableError: The server fell silent; call again.
         """
-        self._bound[thread_id] = _Binding(run_id, attempt)
+        self._binding = _Binding(thread_id, run_id, attempt)
         self._held.pop(thread_id, None)
         await self.of(thread_id, run_id)
 
     def begin(self, thread_id: str) -> None:
         """Note that a run begins: unless the thread is bound, its first write claims anew."""
-        if thread_id not in self._bound:
+        if self._bound(thread_id) is None:
             self._held.pop(thread_id, None)
 
     async def of(self, thread_id: str, run_id: str | None) -> ThreadClaim:
@@ -51,14 +52,17 @@ class HeldClaims:
             UnavailableError: The server fell silent; call again.
         """
         async with self._turn:
-            bound = self._bound.get(thread_id)
-            wanted = run_id if bound is None else bound.run_id
+            bound = self._bound(thread_id)
+            wanted, attempt = (run_id, 0) if bound is None else (bound.run_id, bound.attempt)
             claim = self._held.get(thread_id)
             if claim is None or claim.run_id != wanted:
-                attempt = 0 if bound is None else bound.attempt
                 claim = await self._log.claim(thread_id, run_id=wanted, attempt=attempt)
                 self._held[thread_id] = claim
                 if len(self._held) > _MAX_HELD:
                     self._held.popitem(last=False)
             self._held.move_to_end(thread_id)
             return claim
+
+    def _bound(self, thread_id: str) -> _Binding | None:
+        bound = self._binding
+        return bound if bound is not None and bound.thread_id == thread_id else None

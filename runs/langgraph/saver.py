@@ -6,30 +6,28 @@ stored last, whatever clocks say. A writer that was replaced stores nothing more
 
 from collections.abc import (
     AsyncIterator,
-    Coroutine,
-    Iterator,
     Mapping,
     Sequence,
 )
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from bridge import CheckpointKey, CheckpointLog
-from runs.langgraph.blocking import wait_for
 from runs.langgraph.checkpoints import Assembly, Slots, divide
 from runs.langgraph.configs import Place, run_id_of
+from runs.langgraph.delta_history import DeltaHistory
 from runs.langgraph.frames import (
     Slot,
     StoredCheckpoint,
@@ -41,11 +39,10 @@ from runs.langgraph.frames import (
 )
 from runs.langgraph.held_claims import HeldClaims
 from runs.langgraph.pruning import Pruning
+from runs.langgraph.waiting_saver import WaitingSaver
 
-T = TypeVar("T")
 
-
-class JetStreamSaver(BaseCheckpointSaver[str]):
+class JetStreamSaver(WaitingSaver):
     """Keeps the checkpoints of graphs in the log of a bridge.
 
     One saver is one writer: make one for each run where several may execute the same thread, which
@@ -62,7 +59,7 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
     def __init__(
         self, checkpoints: CheckpointLog, *, serde: SerializerProtocol | None = None
     ) -> None:
-        super().__init__(serde=serde)
+        super().__init__(checkpoints.loop, serde=serde)
         self._log = checkpoints
         self._claims = HeldClaims(checkpoints)
         self._slots = Slots(checkpoints)
@@ -70,8 +67,9 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
     async def claim(self, thread_id: str, run_id: str, attempt: int = 1) -> None:
         """Become the writer of a thread before the first write, for one attempt of a run.
 
-        An earlier attempt cannot take the thread back, and everything that is stored counts as this
-        run's, so that ``checkpoints.roll_back(thread_id, run_id)`` undoes it.
+        A saver is bound to one thread in this way; claiming another one ends it. An earlier attempt
+        cannot take the thread back, and everything that is stored counts as this run's, so that
+        ``checkpoints.roll_back(thread_id, run_id)`` undoes it.
 
         Raises:
             CheckpointFencedError: A later attempt has it, or the run was rolled back.
@@ -236,12 +234,13 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
         await self._log.copy(source_thread_id, target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Remove old checkpoints of threads; a run that writes one of them is not disturbed.
+        """Remove old checkpoints of threads.
 
         Args:
             thread_ids: The threads.
             strategy: ``keep_latest`` spares the newest of each namespace, and what channels that
-                store only their changes are rebuilt from; ``delete`` spares nothing.
+                store only their changes are rebuilt from; a run in progress is not disturbed.
+                ``delete`` spares nothing, and refuses whoever is writing.
 
         Raises:
             ValueError: There is no such strategy; nothing was removed.
@@ -257,6 +256,17 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
             else:
                 await self._pruning.keep_newest(thread_id)
 
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Return what channels that store only their changes are rebuilt from.
+
+        Raises:
+            CheckpointDamagedError: A value is gone.
+            UnavailableError: The server fell silent.
+        """
+        return await DeltaHistory(self._log, self._assembly).collect(Place.of(config), channels)
+
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002
         """Return a version above ``current``; two branches of a thread never make the same one."""
         number = 0 if current is None else int(str(current).split(".", 1)[0])
@@ -270,63 +280,3 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
     @property
     def _pruning(self) -> Pruning:
         return Pruning(self._log, self._assembly)
-
-    def _wait(self, call: Coroutine[Any, Any, T], name: str) -> T:
-        return wait_for(self._log.loop, call, name)
-
-    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Wait for :meth:`aget_tuple`."""
-        return self._wait(self.aget_tuple(config), "get_tuple")
-
-    def put(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Wait for :meth:`aput`."""
-        return self._wait(self.aput(config, checkpoint, metadata, new_versions), "put")
-
-    def put_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
-        """Wait for :meth:`aput_writes`."""
-        self._wait(self.aput_writes(config, writes, task_id, task_path), "put_writes")
-
-    def delete_thread(self, thread_id: str) -> None:
-        """Wait for :meth:`adelete_thread`."""
-        self._wait(self.adelete_thread(thread_id), "delete_thread")
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Wait for :meth:`adelete_for_runs`."""
-        self._wait(self.adelete_for_runs(run_ids), "delete_for_runs")
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Wait for :meth:`acopy_thread`."""
-        self._wait(self.acopy_thread(source_thread_id, target_thread_id), "copy_thread")
-
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Wait for :meth:`aprune`."""
-        self._wait(self.aprune(thread_ids, strategy=strategy), "prune")
-
-    def list(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,  # noqa: A002 - LangGraph's name
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
-        """Wait for what :meth:`alist` yields, one by one."""
-        found = self.alist(config, filter=filter, before=before, limit=limit)
-
-        async def following() -> CheckpointTuple | None:
-            return await anext(found, None)
-
-        while (each := self._wait(following(), "list")) is not None:
-            yield each

@@ -66,7 +66,7 @@ async def test_a_writer_that_was_replaced_stores_nothing_more(new_saver):
     at = await put(old, config(), "old 1")
     assert (await new.aget_tuple(config())).checkpoint["channel_values"] == {"x": "old 1"}
     at_new = await put(new, at, "new 2", "2")
-    with pytest.raises(CheckpointFencedError, match="thread t "):
+    with pytest.raises(CheckpointFencedError, match="thread t;"):
         await put(old, at, "old 2", "2")
     with pytest.raises(CheckpointFencedError):
         await old.aput_writes(at, [("x", "late result")], "task")
@@ -95,7 +95,7 @@ async def test_an_earlier_attempt_cannot_take_a_thread_back(new_saver):
     at = await put(first, config(), "1")
     await second.claim("t", "run", 2)
     await first.aget_tuple(config())
-    with pytest.raises(CheckpointFencedError, match="run run"):
+    with pytest.raises(CheckpointFencedError, match="run run has thread t;"):
         await put(first, at, "2", "2")
     with pytest.raises(CheckpointFencedError):
         await new_saver().claim("t", "run", 1)

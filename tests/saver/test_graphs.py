@@ -7,6 +7,7 @@ from typing import Annotated, TypedDict
 
 import pytest
 from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
@@ -152,6 +153,25 @@ async def test_pruning_keeps_what_delta_channels_are_rebuilt_from(new_saver, dur
     assert (await growing(new_saver()).aget_state(config("t"))).values == before
     done = await growing(new_saver()).ainvoke({"items": [18]}, config("t"))
     assert done["items"] == list(range(24))
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+async def test_the_history_of_delta_channels_is_what_walking_the_ancestors_finds(
+    new_saver, durability
+):
+    graph = growing(new_saver())
+    for given in ([0], [6], [12]):
+        await graph.ainvoke({"items": given}, config("t"), durability=durability)
+    states = [state async for state in graph.aget_state_history(config("t"))]
+    fork = await graph.aupdate_state(states[-3].config, {"items": ["fork"]}, as_node="step")
+    await graph.ainvoke({"items": ["more"]}, fork, durability=durability)
+    walk = BaseCheckpointSaver.aget_delta_channel_history
+    checkpoints = [each.config async for each in new_saver().alist(config("t"))]
+    assert len(checkpoints) > 5
+    for at in [config("t"), *checkpoints]:
+        saver = new_saver()
+        asked = {"config": at, "channels": ["items", "branch:to:step", "absent"]}
+        assert await saver.aget_delta_channel_history(**asked) == await walk(saver, **asked)
 
 
 async def test_pruning_without_delta_channels_leaves_one_checkpoint_with_all_its_values(new_saver):

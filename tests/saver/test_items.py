@@ -16,6 +16,7 @@ from bridge import (
     ItemSettings,
     ItemTooLargeError,
     NamespacePattern,
+    StreamCapacityExceededError,
 )
 from runs import BlockingCallError, UnsupportedOptionError
 from runs.langgraph import JetStreamStore
@@ -223,6 +224,18 @@ async def test_what_cannot_be_kept_is_refused_and_nothing_is_stored(connect):
         await store.asearch(("a",), limit=-1)
     await store.aput(("a",), "k", {"fine": True}, index=False)
     assert told(await store.asearch(())) == [(("a",), "k", {"fine": True})]
+
+
+async def test_a_full_stream_refuses_items_and_room_comes_back(connect):
+    bridge = await connect(items=ItemSettings(max_total_bytes=1 << 20))
+    for number in range(11):
+        await bridge.items.put(("a",), str(number), {"big": "x" * 90_000})
+    with pytest.raises(StreamCapacityExceededError):
+        await bridge.items.put(("a",), "new", {"big": "x" * 90_000})
+    assert len(await bridge.items.search(("a",), limit=100)) == 11
+    await bridge.items.delete(("a",), "0")
+    await bridge.items.put(("a",), "new", {"big": "x" * 80_000})
+    assert (await bridge.items.find(("a",), "new")).value == {"big": "x" * 80_000}
 
 
 async def test_a_batch_reads_before_it_writes_and_answers_in_order(store):

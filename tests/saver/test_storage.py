@@ -2,15 +2,17 @@
 
 import asyncio
 import dataclasses
+import importlib
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from bridge import (
+    ApiError,
     BridgeSettings,
     CheckpointDamagedError,
     CheckpointFencedError,
@@ -19,9 +21,11 @@ from bridge import (
     JetStreamBridge,
     LogSettings,
     NatsSettings,
+    StreamCapacityExceededError,
 )
+from bridge.publication import publish_once
 from bridge.server.cluster import EmbeddedCluster
-from runs import BlockingCallError
+from runs import BlockingCallError, LangGraphMissingError
 from runs.langgraph import JetStreamSaver
 
 MIB = 1 << 20
@@ -104,13 +108,44 @@ async def test_what_exceeds_the_limit_is_refused_before_anything_is_stored(conne
     assert found.checkpoint["channel_values"] == {"x": "small"}
 
 
+async def fill_up(bridge):
+    """Fill the checkpoints' stream to the last byte with what belongs to nobody."""
+    for size in (100_000, 10_000, 1000, 100, 0):
+        with suppress(ApiError):
+            while True:
+                await publish_once(bridge._connection, "jetrun.part.0", b"x" * size, {})
+
+
+@pytest.mark.parametrize("remove", ["roll_back", "erase"])
+async def test_a_full_stream_refuses_checkpoints_and_takes_rollbacks_and_deletions(connect, remove):
+    limits = CheckpointSettings(max_total_bytes=2 * MIB, max_bytes=MIB)
+    bridge = await connect(checkpoints=limits)
+    kept, saver = JetStreamSaver(bridge.checkpoints), JetStreamSaver(bridge.checkpoints)
+    await put(kept, config("other"), {"x": "1"}, x=1)
+    at = {"configurable": {**config()["configurable"], "run_id": "run"}}
+    await put(saver, at, {"x": "1"}, x="x" * 500_000)
+    await fill_up(bridge)
+    with pytest.raises(StreamCapacityExceededError):
+        await put(saver, at, {"x": "2"}, x="small")
+    with pytest.raises(StreamCapacityExceededError):
+        await JetStreamSaver(bridge.checkpoints).claim("t", "run")
+    if remove == "erase":
+        await bridge.checkpoints.erase("t")
+    else:
+        assert await bridge.checkpoints.roll_back("t", "run") == 1
+    assert await bridge.checkpoints.keys("t") == []
+    with pytest.raises(CheckpointFencedError):
+        await put(saver, at, {"x": "1"}, x="late")
+    assert (await kept.aget_tuple(config("other"))).checkpoint["channel_values"] == {"x": 1}
+
+
 async def test_more_checkpoints_than_one_answer_holds_are_listed_in_order(saver):
     at, ids = config(), []
-    for number in range(1300):
+    for number in range(1100):
         at = await put(saver, at, {"x": str(number)}, x=number)
         ids.append(at["configurable"]["checkpoint_id"])
     listed = [each.checkpoint["channel_values"]["x"] async for each in saver.alist(config())]
-    assert listed == list(reversed(range(1300)))
+    assert listed == list(reversed(range(1100)))
     before = config(checkpoint_id=ids[5])
     assert [e.checkpoint["id"] async for e in saver.alist(config(), before=before)] == ids[4::-1]
     some = [e.checkpoint["id"] async for e in saver.alist(config(), before=before, limit=2)]
@@ -221,20 +256,16 @@ async def test_a_cluster_stores_many_writes_of_one_thread_at_one_time(tmp_path):
             await saver.aput_writes(at, [("x", 0)], "late")
 
 
-def python(code):
-    return subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def test_without_the_extra_the_error_says_what_to_install():
-    ended = python("import sys; sys.modules['langgraph'] = None; import runs.langgraph")
-    assert 'LangGraphMissingError: LangGraph is needed: pip install "jetrun[langgraph]"' in (
-        ended.stderr
-    )
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "runs.langgraph")
+    monkeypatch.setitem(sys.modules, "langgraph.checkpoint.base", None)
+    with pytest.raises(LangGraphMissingError, match=r'pip install "jetrun\[langgraph\]"'):
+        importlib.import_module("runs.langgraph")
 
 
 def test_processes_without_graphs_do_not_import_langgraph():
-    modules = "api.app, bridge, runs, runs.worker, store.sink"
     told = "[name for name in sys.modules if name.startswith(('langgraph', 'langchain'))]"
-    assert python(f"import sys, {modules}; print({told})").stdout == "[]\n"
+    code = f"import sys, api.app, bridge, runs, runs.worker, store.sink; print({told})"
+    command = [sys.executable, "-P", "-c", code]
+    ended = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert ended.stdout == b"[]\n"
