@@ -1,6 +1,7 @@
 """Run ``jetrun serve`` with the graphs of this directory for as long as a program needs it."""
 
 import asyncio
+import os
 import re
 import sys
 from collections.abc import AsyncGenerator
@@ -19,7 +20,11 @@ async def serving() -> AsyncGenerator[str]:
     with TemporaryDirectory() as data:
         options = ("--port", "0", "--data", data, "--config", config)
         process = await asyncio.create_subprocess_exec(
-            JETRUN, "serve", *options, stdout=asyncio.subprocess.PIPE
+            JETRUN,
+            "serve",
+            *options,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "JETRUN_LOGGING__LEVEL": "error"},
         )
         try:
             line = (await process.stdout.readline()).decode()

@@ -12,9 +12,10 @@ from json_schema import problems, resolve
 
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
-from bridge import LogSettings, Subjects, new_event
+from bridge import LogSettings, NoAnswerError, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
+from runs.graph_questions import GraphQuestion
 
 DOCUMENT = asyncapi_document()
 DOCS = Path(__file__).parents[2] / "docs"
@@ -86,6 +87,12 @@ async def stored(client):
     return found
 
 
+async def ask_nobody(bridge):
+    question = GraphQuestion(wants="schemas").encode()
+    with pytest.raises(NoAnswerError):
+        await bridge.calls.ask("graph", question, within_s=0.1, is_repeatable=True)
+
+
 async def do_everything(gateway, http, open_run):
     """Have every kind of message published."""
     bridge = gateway.bridge
@@ -121,6 +128,7 @@ async def do_everything(gateway, http, open_run):
     await Departure(bridge._log, bridge.states, bridge._seals).remove(ended)
     for roll_call in (bridge.holders, RollCall(bridge._connection, Subjects().readers)):
         await roll_call.ask([open_run.run_id])
+    await ask_nobody(bridge)
     keyed = {"assistant_id": "echo", "input": {"events": 2}}
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
