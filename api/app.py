@@ -8,6 +8,7 @@ from aiohttp import web
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
+from api.identity import Identify, identified_by, nobody
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
@@ -22,6 +23,7 @@ from api.system import SystemRoutes
 from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
+from api.webhooks.routes import WebhookRoutes
 from bridge import JetStreamBridge
 from runs import AssistantCatalog, GraphStates, RunsFacade
 from store import ArchiveLayout, JetStreamRunEventStore
@@ -30,7 +32,12 @@ OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
 UNATTENDED: Final = web.AppKey("unattended", UnattendedWork)
 
 
-def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) -> web.Application:
+def create_app(
+    settings: Settings,
+    bridge: JetStreamBridge,
+    facade: RunsFacade,
+    identify: Identify = nobody,
+) -> web.Application:
     """Wire the application.
 
     Serve it with ``handler_cancellation=True``, so that it notices when a client leaves; call
@@ -40,6 +47,7 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
         settings: Of the process.
         bridge: The event log, started; it outlives the application.
         facade: Run control on that log.
+        identify: Tells whose a request is.
     """
     http = settings.http
     open_streams = OpenStreams(http.max_streams)
@@ -47,7 +55,7 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
     cross_origin = CrossOrigin(http.cors_origins)
     app = web.Application(
         client_max_size=http.max_body_bytes,
-        middlewares=[answer_problems, cross_origin.middleware],
+        middlewares=[answer_problems, cross_origin.middleware, identified_by(identify)],
     )
     app[OPEN_STREAMS] = open_streams
     app[UNATTENDED] = unattended
@@ -76,6 +84,7 @@ def create_app(settings: Settings, bridge: JetStreamBridge, facade: RunsFacade) 
             watching,
             RunRoutes(bridge, facade, watching, unattended, http),
             ManyRunsRoutes(facade, unattended, http),
+            WebhookRoutes(facade),
             archive,
         ],
     }

@@ -1,12 +1,15 @@
 """The routes that read what runs have emitted: pages of records, and a run's file as it is."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 
 from aiohttp import web
 
 from api.answers import json_answer
 from api.errors import InvalidRequestError
 from api.file_ranges import serve_lines
+from api.identity import user_of
 from api.request_bodies import read_query
 from api.run_watching import run_of
 from api.schemas import RecordQuery
@@ -14,6 +17,7 @@ from api.threads import thread_of
 from runs import RunsFacade
 from store import Record, RunEventStore, RunNotArchivedError
 from store.layout import ArchiveLayout
+from store.run_forms import open_run
 
 #: Reads one page: before_seq, after_seq, limit.
 _ReadPage = Callable[[int | None, int | None, int], Awaitable[list[Record]]]
@@ -47,7 +51,7 @@ class ArchiveRoutes:
         """``GET .../events``: a run's records of all categories, from the first one on."""
         run = run_of(request)
         query = read_query(request, RecordQuery)
-        await self._facade.get_run(*run)
+        await self._facade.get_run(*run, user_id=user_of(request))
         types = _event_types(request)
         if query.before_seq is None and query.after_seq is None:
             query = query.model_copy(update={"after_seq": 0})
@@ -62,7 +66,7 @@ class ArchiveRoutes:
         """``GET .../messages``: a run's messages, the latest ones unless a side is named."""
         run = run_of(request)
         query = read_query(request, RecordQuery)
-        await self._facade.get_run(*run)
+        await self._facade.get_run(*run, user_id=user_of(request))
         return await _answer(
             query,
             lambda before, after, limit: self._store.list_messages_by_run(
@@ -74,7 +78,7 @@ class ArchiveRoutes:
         """``GET /threads/{thread_id}/messages``: those of all runs of a thread, likewise."""
         thread_id = thread_of(request)
         query = read_query(request, RecordQuery)
-        await self._facade.get_thread(thread_id)
+        await self._facade.get_thread(thread_id, user_id=user_of(request))
         return await _answer(
             query,
             lambda before, after, limit: self._store.list_messages(
@@ -85,11 +89,13 @@ class ArchiveRoutes:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """``GET .../events.jsonl``: the whole lines of a run's file, or a range of their bytes."""
         run = run_of(request)
-        await self._facade.get_run(*run)
+        await self._facade.get_run(*run, user_id=user_of(request))
         try:
-            return await serve_lines(request, self._layout.run(run))
+            source = await asyncio.to_thread(open_run, self._layout, run)
         except FileNotFoundError:
             raise RunNotArchivedError(run.run_id) from None
+        with closing(source):
+            return await serve_lines(request, source, self._layout.run(run).name)
 
 
 def _event_types(request: web.Request) -> frozenset[str] | None:

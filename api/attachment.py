@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from api.identity import user_of
 from api.unattended import UnattendedWork
 from bridge import RunRef
 from runs import (
@@ -42,7 +43,7 @@ class Attachments:
         except asyncio.CancelledError:
             self._unattended.detach(creation)
             if spec.on_disconnect is DisconnectMode.CANCEL and _has_left(request):
-                self._cancel_unattended(self._cancel_created(creation))
+                self._cancel_unattended(self._cancel_created(creation, spec.user_id))
             raise
 
     @asynccontextmanager
@@ -54,20 +55,20 @@ class Attachments:
             yield
         except (asyncio.CancelledError, ConnectionError):
             if cancels and _has_left(request):
-                self._cancel_unattended(self._cancel(run))
+                self._cancel_unattended(self._cancel(run, user_of(request)))
             raise
 
     def _cancel_unattended(self, cancel: Coroutine[Any, Any, None]) -> None:
         self._unattended.detach(self._unattended.begin(cancel, "cancel run"))
 
-    async def _cancel_created(self, creation: Awaitable[RunRecord]) -> None:
+    async def _cancel_created(self, creation: Awaitable[RunRecord], user_id: str | None) -> None:
         record = await creation
-        await self._cancel(RunRef(record.thread_id, record.run_id))
+        await self._cancel(RunRef(record.thread_id, record.run_id), user_id)
 
-    async def _cancel(self, run: RunRef) -> None:
+    async def _cancel(self, run: RunRef, user_id: str | None) -> None:
         # It may have ended by itself in the same moment.
         with suppress(RunNotCancellableError, RunNotFoundError):
-            await self._facade.cancel(run.thread_id, run.run_id)
+            await self._facade.cancel(*run, user_id=user_id)
 
 
 def _has_left(request: web.Request) -> bool:

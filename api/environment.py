@@ -6,6 +6,7 @@ Everyone on the machine can list the arguments of a process; its environment onl
 import json
 import os
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
@@ -56,6 +57,8 @@ def _plain(value: object) -> object:
     match value:
         case SecretStr():
             return value.get_secret_value()
+        case IPv4Network() | IPv6Network():
+            return str(value)
         case Path():
             return str(value.absolute())
         case BaseModel():

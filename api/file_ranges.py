@@ -1,55 +1,51 @@
 """Serve a growing file of lines, or a range of its bytes, as it is at this moment.
 
 Only whole lines are served. What was written never changes, so a client that was cut off asks for
-the rest by a range, and sees nothing twice.
+the rest by a range, and sees nothing twice. A file that has been compressed since is served as it
+was, and its ranges are the same.
 """
 
 import asyncio
-import os
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from store.jsonl import line_start
+from store.file_bytes import FileBytes
+from store.lines import whole_lines
 
 _CHUNK_BYTES: Final = 256 * 1024
 
 
-async def serve_lines(request: web.Request, path: Path) -> web.StreamResponse:
+async def serve_lines(request: web.Request, source: FileBytes, name: str) -> web.StreamResponse:
     """Answer with the file's whole lines; 206 with a range of them when one is asked for.
 
+    Args:
+        request: What was asked.
+        source: The file; the caller closes it.
+        name: How a client shall call it.
+
     Raises:
-        FileNotFoundError: There is no such file; nothing was sent.
         web.HTTPRequestRangeNotSatisfiable: The range lies outside of what there is.
     """
-    fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size = await asyncio.to_thread(_whole_lines, fd)
-        start, stop = _range(request, size)
-        is_part = request.headers.get("Range") is not None
-        response = web.StreamResponse(
-            status=HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK,
-            headers={
-                "Accept-Ranges": "bytes",
-                "Cache-Control": "no-store",
-                "Content-Type": "application/x-ndjson",
-                "Content-Disposition": f'attachment; filename="{path.name}"',
-                **({"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if is_part else {}),
-            },
-        )
-        response.content_length = stop - start
-        await response.prepare(request)
-        if request.method != "HEAD":
-            await _copy(fd, start, stop, response)
-        return response
-    finally:
-        os.close(fd)
-
-
-def _whole_lines(fd: int) -> int:
-    return line_start(fd, os.fstat(fd).st_size)
+    size = await asyncio.to_thread(whole_lines, source)
+    start, stop = _range(request, size)
+    is_part = request.headers.get("Range") is not None
+    response = web.StreamResponse(
+        status=HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK,
+        headers={
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "no-store",
+            "Content-Type": "application/x-ndjson",
+            "Content-Disposition": f'attachment; filename="{name}"',
+            **({"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if is_part else {}),
+        },
+    )
+    response.content_length = stop - start
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await _copy(source, start, stop, response)
+    return response
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int]:
@@ -70,9 +66,9 @@ def _unsatisfiable(size: int) -> web.HTTPRequestRangeNotSatisfiable:
     return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
 
 
-async def _copy(fd: int, start: int, stop: int, response: web.StreamResponse) -> None:
+async def _copy(source: FileBytes, start: int, stop: int, response: web.StreamResponse) -> None:
     while start < stop:
-        chunk = await asyncio.to_thread(os.pread, fd, min(_CHUNK_BYTES, stop - start), start)
+        chunk = await asyncio.to_thread(source.read, start, min(_CHUNK_BYTES, stop - start))
         if not chunk:
             msg = f"the file ends {stop - start} bytes early: its run was deleted meanwhile"
             raise ConnectionError(msg)

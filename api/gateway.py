@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
 
@@ -17,9 +18,21 @@ from api.listener import listener_url, open_listener
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
+from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import BridgeError, JetStreamBridge, set_up_logging
-from runs import AssistantCatalog, HeldRuns, RunManager, RunsFacade
+from runs import (
+    AssistantCatalog,
+    Expiry,
+    HeldRuns,
+    RunManager,
+    RunsError,
+    RunsFacade,
+    open_read_model,
+)
 from store import ArchiveColdTier
+
+#: In the data directory: a file for each gateway that uses it.
+READ_MODEL_DIRECTORY: Final = "read_model"
 
 
 @asynccontextmanager
@@ -28,14 +41,21 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
 
     Raises:
         BridgeError: NATS cannot be used; nothing was left open.
+        RunsError: The data directory cannot be used; likewise.
     """
     cold = ArchiveColdTier(settings.data)
     async with JetStreamBridge(settings.bridge, name="jetrun-gateway", cold=cold) as bridge:
         catalog = AssistantCatalog(settings.assistants)
-        manager = RunManager(bridge, catalog, settings.runs)
-        app = create_app(settings, bridge, RunsFacade(manager, bridge))
-        async with bridge.retention.sweeping(HeldRuns(bridge, manager, settings.runs)):
-            yield app
+        webhooks = settings.webhooks
+        manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
+        directory = settings.data / READ_MODEL_DIRECTORY
+        async with (
+            open_read_model(bridge.state_feed, directory, settings.read_model) as model,
+            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
+            calling_webhooks(webhooks, bridge, manager),
+            Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
+        ):
+            yield create_app(settings, bridge, RunsFacade(manager, bridge, model))
 
 
 async def serve_application(
@@ -74,6 +94,7 @@ async def run_gateway(settings: Settings, announce: Callable[[str], None]) -> No
     Raises:
         StartupError: The address cannot be listened on, or must not be.
         BridgeError: The port is taken, or NATS cannot be used.
+        RunsError: The data directory cannot be used.
     """
     listener = open_listener(settings.http)
     try:
@@ -91,7 +112,7 @@ def main() -> None:
         settings = load_settings()
         set_up_logging(settings.logging)
         run_until_signalled(run_gateway(settings, lambda url: print(url, flush=True)))  # noqa: T201 - the one line that this process prints
-    except (StartupError, BridgeError) as exc:
+    except (StartupError, BridgeError, RunsError) as exc:
         sys.exit(f"jetrun gateway: {exc}")
 
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from api.answers import done, json_answer
 from api.http_settings import HttpSettings
+from api.identity import user_of
 from api.request_bodies import read_body, read_query
 from api.schemas import RunBatch, RunsCancel, RunsCancelQuery
 from api.shapes import run_shape
@@ -43,7 +44,11 @@ class ManyRunsRoutes:
         unless they have ended by then.
         """
         batch = (await read_body(request, RunBatch)).root
-        specs = [each.spec(_thread_of(each.thread_id), self._settings) for each in batch]
+        owner = {"user_id": user_of(request)}
+        specs = [
+            each.spec(_thread_of(each.thread_id), self._settings).model_copy(update=owner)
+            for each in batch
+        ]
         records = await self._unattended.finish(self._create_all(specs), "create runs")
         return json_answer([run_shape(record) for record in records])
 
@@ -62,7 +67,12 @@ class ManyRunsRoutes:
 
     async def _undo(self, record: RunRecord) -> None:
         with suppress(RunNotCancellableError, RunNotFoundError):  # it has ended already
-            await self._facade.cancel(record.thread_id, record.run_id, action=CancelAction.ROLLBACK)
+            await self._facade.cancel(
+                record.thread_id,
+                record.run_id,
+                action=CancelAction.ROLLBACK,
+                user_id=record.user_id,
+            )
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``POST /runs/cancel``: stop some runs of a thread, or all that are pending or running.
@@ -74,21 +84,27 @@ class ManyRunsRoutes:
         body = await read_body(request, RunsCancel)
         if body.run_ids is not None:
             runs = [RunRef.checked(body.thread_id, run_id) for run_id in body.run_ids]
-            await self._unattended.finish(self._cancel_these(runs, query.action), "cancel runs")
+            stopping = self._cancel_these(runs, query.action, user_of(request))
+            await self._unattended.finish(stopping, "cancel runs")
             return done()
         is_started = None if body.status == "all" else body.status == "running"
         stopping = self._facade.cancel_all(
-            thread_id=_thread_of(body.thread_id), is_started=is_started, action=query.action
+            thread_id=_thread_of(body.thread_id),
+            is_started=is_started,
+            action=query.action,
+            user_id=user_of(request),
         )
         await self._unattended.finish(stopping, "cancel runs")
         return done()
 
-    async def _cancel_these(self, runs: list[RunRef], action: CancelAction) -> None:
+    async def _cancel_these(
+        self, runs: list[RunRef], action: CancelAction, user_id: str | None
+    ) -> None:
         unknown: list[RunNotFoundError] = []
         for run in runs:
             try:
                 with suppress(RunNotCancellableError):
-                    await self._facade.cancel(run.thread_id, run.run_id, action=action)
+                    await self._facade.cancel(*run, action=action, user_id=user_id)
             except RunNotFoundError as error:
                 unknown.append(error)
         if unknown:

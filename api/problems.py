@@ -36,6 +36,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.OutputsNotFoundError,
             runs.errors.RunNotFoundError,
             runs.errors.ThreadNotFoundError,
+            runs.errors.WebhookNotFoundError,
             store.errors.RunNotArchivedError,
         ),
         HTTPStatus.CONFLICT: (
@@ -78,6 +79,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
+            runs.errors.WebhookRefusedError,
         ),
         HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
         # What operators, not clients, can mend.
@@ -97,6 +99,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
+            store.errors.DamagedFileError,
             store.errors.EmptyArchiveError,
             store.errors.InvalidPayloadError,
             store.errors.LogReplacedError,
@@ -117,6 +120,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.GatewayClosingError,
             errors.TooManyStreamsError,
             runs.errors.ContentionError,
+            runs.errors.ReadModelBehindError,
+            runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (

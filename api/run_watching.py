@@ -1,5 +1,6 @@
 """The routes that stay open: stream a run or wait for it, newly created or joined."""
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -8,6 +9,7 @@ from api.attachment import Attachments
 from api.configurable_headers import with_headers
 from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
+from api.identity import user_of
 from api.open_streams import OpenStreams
 from api.request_bodies import read_body, read_headers, read_query
 from api.schemas import RunCreate, RunHeaders, RunJoin
@@ -60,7 +62,7 @@ class RunWatching:
         spec = await self._read_spec(request)
         run = await self._create(request, spec)
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        reading = Reading(run.thread_id, run.run_id, ModeFilter(spec.stream_mode))
+        reading = Reading(*run, user_of(request), ModeFilter(spec.stream_mode))
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 
@@ -82,16 +84,16 @@ class RunWatching:
         name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
             if name is not None:
-                wanted = Subscribed(name, run.thread_id, run.run_id, modes)
+                wanted = Subscribed(name, *run, user_of(request), modes)
                 return await self._subscribed.serve(request, wanted)
-            reading = Reading(run.thread_id, run.run_id, modes, cursor_of(request))
+            reading = Reading(*run, user_of(request), modes, cursor_of(request))
             return await self._streams.serve(request, reading)
 
     async def _modes_of(self, request: web.Request, run: RunRef) -> ModeFilter:
         modes = parse_modes(request.query.getall("stream_mode", []))
         if not modes.admits_all:
             return modes
-        record = await self._facade.find_run(run.run_id)
+        record = await self._facade.find_run(run.run_id, user_id=user_of(request))
         return modes if record is None else modes.like(record.kwargs.get("stream_mode") or ())
 
     async def stream_thread(self, request: web.Request) -> web.StreamResponse:
@@ -101,14 +103,15 @@ class RunWatching:
         if name is None:
             raise InvalidRequestError("subscription: a thread's stream needs a name to resume by")
         modes = parse_modes(request.query.getall("stream_mode", []))
-        return await self._subscribed.serve(request, Subscribed(name, thread_id, None, modes))
+        wanted = Subscribed(name, thread_id, None, user_of(request), modes)
+        return await self._subscribed.serve(request, wanted)
 
     async def join(self, request: web.Request) -> web.StreamResponse:
         """``GET .../join``: wait for a run's final values."""
         run = run_of(request)
         query = read_query(request, RunJoin)
         self._open_streams.check_room()
-        await self._facade.get_run(run.thread_id, run.run_id)
+        await self._facade.get_run(*run, user_id=user_of(request))
         return await self._wait(request, run, cancels=query.cancel_on_disconnect)
 
     async def _read_spec(self, request: web.Request) -> RunSpec:
@@ -125,7 +128,7 @@ class RunWatching:
         if "thread_id" in request.match_info:
             return run_of(request)
         run_id = check_id("run_id", request.match_info["run_id"])
-        record = await self._facade.find_run(run_id)
+        record = await self._facade.find_run(run_id, user_id=user_of(request))
         if record is None:
             raise RunNotFoundError(run_id)
         return RunRef(record.thread_id, run_id)
@@ -134,9 +137,8 @@ class RunWatching:
         self, request: web.Request, run: RunRef, *, cancels: bool
     ) -> web.StreamResponse:
         async with self._attachments.attached(request, run, cancels=cancels):
-            return await self.waits.serve(
-                request, run, lambda: self._facade.join_wait(run.thread_id, run.run_id)
-            )
+            waiting = partial(self._facade.join_wait, *run, user_id=user_of(request))
+            return await self.waits.serve(request, run, waiting)
 
 
 async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:
@@ -154,7 +156,7 @@ async def read_spec(request: web.Request, thread_id: str | None, settings: HttpS
     body = await read_body(request, RunCreate)
     key = read_headers(request, RunHeaders).idempotency_key
     spec = body.spec(thread_id, settings)
-    changes: dict[str, Any] = {"idempotency_key": key}
+    changes: dict[str, Any] = {"idempotency_key": key, "user_id": user_of(request)}
     if settings.header_includes:
         changes["config"] = with_headers(spec.config, request.headers, settings)
     return spec.model_copy(update=changes)

@@ -4,17 +4,19 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from api.answers import accepted, done, json_answer
+from api.answers import accepted, done, json_answer, page_headers
 from api.http_settings import HttpSettings
+from api.identity import user_of
 from api.locations import run_headers
 from api.request_bodies import read_body, read_query
+from api.run_schemas import RunFilter, RunList, RunSearch
 from api.run_watching import RunWatching, read_spec, run_of
-from api.schemas import EventPublish, RunCancel, RunList
+from api.schemas import EventPublish, Page, RunCancel
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
 from bridge import StreamBridge
-from runs import RunInterruptedError, RunNotFoundError, RunsFacade, RunSpec
+from runs import RunInterruptedError, RunNotFoundError, RunQuery, RunsFacade, RunSpec
 
 
 class RunRoutes:
@@ -41,6 +43,8 @@ class RunRoutes:
             web.post("/threads/{thread_id}/runs", self.create),
             web.post("/runs", self.create_stateless),
             web.get("/threads/{thread_id}/runs", self.list),
+            web.post("/runs/search", self.search),
+            web.post("/runs/count", self.count),
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
@@ -58,21 +62,38 @@ class RunRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}/runs``, newest first."""
-        query = read_query(request, RunList)
-        found = await self._facade.list_runs(
-            thread_of(request), limit=query.limit, offset=query.offset, status=query.status
-        )
-        return json_answer([run_shape(run) for run in found])
+        thread_id, user_id = thread_of(request), user_of(request)
+        wanted = read_query(request, RunList)
+        await self._facade.get_thread(thread_id, user_id=user_id)
+        query = wanted.query().model_copy(update={"thread_id": thread_id, "user_id": user_id})
+        return await self._page(query, wanted)
+
+    async def search(self, request: web.Request) -> web.Response:
+        """``POST /runs/search``: runs of all threads."""
+        wanted = await read_body(request, RunSearch)
+        query = wanted.query().model_copy(update={"user_id": user_of(request)})
+        return await self._page(query, wanted)
+
+    async def count(self, request: web.Request) -> web.Response:
+        """``POST /runs/count``: a bare number."""
+        wanted = await read_body(request, RunFilter)
+        query = wanted.query().model_copy(update={"user_id": user_of(request)})
+        return json_answer(await self._facade.count_runs(query))
+
+    async def _page(self, query: RunQuery, page: Page) -> web.Response:
+        found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)
+        headers = page_headers(found.total, page.offset + page.limit)
+        return json_answer([run_shape(run) for run in found.runs], headers=headers)
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}/runs/{run_id}``."""
         run = run_of(request)
-        return json_answer(run_shape(await self._facade.get_run(run.thread_id, run.run_id)))
+        return json_answer(run_shape(await self._facade.get_run(*run, user_id=user_of(request))))
 
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE /threads/{thread_id}/runs/{run_id}``; goes on when the client leaves."""
         run = run_of(request)
-        deletion = self._facade.delete_run(run.thread_id, run.run_id)
+        deletion = self._facade.delete_run(*run, user_id=user_of(request))
         if not await self._unattended.finish(deletion, "delete run"):
             raise RunNotFoundError(run.run_id)
         return done()
@@ -82,9 +103,9 @@ class RunRoutes:
 
         A run that is rolled back is gone then: the answer is ``null``.
         """
-        run = run_of(request)
+        run, user_id = run_of(request), user_of(request)
         query = read_query(request, RunCancel)
-        wish = self._facade.cancel(run.thread_id, run.run_id, action=query.action)
+        wish = self._facade.cancel(*run, action=query.action, user_id=user_id)
         await self._unattended.finish(wish, "cancel run")
         if not query.wait:
             return accepted()
@@ -92,8 +113,8 @@ class RunRoutes:
         async def ended() -> object:
             try:
                 with suppress(RunInterruptedError):  # what was asked for
-                    await self._facade.join_wait(run.thread_id, run.run_id)
-                return run_shape(await self._facade.get_run(run.thread_id, run.run_id))
+                    await self._facade.join_wait(*run, user_id=user_id)
+                return run_shape(await self._facade.get_run(*run, user_id=user_id))
             except RunNotFoundError:
                 return None  # rolled back, so there is no run to show
 
@@ -103,7 +124,7 @@ class RunRoutes:
         """``POST .../events``: append an event for a service that does not speak NATS."""
         run = run_of(request)
         body = await read_body(request, EventPublish)
-        await self._facade.get_run(run.thread_id, run.run_id)
+        await self._facade.get_run(*run, user_id=user_of(request))
         event_id = await self._bridge.publish(
             run.run_id,
             body.event,

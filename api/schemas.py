@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,14 +26,14 @@ from runs import (
     DisconnectMode,
     MultitaskStrategy,
     RunSpec,
-    RunStatus,
     UnsupportedOptionError,
 )
 
 MAX_NAME = 256
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """Make a list of a single name."""
     return [value] if isinstance(value, str) else value
 
 
@@ -40,6 +41,7 @@ def _none_if_empty(value: object) -> object:
     return None if value in ([], {}, "") else value
 
 
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 JsonObject = dict[str, Any]
 
 
@@ -52,8 +54,7 @@ def _checked_config(config: JsonObject | None) -> JsonObject | None:
     return config
 
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(_listed)]
+StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
 
@@ -186,10 +187,17 @@ class Page(Body):
     offset: int = Field(0, ge=0, le=10_000_000)
 
 
-class RunList(Page):
-    """The query of ``GET /threads/{thread_id}/runs``."""
+class Times(Body):
+    """When something was created and last changed; from the first instant on, up to the second."""
 
-    status: RunStatus | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+    updated_after: AwareDatetime | None = None
+    updated_before: AwareDatetime | None = None
+
+    def times(self) -> dict[str, Any]:
+        """Return the limits that are set."""
+        return {name: at for name in Times.model_fields if (at := getattr(self, name)) is not None}
 
 
 class RecordQuery(Body):

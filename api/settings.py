@@ -23,6 +23,7 @@ from api.config_file import read_config_file
 from api.http_settings import HttpSettings
 from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
+from api.webhooks.settings import WebhookSettings
 from bridge import (
     BridgeSettings,
     CheckpointSettings,
@@ -36,7 +37,15 @@ from bridge import (
     check_environment,
 )
 from bridge.settings import ENVIRONMENT_PREFIX
-from runs import AssistantName, AssistantSettings, GraphSettings, RunSettings, WorkerSettings
+from runs import (
+    AssistantName,
+    AssistantSettings,
+    ExpirySettings,
+    GraphSettings,
+    ReadModelSettings,
+    RunSettings,
+    WorkerSettings,
+)
 from store import ArchiveSettings
 
 DELIMITER: Final = "__"
@@ -64,11 +73,14 @@ class Settings(BaseSettings):
         checkpoints: What a checkpoint may be.
         items: What an item that processes share may be.
         runs: How runs are admitted.
+        read_model: How threads and runs are searched.
+        expiry: When ended runs and threads at rest are deleted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
         graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
+        webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
         data: The directory that holds the archive, and the store of an embedded NATS server.
         roles: What ``jetrun serve`` runs.
@@ -89,11 +101,14 @@ class Settings(BaseSettings):
     checkpoints: CheckpointSettings = CheckpointSettings()
     items: ItemSettings = ItemSettings()
     runs: RunSettings = RunSettings()
+    read_model: ReadModelSettings = ReadModelSettings()
+    expiry: ExpirySettings = ExpirySettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
     graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     data: Path = Path(".jetrun")
     roles: Annotated[tuple[Role, ...], NoDecode, Field(min_length=1)] = tuple(Role)

@@ -17,6 +17,7 @@ from api.nats_server import embedded_server, is_embedded_wanted
 from api.settings import Role, Settings
 from api.startup_errors import DataDirectoryError
 from api.supervisor import ChildSpec, Supervisor, python_module
+from api.webhooks.settings import WebhookSettings
 
 #: Beyond a child's own time to finish, before it is killed.
 _STOP_MARGIN_S: Final = 3.0
@@ -78,7 +79,8 @@ def _prepare_data(settings: Settings) -> None:
 
 async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:
     supervisor = await stack.enter_async_context(Supervisor())
-    environment = child_environment(settings)
+    # User code runs in workers, and has no business with what signs webhooks.
+    environment = child_environment(settings.model_copy(update={"webhooks": WebhookSettings()}))
     if Role.SINK in settings.roles:
         await supervisor.start(sink_spec(environment))
     if Role.WORKER in settings.roles:

@@ -51,12 +51,14 @@ class Reading:
     Attributes:
         thread_id: The thread.
         run_id: The run in it.
+        user_id: Who asks.
         modes: Which events.
         last_event_id: The last event that the client has handled.
     """
 
     thread_id: str
     run_id: str
+    user_id: str | None
     modes: ModeFilter
     last_event_id: str | None = None
 
@@ -115,7 +117,10 @@ class RunStreams:
             async with (
                 self._open_streams.admit(),
                 self._facade.join_stream(
-                    reading.thread_id, reading.run_id, last_event_id=reading.last_event_id
+                    reading.thread_id,
+                    reading.run_id,
+                    last_event_id=reading.last_event_id,
+                    user_id=reading.user_id,
                 ) as following,
             ):
                 partials = await self._begun_messages(reading, following)
@@ -135,7 +140,9 @@ class RunStreams:
         partials = PartialMessages()
         position = following.resume.position
         if position.run_seq:
-            opening = self._facade.join_stream(reading.thread_id, reading.run_id)
+            opening = self._facade.join_stream(
+                reading.thread_id, reading.run_id, user_id=reading.user_id
+            )
             async with opening as earlier:
                 async for batch in earlier.batches():
                     if not partials.skip(batch, position.run_seq):

@@ -5,6 +5,7 @@ gets what was not written to the connection before; that connection ends.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from aiohttp import web
@@ -22,11 +23,13 @@ from api.stream_modes import ModeFilter
 from bridge import (
     ConsumerLimitError,
     JetStreamBridge,
+    RunRef,
     StreamEvent,
     StreamGap,
     Subscription,
     SubscriptionTakenError,
     check_id,
+    encode_json,
 )
 from runs import RunsFacade
 
@@ -47,13 +50,23 @@ class Subscribed:
         name: The subscription.
         thread_id: The thread.
         run_id: The run in it; None for all of them.
+        user_id: Who asks.
         modes: Which events.
     """
 
     name: str
     thread_id: str
     run_id: str | None
+    user_id: str | None
     modes: ModeFilter
+
+    @property
+    def consumer(self) -> str:
+        """The name on the server; users cannot meet in it."""
+        if self.user_id is None:
+            return PREFIX + self.name
+        owned = sha256(encode_json([self.user_id, self.name])).hexdigest()
+        return PREFIX + owned[:MAX_NAME_LENGTH]
 
 
 def subscription_of(request: web.Request) -> str | None:
@@ -103,7 +116,7 @@ class SubscribedStreams:
             async with (
                 self._open_streams.admit(),
                 self._bridge.subscription(
-                    PREFIX + wanted.name,
+                    wanted.consumer,
                     thread_id=wanted.thread_id,
                     run_id=wanted.run_id,
                     idle_s=self._settings.subscription_idle_s,
@@ -118,9 +131,10 @@ class SubscribedStreams:
 
     async def _check_exists(self, wanted: Subscribed) -> None:
         if wanted.run_id is None:
-            await self._facade.get_thread(wanted.thread_id)
+            await self._facade.get_thread(wanted.thread_id, user_id=wanted.user_id)
             return
-        async with self._facade.join_stream(wanted.thread_id, wanted.run_id):
+        run = RunRef(wanted.thread_id, wanted.run_id)
+        async with self._facade.join_stream(*run, user_id=wanted.user_id):
             return
 
     async def _forward(

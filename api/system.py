@@ -11,10 +11,12 @@ from api.asyncapi import asyncapi_document
 from api.errors import GatewayClosingError
 from api.open_streams import OpenStreams
 from bridge import JetStreamBridge, UnavailableError
+from store import SinkRecords
 
 #: A load balancer asks often: a server that takes longer counts as away.
 READY_WITHIN_S: Final = 2.0
 
+_SHOWN_OF_SINK: Final = {"state", "lag_events", "lag_s", "last_error", "updated_at"}
 _FLAGS: Final = {"assistants": True, "crons": False, "langsmith": False}
 
 
@@ -23,6 +25,7 @@ class SystemRoutes:
 
     def __init__(self, bridge: JetStreamBridge, open_streams: OpenStreams, prefix: str) -> None:
         self._bridge = bridge
+        self._sink = SinkRecords(bridge)
         self._open_streams = open_streams
         self._asyncapi = asyncapi_document(prefix)
 
@@ -53,7 +56,10 @@ class SystemRoutes:
         return json_answer({"status": "alive"})
 
     async def ready(self, _: web.Request) -> web.Response:
-        """``GET /readyz``: 200 while this gateway takes requests and its log answers."""
+        """``GET /readyz``: 200 while this gateway takes requests and its log answers.
+
+        How the archive is goes with it and does not count: a gateway serves from the log.
+        """
         if self._open_streams.is_closing:
             raise GatewayClosingError
         if not self._bridge.is_connected:
@@ -61,6 +67,8 @@ class SystemRoutes:
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 await self._bridge.last_sequence()
+                sink = await self._sink.find_status()
         except TimeoutError:
             raise UnavailableError("the log's last sequence") from None
-        return json_answer({"status": "ready"})
+        archive = None if sink is None else sink.model_dump(mode="json", include=_SHOWN_OF_SINK)
+        return json_answer({"status": "ready", "archive": archive})

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.schemas import Body, JsonObject, Name, Page
+from api.schemas import Body, JsonObject, Name, Page, Times
 from runs import ThreadQuery, ThreadStatus
 
 
@@ -25,7 +25,7 @@ class ThreadPatch(Body):
     ttl: Any = None
 
 
-class ThreadFilter(Body):
+class ThreadFilter(Times):
     """The body of ``POST /threads/count``, and what it shares with a search."""
 
     metadata: JsonObject | None = None
@@ -40,7 +40,9 @@ class ThreadFilter(Body):
             UnsupportedOptionError: An option is set that nothing honours.
         """
         self.refuse("values")
-        return ThreadQuery(metadata=self.metadata or {}, ids=self.ids, status=self.status)
+        return ThreadQuery(
+            metadata=self.metadata or {}, ids=self.ids, status=self.status, **self.times()
+        )
 
 
 class ThreadSearch(ThreadFilter, Page):

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from api.answers import json_answer, ready_answer
+from api.identity import user_of
 from api.request_bodies import read_body, read_query
 from api.shapes import state_shape
 from api.state_schemas import HistoryQuery, StateAt, StateQuery, StateUpdate
@@ -55,7 +56,8 @@ class ThreadStateRoutes:
     async def _state(
         self, request: web.Request, checkpoint: dict[str, Any], **wanted: Any
     ) -> web.Response:
-        thread = await self._facade.get_thread(thread_of(request))
+        user_id = user_of(request)
+        thread = await self._facade.get_thread(thread_of(request), user_id=user_id)
         graph = self._graphs.graph_of(thread)
         if graph is not None:
             return ready_answer(
@@ -63,7 +65,7 @@ class ThreadStateRoutes:
                     thread, graph, wants="state", checkpoint=checkpoint, **wanted
                 )
             )
-        state = await self._facade.thread_state(thread.thread_id)
+        state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
         if checkpoint.get("checkpoint_id") not in (None, state.event_id):
             raise CheckpointNotFoundError(thread.thread_id, str(checkpoint["checkpoint_id"])[:256])
         return json_answer(state_shape(state))
@@ -73,7 +75,11 @@ class ThreadStateRoutes:
         thread_id = thread_of(request)
         body = await read_body(request, StateUpdate)
         answer = await self._graphs.update(
-            thread_id, body.values, as_node=body.as_node, checkpoint=body.place
+            thread_id,
+            body.values,
+            as_node=body.as_node,
+            checkpoint=body.place,
+            user_id=user_of(request),
         )
         return ready_answer(answer)
 
@@ -86,7 +92,8 @@ class ThreadStateRoutes:
         return await self._history(request, read_query(request, HistoryQuery))
 
     async def _history(self, request: web.Request, query: HistoryQuery) -> web.Response:
-        thread = await self._facade.get_thread(thread_of(request))
+        user_id = user_of(request)
+        thread = await self._facade.get_thread(thread_of(request), user_id=user_id)
         graph = self._graphs.graph_of(thread)
         if graph is not None:
             answer = await self._graphs.ask(
@@ -101,7 +108,7 @@ class ThreadStateRoutes:
             )
             return ready_answer(answer)
         query.refuse("before", "checkpoint", "metadata")
-        state = await self._facade.thread_state(thread.thread_id)
+        state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
         return json_answer([] if state.values is None else [state_shape(state)])
 
 

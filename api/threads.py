@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from api.answers import done, json_answer, page_headers
+from api.identity import user_of
 from api.request_bodies import read_body
 from api.shapes import thread_shape
 from api.thread_schemas import (
@@ -15,8 +16,14 @@ from api.thread_schemas import (
     ThreadSearch,
 )
 from api.unattended import UnattendedWork
-from bridge import check_id
-from runs import OutputsNotFoundError, RunsFacade, ThreadNotFoundError, ThreadRecord
+from bridge import StreamNotFoundError, check_id
+from runs import (
+    OutputsNotFoundError,
+    RunsFacade,
+    ThreadNotFoundError,
+    ThreadQuery,
+    ThreadRecord,
+)
 
 
 class ThreadRoutes:
@@ -45,61 +52,67 @@ class ThreadRoutes:
             thread_id=body.thread_id,
             metadata=body.metadata,
             if_exists=body.if_exists or "raise",
+            user_id=user_of(request),
         )
         return json_answer(thread_shape(thread))
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}``."""
-        return json_answer(await self._shown(thread_of(request)))
+        thread = await self._facade.get_thread(thread_of(request), user_id=user_of(request))
+        return json_answer(await self._shown(thread))
 
     async def update(self, request: web.Request) -> web.Response:
         """``PATCH /threads/{thread_id}``: merge metadata; with ``Prefer: return=minimal`` 204."""
         thread_id = thread_of(request)
         body = await read_body(request, ThreadPatch)
         body.refuse("ttl")
-        await self._facade.update_thread(thread_id, body.metadata or {})
+        thread = await self._facade.update_thread(
+            thread_id, body.metadata or {}, user_id=user_of(request)
+        )
         if request.headers.get("Prefer") == "return=minimal":
             return done()
-        return json_answer(await self._shown(thread_id))
+        return json_answer(await self._shown(thread))
 
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE /threads/{thread_id}``, with all its runs; goes on when the client leaves."""
         thread_id = thread_of(request)
-        deletion = self._facade.delete_thread(thread_id)
+        deletion = self._facade.delete_thread(thread_id, user_id=user_of(request))
         if not await self._unattended.finish(deletion, "delete thread"):
             raise ThreadNotFoundError(thread_id)
         return done()
 
     async def search(self, request: web.Request) -> web.Response:
-        """``POST /threads/search``; reads every thread there is."""
+        """``POST /threads/search``."""
         wanted = await read_body(request, ThreadSearch)
-        found = await self._facade.search_threads(wanted.query())
-        end = wanted.offset + wanted.limit
-        page = found[wanted.offset : end]
-        shown = await asyncio.gather(*(self._shown_once_found(thread) for thread in page))
-        if wanted.select is not None:
-            keep = set(wanted.select)
-            shown = [{name: each[name] for name in each.keys() & keep} for each in shown]
-        return json_answer(shown, headers=page_headers(len(found), end))
+        found = await self._facade.search_threads(
+            _asked_by(request, wanted), limit=wanted.limit, offset=wanted.offset
+        )
+        select = wanted.select
+        if select is None or "values" in select:
+            shown = await asyncio.gather(*(self._shown(thread) for thread in found.threads))
+        else:
+            shown = [thread_shape(thread) for thread in found.threads]
+        if select is not None:
+            shown = [{name: each[name] for name in each.keys() & set(select)} for each in shown]
+        headers = page_headers(found.total, wanted.offset + wanted.limit)
+        return json_answer(shown, headers=headers)
 
     async def count(self, request: web.Request) -> web.Response:
-        """``POST /threads/count``: a bare number; reads every thread there is."""
+        """``POST /threads/count``: a bare number."""
         wanted = await read_body(request, ThreadFilter)
-        return json_answer(len(await self._facade.search_threads(wanted.query())))
+        return json_answer(await self._facade.count_threads(_asked_by(request, wanted)))
 
-    async def _shown(self, thread_id: str) -> dict[str, Any]:
+    async def _shown(self, thread: ThreadRecord) -> dict[str, Any]:
         try:
-            state = await self._facade.thread_state(thread_id)
-        except OutputsNotFoundError:
+            state = await self._facade.state_of(thread)
+        except (OutputsNotFoundError, StreamNotFoundError):
             # The thread is there all the same; its state says what is missing.
-            return thread_shape(await self._facade.get_thread(thread_id))
+            return thread_shape(thread)
         return thread_shape(state.thread, state.values)
 
-    async def _shown_once_found(self, thread: ThreadRecord) -> dict[str, Any]:
-        try:
-            return await self._shown(thread.thread_id)
-        except ThreadNotFoundError:
-            return thread_shape(thread)  # deleted a moment after it was found
+
+def _asked_by(request: web.Request, wanted: ThreadFilter) -> ThreadQuery:
+    return wanted.query().model_copy(update={"user_id": user_of(request)})
 
 
 def thread_of(request: web.Request) -> str:

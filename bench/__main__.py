@@ -8,6 +8,9 @@ from typing import Final, Protocol
 import uvloop
 
 from bench import (
+    archive_lag,
+    archive_page,
+    archive_sink,
     checkpoints,
     fanout,
     first_event,
@@ -15,6 +18,7 @@ from bench import (
     publish_concurrent,
     publish_sequential,
     resume,
+    search,
 )
 from bench.report import Figure, Section, markdown, print_section
 
@@ -36,7 +40,18 @@ class Measurement(Protocol):
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     module.__name__.rsplit(".", 1)[1]: module
-    for module in (publish_sequential, publish_concurrent, first_event, fanout, resume, checkpoints)
+    for module in (
+        publish_sequential,
+        publish_concurrent,
+        first_event,
+        fanout,
+        resume,
+        checkpoints,
+        archive_sink,
+        archive_lag,
+        archive_page,
+        search,
+    )
 }
 
 

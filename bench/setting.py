@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings, new_id
+from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RetentionSettings, new_id
 from bridge.server.embedded import EmbeddedServer
 
 EVENT_BYTES: Final = 200
@@ -33,16 +33,20 @@ async def running_server() -> AsyncGenerator[EmbeddedServer]:
             yield server
 
 
-def bridge_settings(server: EmbeddedServer) -> BridgeSettings:
+def bridge_settings(
+    server: EmbeddedServer, retention: RetentionSettings | None = None
+) -> BridgeSettings:
     """Return the settings of a bridge to ``server``."""
     address = NatsSettings(url=server.url, user=server.user, password=server.password)
-    return BridgeSettings(nats=address)
+    return BridgeSettings(nats=address, retention=retention or RetentionSettings())
 
 
 @asynccontextmanager
-async def open_bridge(server: EmbeddedServer) -> AsyncGenerator[JetStreamBridge]:
+async def open_bridge(
+    server: EmbeddedServer, retention: RetentionSettings | None = None
+) -> AsyncGenerator[JetStreamBridge]:
     """Open a bridge to ``server``."""
-    async with JetStreamBridge(bridge_settings(server), name="bench") as bridge:
+    async with JetStreamBridge(bridge_settings(server, retention), name="bench") as bridge:
         yield bridge
 
 

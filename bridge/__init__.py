@@ -6,7 +6,19 @@ from bridge.checkpoints.log import CheckpointLog
 from bridge.checkpoints.reading import CheckpointEntry
 from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
-from bridge.controls import ControlChannel
+from bridge.coordination import (
+    ControlChannel,
+    Holders,
+    Job,
+    JobConsumer,
+    JobQueue,
+    Leases,
+    StateChange,
+    StateFeed,
+    StatePosition,
+    StateRecord,
+    StateRecords,
+)
 from bridge.dead_letters import DeadCause, DeadLetter
 from bridge.errors import (
     AccessDeniedError,
@@ -74,15 +86,14 @@ from bridge.items.item import StoredItem
 from bridge.items.items import Items
 from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
-from bridge.jobs import Job, JobConsumer, JobQueue
 from bridge.json_bytes import encode_json
-from bridge.leases import Leases
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
 from bridge.retention.run_holders import RunHolders
 from bridge.retention.trimming import Trimmer
+from bridge.run_bridge import RunBridge
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.errors import (
@@ -103,7 +114,6 @@ from bridge.settings import (
     Section,
     check_environment,
 )
-from bridge.state import StateRecord, StateRecords
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
@@ -154,6 +164,7 @@ __all__ = [
     "Following",
     "ForeignMessageError",
     "GapReason",
+    "Holders",
     "InvalidContentError",
     "InvalidEventError",
     "InvalidFilterError",
@@ -183,6 +194,7 @@ __all__ = [
     "ResumeResult",
     "ResumeStatus",
     "RetentionSettings",
+    "RunBridge",
     "RunHolders",
     "RunRef",
     "Seconds",
@@ -191,7 +203,10 @@ __all__ = [
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
+    "StateChange",
     "StateConflictError",
+    "StateFeed",
+    "StatePosition",
     "StateRecord",
     "StateRecords",
     "Stored",

@@ -3,9 +3,9 @@
 from contextlib import suppress
 from typing import Final
 
+from bridge.coordination import StateRecords
 from bridge.errors import StateConflictError
 from bridge.events import StreamEvent
-from bridge.state import StateRecords
 
 AWAITING: Final = "awaiting"
 

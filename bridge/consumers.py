@@ -24,6 +24,7 @@ from bridge.pull_consumer import (
     TERM,
     PullConsumer,
     PulledMessage,
+    find_consumer,
 )
 from bridge.subjects import Subjects
 
@@ -184,6 +185,16 @@ class Consumers:
             found += [self._info(each) for each in page]
             if not page or len(found) >= answer["total"]:
                 return sorted(found, key=lambda info: info.name)
+
+    async def get(self, name: str) -> ConsumerInfo:
+        """Return one consumer.
+
+        Raises:
+            ConsumerNotFoundError: It is not there.
+            UnavailableError: The server fell silent.
+        """
+        stream = self._subjects.events_stream
+        return self._info(await find_consumer(self._connection, stream, name))
 
     def _info(self, found: Mapping[str, Any]) -> ConsumerInfo:
         wanted = found["config"].get("filter_subject") or self._subjects.all_events

@@ -95,6 +95,15 @@ class Consuming(ABC):
         """
 
     @abstractmethod
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name, its position and what is left to do.
+
+        Raises:
+            ConsumerNotFoundError: There is no such name.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
     async def delete_consumer(self, name: str) -> None:
         """Forget a name and its position; those who read under it get ConsumerNotFoundError.
 

@@ -14,8 +14,8 @@ from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
 
-class ControlChannel:
-    """Sends and hears nudges.
+class CoreControls:
+    """Sends and hears nudges; see :class:`bridge.coordination.ControlChannel`.
 
     Args:
         connection: An open connection.

@@ -107,6 +107,14 @@ class DeadLetters:
             else:
                 return
 
+    async def forget(self, run: RunRef) -> None:
+        """Remove what consumers gave up of a run, whoever they are.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+        await self._reader.purge(self._subjects.dead_letter("*", run))
+
     async def list(self, consumer: str, *, after: int, limit: int) -> list[DeadLetter]:
         """Return a consumer's dead letters behind the place ``after``, oldest first."""
         subject = self._subjects.dead_letters(consumer)

@@ -5,7 +5,7 @@ The server holds the state. What this object remembers, it can forget at any tim
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.connection import Connection
 from bridge.consumers import Consumers
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
-from bridge.controls import ControlChannel
+from bridge.controls import CoreControls
 from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
 from bridge.deletion import delete_events
 from bridge.errors import (
@@ -45,19 +45,22 @@ from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
 from bridge.items.items import Items
-from bridge.jobs import JobQueue
-from bridge.leases import Leases
+from bridge.jobs import JetStreamJobQueue
+from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
+from bridge.retention.run_holders import RunHolders
 from bridge.retention.survey import Survey
 from bridge.roll_call import RollCall
+from bridge.run_bridge import RunBridge
 from bridge.run_refs import RunRefs
 from bridge.seals import Seals
 from bridge.settings import BridgeSettings
-from bridge.state import StateRecords
+from bridge.state import JetStreamStates
+from bridge.state_feed import JetStreamStateFeed
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
-from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
+from bridge.stream_bridge import HEARTBEAT_S, Following
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription, SubscriptionNames
@@ -70,7 +73,7 @@ from bridge.writers import RunWriters
 HEADER_ROOM_BYTES: Final = 2048
 
 
-class JetStreamBridge(StreamBridge):
+class JetStreamBridge(RunBridge):
     """A bridge to the log of a NATS server or cluster; all its calls belong on one event loop.
 
     Args:
@@ -79,23 +82,15 @@ class JetStreamBridge(StreamBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
-        states: Records that processes agree on.
-        jobs: Runs that wait for a worker.
-        controls: Nudges to those who execute runs.
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
-        holders: Asks who executes runs; a worker's :meth:`leases` answer.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
-    states: StateRecords
-    jobs: JobQueue
-    controls: ControlChannel
     calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
-    holders: RollCall
     retention: Retention
 
     def __init__(
@@ -151,13 +146,14 @@ class JetStreamBridge(StreamBridge):
         self._consumers = Consumers(
             connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
         )
-        self.states = StateRecords(connection, state_reader, self._subjects)
+        self.states = JetStreamStates(connection, state_reader, self._subjects)
+        self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         self._awaiting = AwaitingInput(self.states)
         self._survey = Survey(self._reader, self._subjects)
         self._room = LogRoom(self._reader, self._settings)
-        self.jobs = JobQueue(connection, self._subjects)
-        self.controls = ControlChannel(connection, self._subjects)
+        self.jobs = JetStreamJobQueue(connection, self._subjects)
+        self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
         self.checkpoints = CheckpointLog(
             connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
@@ -319,6 +315,7 @@ class JetStreamBridge(StreamBridge):
         ttl_s = self._settings.retention.deleted_ttl_s
         await delete_events(self._connection, run_log, ttl_s=ttl_s)
         await self._seals.forget(run_log.run)
+        await self._dead_letters.forget(run_log.run)
         # The marker keeps those out who are on their way; this one all who come after it has gone.
         await self._refs.delete(ref)
 
@@ -383,34 +380,15 @@ class JetStreamBridge(StreamBridge):
         return await run_log.purge(keep=keep)
 
     async def find_thread(self, run_id: str) -> str | None:
-        """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
-
-        Raises:
-            InvalidIdError: ``run_id`` is not one subject token.
-            UnavailableError: The server fell silent.
-        """
+        """Return the thread that owns a run; see :meth:`RunBridge.find_thread`."""
         self._check_open()
         run = await self._refs.find(run_id)
         return None if run is None else run.thread_id
 
     async def is_deleted(self, run_id: str) -> bool:
-        """Whether a run was deleted, as the leader knows it.
-
-        Raises:
-            InvalidIdError: ``run_id`` is not one subject token.
-            UnavailableError: The server fell silent.
-        """
+        """Whether a run was deleted; see :meth:`RunBridge.is_deleted`."""
         self._check_open()
         return await self._refs.is_deleted(run_id)
-
-    async def has_lived(self, run_id: str) -> bool:
-        """Whether somebody ever created the run, be it deleted since.
-
-        Raises:
-            InvalidIdError: ``run_id`` is not one subject token.
-            UnavailableError: The server fell silent.
-        """
-        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
@@ -459,15 +437,16 @@ class JetStreamBridge(StreamBridge):
             stream_seq = events[-1].event_id.stream_seq if events else stream_seq
         return found
 
-    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
-        """Make what holds on to the jobs of this process; see :class:`Leases`."""
-        return Leases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+    def leases(self, *, every_s: float, max_blocked_s: float) -> ThreadLeases:
+        """Make what holds on to the jobs of this process; see :class:`ThreadLeases`."""
+        return ThreadLeases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+
+    def sweeping(self, holders: RunHolders | None = None) -> AbstractAsyncContextManager[None]:
+        """End silent runs; see :meth:`Retention.sweeping`."""
+        return self.retention.sweeping(holders)
 
     async def list_runs(self, thread_id: str) -> list[str]:
-        """Return the ids of a thread's runs, in no particular order.
-
-        Those that have left the log are among them, and some that were deleted.
-        """
+        """Return a thread's runs; see :meth:`RunBridge.list_runs`."""
         self._check_open()
         return await self._log.list_runs(check_id("thread_id", thread_id))
 
@@ -532,6 +511,11 @@ class JetStreamBridge(StreamBridge):
         """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return await self._consumers.list()
+
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        self._check_open()
+        return await self._consumers.get(check_id("consumer", name))
 
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""

@@ -19,8 +19,8 @@ MAX_JOBS_IN_PROGRESS: Final = 10_000
 _NANOSECONDS: Final = 1_000_000_000
 
 
-class Job:
-    """One run to execute.
+class PulledJob:
+    """One run to execute; see :class:`bridge.coordination.Job`.
 
     Attributes:
         executor: What executes it.
@@ -51,26 +51,23 @@ class Job:
         await self._pulled.acknowledge(NAK + delay)
 
 
-class JobConsumer:
-    """Fetches the jobs for one executor; processes that have it share them."""
+class JetStreamJobConsumer:
+    """Fetches the jobs for one executor from its durable consumer."""
 
     def __init__(self, consumer: PullConsumer) -> None:
         self._consumer = consumer
 
-    async def fetch(self, max_jobs: int, *, wait_s: float) -> list[Job]:
-        """Return waiting jobs, at least one, or none after ``wait_s`` seconds.
-
-        Outages of the server count as waiting.
-        """
-        return [Job(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
+    async def fetch(self, max_jobs: int, *, wait_s: float) -> list[PulledJob]:
+        """Return waiting jobs; see :meth:`JobConsumer.fetch`."""
+        return [PulledJob(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
 
     async def close(self) -> None:
         """Stop asking for jobs."""
         await self._consumer.close()
 
 
-class JobQueue:
-    """Queues jobs and opens consumers for them.
+class JetStreamJobQueue:
+    """Jobs in a stream; see :class:`bridge.coordination.JobQueue`.
 
     Args:
         connection: An open connection.
@@ -82,14 +79,7 @@ class JobQueue:
         self._subjects = subjects
 
     async def put(self, executor: str, run_id: str, payload: bytes = b"{}") -> None:
-        """Queue a run for whoever has ``executor``.
-
-        Raises:
-            InvalidIdError: One of the ids is not one subject token.
-            AlreadyQueuedError: The run's job waits or is in progress; nothing was added.
-            StreamCapacityExceededError: The server's disk or memory is full; nothing was added.
-            UnavailableError: The server fell silent; call again: a run has one job at most.
-        """
+        """Queue a run; see :meth:`JobQueue.put`."""
         check_id("executor", executor)
         subject = self._subjects.job(executor, check_id("run_id", run_id))
         outage = self._connection.outage(f"queueing run {run_id}")
@@ -113,17 +103,8 @@ class JobQueue:
             else:
                 return
 
-    async def consumer(self, executor: str, *, lease_s: float) -> JobConsumer:
-        """Open the durable consumer for one executor.
-
-        Args:
-            executor: A deployed executor's name.
-            lease_s: Seconds after which a job that was not renewed is handed to another worker.
-
-        Raises:
-            TopologyDriftError: The consumer exists with another lease.
-            UnavailableError: The server fell silent.
-        """
+    async def consumer(self, executor: str, *, lease_s: float) -> JetStreamJobConsumer:
+        """Open the durable consumer for one executor; see :meth:`JobQueue.consumer`."""
         check_id("executor", executor)
         config = {
             "durable_name": f"work_{executor}",
@@ -135,4 +116,4 @@ class JobQueue:
         }
         consumer = PullConsumer(self._connection, self._subjects.jobs_stream, config)
         await consumer.open()
-        return JobConsumer(consumer)
+        return JetStreamJobConsumer(consumer)

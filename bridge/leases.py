@@ -16,8 +16,8 @@ from typing import Final
 import uvloop
 
 from bridge.connection import Connection
+from bridge.coordination import Job
 from bridge.errors import BridgeError
-from bridge.jobs import Job
 from bridge.pull_consumer import IN_PROGRESS
 from bridge.replies import SilenceError
 from bridge.roll_call import RollCall
@@ -31,8 +31,8 @@ _RETRY_S: Final = 0.5
 _JOIN_S: Final = 5.0
 
 
-class Leases:
-    """The jobs that this process holds; all calls belong on one event loop.
+class ThreadLeases:
+    """The jobs that this process holds, kept by a thread; see :class:`bridge.coordination.Leases`.
 
     Args:
         settings: Where the server is.

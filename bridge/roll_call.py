@@ -6,7 +6,7 @@ never proof by itself.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -15,6 +15,7 @@ import orjson
 from nats.aio.msg import Msg
 
 from bridge.connection import Connection
+from bridge.coordination import Present
 from bridge.errors import UnavailableError
 from bridge.replies import SilenceError
 
@@ -25,11 +26,9 @@ _ASK_AGAIN_S: Final = 0.25
 _PAUSE_S: Final = 0.05
 MAX_RUNS: Final = 512
 
-Present = Callable[[Sequence[str]], Sequence[str]]
-
 
 class RollCall:
-    """One question to all processes that answer on a subject.
+    """One question to all processes that answer on a subject; a :class:`Holders` for one of them.
 
     Args:
         connection: An open connection.

@@ -8,6 +8,7 @@ log tells.
 from collections import OrderedDict
 from contextlib import suppress
 
+from bridge.coordination import StateRecord, StateRecords
 from bridge.errors import (
     ConflictError,
     StateConflictError,
@@ -16,7 +17,7 @@ from bridge.errors import (
 )
 from bridge.events import DELETED
 from bridge.ids import check_id
-from bridge.state import REF, StateRecord, StateRecords
+from bridge.state import REF
 from bridge.subjects import RunRef
 
 

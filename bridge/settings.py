@@ -22,15 +22,18 @@ SECTIONS: Final = frozenset(
         "config",
         "data",
         "embedded",
+        "expiry",
         "graphs",
         "http",
         "items",
         "log",
         "logging",
         "nats",
+        "read_model",
         "retention",
         "roles",
         "runs",
+        "webhooks",
         "worker",
     }
 )

@@ -99,6 +99,11 @@ class StreamReader:
         info = await self._connection.api(self._info)
         return {**info["state"], "max_bytes": info["config"].get("max_bytes", -1)}
 
+    async def identity(self) -> tuple[str, int]:
+        """Return when the stream was made, which no other one shares, and its last sequence."""
+        info = await self._connection.api(self._info)
+        return str(info["created"]), int(info["state"]["last_seq"])
+
     async def subjects(self, subjects_filter: str) -> dict[str, int]:
         """Return the subjects that match a filter, with the count of messages of each."""
         counts: dict[str, int] = {}

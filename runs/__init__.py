@@ -16,6 +16,8 @@ from runs.errors import (
     NothingToResumeError,
     OutputsNotFoundError,
     QueueFullError,
+    ReadModelBehindError,
+    ReadModelUnavailableError,
     RunConflictError,
     RunFailedError,
     RunInterruptedError,
@@ -30,7 +32,10 @@ from runs.errors import (
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
+    WebhookNotFoundError,
+    WebhookRefusedError,
 )
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.graph_states import GraphStates
 from runs.held_runs import HeldRuns
@@ -49,17 +54,31 @@ from runs.models import (
     RunStatus,
     TokenUsage,
 )
+from runs.observation import RunObservation
+from runs.observers import RunObserver
 from runs.outcome import outcome_of
+from runs.read_model import ReadModel, RunQuery, ThreadQuery, open_read_model
+from runs.search_facade import RunPage, ThreadPage
 from runs.settings import (
     AssistantName,
     AssistantSettings,
+    ExpirySettings,
     GraphSettings,
+    ReadModelSettings,
     RunSettings,
     WorkerSettings,
 )
 from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
 from runs.thread_facade import ThreadsFacade, ThreadState
-from runs.thread_search import ThreadQuery
+from runs.webhooks.delivering import WebhookDeliveries
+from runs.webhooks.record import WebhookRecord, WebhookStatus
+from runs.webhooks.sending import (
+    DeliverySettings,
+    Notice,
+    WebhookPolicy,
+    WebhookSender,
+    WebhookSendError,
+)
 
 __all__ = [
     "FINAL_STATUSES",
@@ -77,7 +96,10 @@ __all__ = [
     "CancelOutcome",
     "CheckpointNotFoundError",
     "ContentionError",
+    "DeliverySettings",
     "DisconnectMode",
+    "Expiry",
+    "ExpirySettings",
     "GraphFailedError",
     "GraphSettings",
     "GraphStates",
@@ -88,11 +110,16 @@ __all__ = [
     "LastRun",
     "MultitaskStrategy",
     "NothingToResumeError",
+    "Notice",
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
     "QueueFullError",
     "QueuedRun",
+    "ReadModel",
+    "ReadModelBehindError",
+    "ReadModelSettings",
+    "ReadModelUnavailableError",
     "RunConflictError",
     "RunContext",
     "RunFailedError",
@@ -102,6 +129,10 @@ __all__ = [
     "RunNotCancellableError",
     "RunNotFoundError",
     "RunNotStartableError",
+    "RunObservation",
+    "RunObserver",
+    "RunPage",
+    "RunQuery",
     "RunRecord",
     "RunSettings",
     "RunSpec",
@@ -112,6 +143,7 @@ __all__ = [
     "StateUpdateError",
     "ThreadExistsError",
     "ThreadNotFoundError",
+    "ThreadPage",
     "ThreadQuery",
     "ThreadRecord",
     "ThreadState",
@@ -121,6 +153,15 @@ __all__ = [
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
+    "WebhookDeliveries",
+    "WebhookNotFoundError",
+    "WebhookPolicy",
+    "WebhookRecord",
+    "WebhookRefusedError",
+    "WebhookSendError",
+    "WebhookSender",
+    "WebhookStatus",
     "WorkerSettings",
+    "open_read_model",
     "outcome_of",
 ]

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge import RunRef, check_id, new_id
+from bridge import check_id, new_id
 from runs.catalog import Assistant
 from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
-_NOT_AVAILABLE: Final = ("webhook", "after_seconds")
+_NOT_AVAILABLE: Final = ("after_seconds",)
 #: What only a graph can honour.
 _OF_GRAPHS: Final = (
     "command",
@@ -56,20 +56,21 @@ def new_thread(
     )
 
 
-def new_record(spec: RunSpec, assistant: Assistant, run: RunRef) -> RunRecord:
-    """Make the record of a new run."""
+def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadRecord) -> RunRecord:
+    """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
     options = {name: getattr(spec, name) for name in (*_OF_GRAPHS, _DURABILITY)}
     return RunRecord(
-        run_id=run.run_id,
-        thread_id=run.thread_id,
+        run_id=run_id,
+        thread_id=thread.thread_id,
         assistant_id=assistant.assistant_id,
         executor=assistant.name,
-        user_id=spec.user_id,
+        user_id=thread.user_id,
         on_disconnect=spec.on_disconnect,
         on_completion=spec.on_completion if spec.thread_id is None else "keep",
         multitask_strategy=spec.multitask_strategy,
         metadata=spec.metadata,
+        webhook=spec.webhook,
         kwargs={
             "input": spec.input,
             "config": spec.config,

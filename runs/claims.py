@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from bridge import (
-    JetStreamBridge,
+    RunBridge,
     RunRef,
     StateConflictError,
     StreamNotFoundError,
@@ -43,7 +43,7 @@ class Claims:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         manager: RunManager,
         catalog: AssistantCatalog,
         worker: str,

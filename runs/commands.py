@@ -79,9 +79,13 @@ class MergeMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Somebody deletes the thread: its runs stop, and nothing is let in any more."""
+    """Somebody deletes the thread: its runs stop, and nothing is let in any more.
+
+    With ``idle_since``, only if no run is under way and nothing has changed after that instant.
+    """
 
     at: datetime
+    idle_since: datetime | None = None
 
 
 Command: TypeAlias = (

@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge import (
     BridgeError,
-    JetStreamBridge,
+    RunBridge,
     RunRef,
     StateConflictError,
     UnavailableError,
@@ -46,7 +46,7 @@ class RunCreation:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         catalog: AssistantCatalog,
         records: Records,
         steps: ThreadSteps,
@@ -65,7 +65,7 @@ class RunCreation:
         assistant = self._catalog.get(spec.assistant_id)
         refuse_unavailable(spec, assistant)
         thread = await self._thread_for(spec)
-        record = new_record(spec, assistant, RunRef(thread.record.thread_id, new_id()))
+        record = new_record(spec, assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
     async def create(self, spec: RunSpec) -> RunRecord:
@@ -75,7 +75,7 @@ class RunCreation:
         thread = await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, thread)
-        record = new_record(spec, assistant, RunRef(thread.record.thread_id, new_id()))
+        record = new_record(spec, assistant, new_id(), thread.record)
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
         transition(thread.record, self._command(record))
@@ -91,8 +91,9 @@ class RunCreation:
             if run.thread_id != thread.record.thread_id:  # the temporary one of the first call
                 found = await self._records.find_thread(run.thread_id)
                 thread = found or Versioned(_temporary(spec, run.thread_id), 0)
+            record = new_record(spec, assistant, run.run_id, thread.record)
             try:
-                stored = await self._records.create_run(new_record(spec, assistant, run))
+                stored = await self._records.create_run(record)
             except StateConflictError:
                 earlier = await self._records.find_run(run.run_id)
                 if earlier is None:
@@ -125,6 +126,8 @@ class RunCreation:
             return Versioned(_temporary(spec, new_id()), 0)
         found = await self._records.find_thread(check_id("thread_id", spec.thread_id))
         if found is not None:
+            if spec.user_id not in (None, found.record.user_id):
+                raise ThreadNotFoundError(spec.thread_id)
             return found
         if spec.if_not_exists == "reject":
             raise ThreadNotFoundError(spec.thread_id)

@@ -6,8 +6,9 @@ gone for its users at once; workers finish what a crash leaves of it.
 
 import asyncio
 from contextlib import suppress
+from datetime import datetime
 
-from bridge import JetStreamBridge, RunRef, StreamNotFoundError, StreamTerminatedError
+from bridge import RunBridge, RunRef, StreamNotFoundError, StreamTerminatedError
 from runs.commands import Delete, Forget, RequestCancel
 from runs.errors import RunNotFoundError
 from runs.models import CancelAction, now
@@ -16,6 +17,7 @@ from runs.reconciler import Reconciler
 from runs.records import Records
 from runs.sealing import wait_for_seal
 from runs.steps import ThreadSteps
+from runs.webhooks.announcing import Webhooks
 
 
 class Deletion:
@@ -31,7 +33,7 @@ class Deletion:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
@@ -42,6 +44,7 @@ class Deletion:
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
+        self._webhooks = Webhooks(bridge)
         self._wait_s = wait_s
 
     async def delete_run(self, run: RunRef) -> bool:
@@ -65,18 +68,24 @@ class Deletion:
         await self._remove(run)
         return True
 
-    async def delete_thread(self, thread_id: str) -> bool:
+    async def delete_thread(self, thread_id: str, *, idle_since: datetime | None = None) -> bool:
         """Delete a thread with all its runs; its id is never free again.
 
+        Args:
+            thread_id: The thread.
+            idle_since: Only if no run is under way, and nothing has changed after that instant.
+
         Returns:
-            Whether there was a thread to delete.
+            Whether there was such a thread to delete.
 
         Raises:
             UnavailableError: The server fell silent; once the wish is stored a worker finishes.
         """
         if await self._records.find_thread(thread_id) is None:
             return False
-        taken = await self._steps.take(thread_id, Delete(now()))
+        taken = await self._steps.take(thread_id, Delete(now(), idle_since))
+        if not taken.thread.deleting:
+            return False
         await self._reconciler.apply(taken)
         for run_id in taken.thread.inflight_ids:
             await self._stop(RunRef(thread_id, run_id))
@@ -106,5 +115,6 @@ class Deletion:
     async def _remove(self, run: RunRef) -> None:
         # The record first: without one the run is gone, and a repeat still finds the events.
         await self._records.remove_run(run.run_id)
+        await self._webhooks.forget_closed(run.run_id)
         with suppress(StreamNotFoundError):
             await self._bridge.cleanup(run.run_id)

@@ -126,6 +126,26 @@ class UnsupportedOptionError(RunsError, ValueError):
         self.option = option
 
 
+class WebhookRefusedError(RunsError, ValueError):
+    """The webhook's address must not be called; nothing was stored."""
+
+    code = "webhook-refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the webhook is refused: {reason}")
+        self.reason = reason
+
+
+class WebhookNotFoundError(RunsError):
+    """The run was created without a webhook."""
+
+    code = "webhook-not-found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} has no webhook")
+        self.run_id = run_id
+
+
 class RunNotCancellableError(RunsError):
     """The run has finished by itself; nothing was changed."""
 
@@ -221,6 +241,31 @@ class AssistantLoadError(RunsError):
     def __init__(self, function: str, reason: str) -> None:
         super().__init__(f"assistant function {function!r} cannot be loaded: {reason}")
         self.function = function
+        self.reason = reason
+
+
+class ReadModelBehindError(RunsError):
+    """The tables that are searched did not catch up with the records in time; nothing was read."""
+
+    code = "read-model-behind"
+    retryable = True
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(
+            f"the read model did not catch up with the records within {wait_s:g} s, as after a "
+            "start without its file; ask again"
+        )
+        self.wait_s = wait_s
+
+
+class ReadModelUnavailableError(RunsError):
+    """The tables that are searched cannot be used; the records themselves are not concerned."""
+
+    code = "read-model-unavailable"
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the read model cannot be used: {reason}")
         self.reason = reason
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from bridge import JetStreamBridge
+from bridge import RunBridge
 from runs.catalog import AssistantCatalog
 from runs.errors import AssistantLoadError, LangGraphMissingError
 from runs.executor import Executor, FailedExecutor, RunExecutor
@@ -54,7 +54,7 @@ class Executors:
         return self._by_name[name]
 
     @asynccontextmanager
-    async def opened(self, bridge: JetStreamBridge) -> AsyncGenerator[None]:
+    async def opened(self, bridge: RunBridge) -> AsyncGenerator[None]:
         """Have what the graphs share, for the length of a context.
 
         Raises:

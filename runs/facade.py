@@ -19,18 +19,23 @@ from runs.errors import (
     RunInterruptedError,
     RunNotCancellableError,
     RunNotFoundError,
+    ThreadNotFoundError,
+    WebhookNotFoundError,
 )
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
 from runs.sealing import wait_for_seal
-from runs.thread_facade import ThreadsFacade
+from runs.search_facade import SearchFacade
+from runs.thread import ThreadRecord
+from runs.webhooks.record import WebhookRecord
 
 
-class RunsFacade(ThreadsFacade):
+class RunsFacade(SearchFacade):
     """Threads and runs for the callers of one process.
 
     Args:
         manager: Decides and stores.
         bridge: Follows logs and reads final values.
+        model: Finds threads and runs; see :class:`ThreadsFacade`.
     """
 
     async def create_background(self, spec: RunSpec) -> RunRecord:
@@ -57,44 +62,31 @@ class RunsFacade(ThreadsFacade):
         Raises:
             RunNotFoundError: There is none in this thread, or it is someone else's.
         """
-        record = await self.find_run(run_id)
+        record = await self.find_run(run_id, user_id=user_id)
         if record is None or record.thread_id != thread_id:
-            raise RunNotFoundError(run_id)
-        if user_id not in (None, record.user_id):
             raise RunNotFoundError(run_id)
         return record
 
-    async def find_run(self, run_id: str) -> RunRecord | None:
-        """Return a run of whichever thread and owner, or ``None``."""
+    async def find_run(self, run_id: str, *, user_id: str | None = None) -> RunRecord | None:
+        """Return a run of any thread; ``None`` when there is none, or it is someone else's."""
         found = await self._manager.records.find_run(check_id("run_id", run_id))
-        return None if found is None else found.record
+        if found is None or user_id not in (None, found.record.user_id):
+            return None
+        return found.record
 
-    async def list_runs(
-        self,
-        thread_id: str,
-        *,
-        limit: int = 10,
-        offset: int = 0,
-        status: RunStatus | None = None,
-        user_id: str | None = None,
-    ) -> list[RunRecord]:
-        """Return the runs of a thread, newest first; linear in the thread's runs.
-
-        Args:
-            thread_id: The thread.
-            limit: At most so many; 0 gives none.
-            offset: How many of the newest are left out.
-            status: Only those with this status; ``None`` means all.
-            user_id: Who asks; ``None`` may see every thread.
+    async def get_webhook(
+        self, thread_id: str, run_id: str, *, user_id: str | None = None
+    ) -> WebhookRecord:
+        """Return what became of the call of a run's webhook.
 
         Raises:
-            ThreadNotFoundError: There is no such thread, or it is someone else's.
+            RunNotFoundError: There is no such run in this thread, or it is someone else's.
+            WebhookNotFoundError: The run was created without one.
         """
-        await self.get_thread(thread_id, user_id=user_id)
-        records = await self._manager.records.find_runs(await self._bridge.list_runs(thread_id))
-        wanted = [each for each in records if status in (None, each.status)]
-        wanted.sort(key=lambda each: (each.created_at, each.run_id), reverse=True)
-        return wanted[offset : offset + limit]
+        run = await self.get_run(thread_id, run_id, user_id=user_id)
+        if run.webhook is None:
+            raise WebhookNotFoundError(run_id)
+        return await self._manager.webhooks.find(run_id) or WebhookRecord.waiting(run)
 
     async def cancel(
         self,
@@ -134,7 +126,7 @@ class RunsFacade(ThreadsFacade):
         action: str = "interrupt",
         user_id: str | None = None,
     ) -> None:
-        """Stop all runs under way; linear in the number of threads there are.
+        """Stop all runs under way.
 
         Args:
             thread_id: Only this thread's; ``None`` means all.
@@ -144,19 +136,25 @@ class RunsFacade(ThreadsFacade):
 
         Raises:
             ThreadNotFoundError: There is no such thread, or it is someone else's.
+            RunsError, BridgeError: As for :meth:`search_runs`, when it is about all threads.
         """
-        if thread_id is None:
-            threads = await self._manager.records.all_threads()
-        else:
-            threads = [await self.get_thread(thread_id, user_id=user_id)]
-        for thread in threads:
-            if user_id not in (None, thread.user_id):
-                continue
-            for run_id in reversed(thread.inflight_ids):
-                begun = thread.active is not None and thread.active.has_begun(run_id)
-                if is_started in (None, begun):
-                    with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
-                        await self.cancel(thread.thread_id, run_id, action=action)
+        if thread_id is not None:
+            thread = await self.get_thread(thread_id, user_id=user_id)
+            await self._cancel_in(thread, action, is_started=is_started)
+            return
+        for busy_id in await self._model.inflight_threads(user_id):
+            with suppress(ThreadNotFoundError):  # it is deleted meanwhile
+                thread = await self.get_thread(busy_id, user_id=user_id)
+                await self._cancel_in(thread, action, is_started=is_started)
+
+    async def _cancel_in(
+        self, thread: ThreadRecord, action: str, *, is_started: bool | None
+    ) -> None:
+        for run_id in reversed(thread.inflight_ids):
+            begun = thread.active is not None and thread.active.has_begun(run_id)
+            if is_started in (None, begun):
+                with suppress(RunNotCancellableError, RunNotFoundError):  # it has just ended
+                    await self.cancel(thread.thread_id, run_id, action=action)
 
     async def delete_run(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> bool:
         """Delete a run with its events, for good; when it is under way, it is stopped first.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from bridge import JetStreamBridge, RunRef
+from bridge import RunBridge, RunRef
 from bridge.retention.run_holders import NO_PUBLISH_TIMEOUT
 from runs.errors import RunNotFoundError
 from runs.manager import RunManager
@@ -31,7 +31,7 @@ class HeldRuns:
     """
 
     def __init__(
-        self, bridge: JetStreamBridge, manager: RunManager, settings: RunSettings | None = None
+        self, bridge: RunBridge, manager: RunManager, settings: RunSettings | None = None
     ) -> None:
         self._bridge = bridge
         self._manager = manager

@@ -7,7 +7,7 @@ before anything else of the run is stored, so a create that died half way is fin
 from hashlib import sha256
 from typing import Final
 
-from bridge import JetStreamBridge, RunRef, StateConflictError, encode_json
+from bridge import RunBridge, RunRef, StateConflictError, encode_json
 from runs.errors import ContentionError, IdempotencyKeyUsedError
 from runs.models import Frozen, RunSpec
 
@@ -35,7 +35,7 @@ class KeyedRun(Frozen):
 class IdempotencyKeys:
     """The keys that creates have carried; one small record each, kept for good."""
 
-    def __init__(self, bridge: JetStreamBridge) -> None:
+    def __init__(self, bridge: RunBridge) -> None:
         self._bridge = bridge
 
     async def claim(self, spec: RunSpec, key: str, proposed: RunRef) -> RunRef:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bridge import JetStreamBridge, RunRef, StateConflictError
+from bridge import RunBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.catalog import AssistantCatalog
 from runs.commands import MergeMetadata, Release, RequestCancel, Start
@@ -21,6 +21,7 @@ from runs.errors import (
     ThreadExistsError,
     ThreadNotFoundError,
     UnsupportedActionError,
+    UnsupportedOptionError,
 )
 from runs.models import CancelAction, CancelOutcome, RunRecord, RunSpec, RunStatus, now
 from runs.reconciler import Reconciler
@@ -28,6 +29,8 @@ from runs.records import Records, Versioned
 from runs.settings import RunSettings
 from runs.steps import ThreadSteps
 from runs.thread import ThreadRecord
+from runs.webhooks.announcing import Webhooks
+from runs.webhooks.sending import WebhookPolicy
 
 
 class RunManager:
@@ -37,16 +40,20 @@ class RunManager:
         bridge: A started bridge.
         catalog: The assistants that may be asked for.
         settings: Limits of admission.
+        webhooks: Says which webhooks may be asked for; ``None``: none.
     """
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         catalog: AssistantCatalog,
         settings: RunSettings | None = None,
+        webhooks: WebhookPolicy | None = None,
     ) -> None:
         limits = settings or RunSettings()
         self.records = Records(bridge)
+        self.webhooks = Webhooks(bridge)
+        self._webhook_policy = webhooks
         self._steps = ThreadSteps(self.records, max_conflicts=limits.max_conflicts)
         self.reconciler = Reconciler(bridge, self.records, self._steps)
         self._creation = RunCreation(
@@ -115,6 +122,7 @@ class RunManager:
         Raises:
             RunsError: The run would be refused.
         """
+        await self._check_webhook(spec)
         await self._creation.check(spec)
 
     async def create(self, spec: RunSpec) -> RunRecord:
@@ -133,12 +141,21 @@ class RunManager:
             QueueFullError: Too many runs wait on the thread; nothing was stored.
             IdempotencyKeyUsedError: The key was used for another request, or its run is removed.
             UnsupportedOptionError: An option is not available; nothing was stored.
+            WebhookRefusedError: The webhook must not be called; nothing was stored.
             InvalidContentError: The input is not JSON; nothing was stored.
             StreamCapacityExceededError: The log has no room; the run does not exist. Those it was
                 to replace are stopped all the same.
             UnavailableError: The server fell silent; the run may exist.
         """
+        await self._check_webhook(spec)
         return await self._creation.create(spec)
+
+    async def _check_webhook(self, spec: RunSpec) -> None:
+        if spec.webhook is None:
+            return
+        if self._webhook_policy is None:
+            raise UnsupportedOptionError("webhook")
+        await self._webhook_policy.check(spec.webhook)
 
     async def start(
         self, run: RunRef, worker: str, attempt: int, known: Versioned[ThreadRecord] | None = None

@@ -141,6 +141,7 @@ class RunSpec(Frozen):
         if_not_exists: Whether an unknown thread is an error or is created.
         user_id: The owner; ``None`` where there is no authentication.
         idempotency_key: A repeated create with the same key returns the first run.
+        webhook: Where the run is told of when it has ended.
     """
 
     assistant_id: str
@@ -179,6 +180,7 @@ class RunRecord(Frozen):
         outputs: The id of the event that carries the final values.
         model_name: The model that it called last, where that told its name.
         usage: The tokens that its models counted, over its last execution.
+        webhook: Where the run is told of when it has ended.
     """
 
     run_id: str
@@ -198,6 +200,7 @@ class RunRecord(Frozen):
     outputs: str | None = None
     model_name: str | None = None
     usage: TokenUsage | None = None
+    webhook: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, assert_never
 
 from bridge import (
     AlreadyQueuedError,
-    JetStreamBridge,
+    RunBridge,
     RunRef,
     StateConflictError,
     StreamEvent,
@@ -28,6 +28,7 @@ from runs.records import Records, Versioned
 from runs.retirement_line import put_in_line
 from runs.steps import Taken, ThreadSteps
 from runs.transitions import outstanding
+from runs.webhooks.announcing import Webhooks
 
 _MAX_RECORD_CONFLICTS: Final = 16
 #: A record that no thread refers to is a create under way, until it is older than any call lasts.
@@ -42,10 +43,11 @@ class _Closed(NamedTuple):
 class Reconciler:
     """Does what the state asks for."""
 
-    def __init__(self, bridge: JetStreamBridge, records: Records, steps: ThreadSteps) -> None:
+    def __init__(self, bridge: RunBridge, records: Records, steps: ThreadSteps) -> None:
         self._bridge = bridge
         self._records = records
         self._steps = steps
+        self._webhooks = Webhooks(bridge)
 
     async def apply(self, taken: Taken) -> None:
         """Do the effects of a step, in order, then the effects that follow from those.
@@ -154,11 +156,15 @@ class Reconciler:
         is_rolled_back = thread is not None and thread.record.is_rolled_back(run.run_id)
         record = None
         if is_rolled_back:
+            if found is not None:
+                await self._webhooks.announce(_ended(found.record, terminal))
             # The thread takes in no other run before this one is removed from it.
             await self._bridge.checkpoints.roll_back(run.thread_id, run.run_id)
             await self._records.remove_run(run.run_id)
         elif found is not None:
             record = await self._close_record(found, terminal)
+            if record is not None and is_inflight:
+                await self._webhooks.announce(record)
         if not is_inflight:
             return _Closed(record, ())
         command = Finish(run.run_id, outcome_of(terminal), now(), is_removed=is_rolled_back)
@@ -187,12 +193,11 @@ class Reconciler:
     async def _close_record(
         self, found: Versioned[RunRecord], terminal: StreamEvent
     ) -> RunRecord | None:
-        outcome, at = outcome_of(terminal), datetime.fromisoformat(terminal.created_at)
         run_id = found.record.run_id
         for _ in range(_MAX_RECORD_CONFLICTS):
-            if found.record.status.is_final:
-                return found.record
-            ended = found.record.ended(outcome, at)
+            ended = _ended(found.record, terminal)
+            if ended is found.record:
+                return ended
             try:
                 return (await self._records.update_run(ended, revision=found.revision)).record
             except StateConflictError:
@@ -225,3 +230,10 @@ class Reconciler:
             found = await self._records.find_thread(thread_id)
         if found is not None:
             await self._apply(thread_id, outstanding(found.record))
+
+
+def _ended(run: RunRecord, terminal: StreamEvent) -> RunRecord:
+    """Return the record of a run whose log is sealed; the same one when it is final already."""
+    if run.status.is_final:
+        return run
+    return run.ended(outcome_of(terminal), datetime.fromisoformat(terminal.created_at))

@@ -1,12 +1,14 @@
 """Thread and run records as compare-and-set state: read at the leader, changed by revision."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from bridge import JetStreamBridge, StateConflictError
+from bridge import RunBridge, StateConflictError, StateRecord
 from runs.errors import ContentionError
 from runs.models import RunRecord
+from runs.read_model.queries import Row
 from runs.thread import ThreadRecord
 
 _THREAD = "thread"
@@ -27,7 +29,7 @@ class Versioned(Generic[Record_co]):
 class Records:
     """The stored records of all threads and runs."""
 
-    def __init__(self, bridge: JetStreamBridge) -> None:
+    def __init__(self, bridge: RunBridge) -> None:
         self._states = bridge.states
 
     async def find_thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:
@@ -44,25 +46,40 @@ class Records:
             return None
         return Versioned(RunRecord.decode(found.value), found.revision)
 
-    async def find_runs(self, run_ids: list[str]) -> list[RunRecord]:
-        """Return the records of these runs; absent ones are left out."""
-        found = await self._states.find_many(_RUN, run_ids)
+    async def read_threads(self, rows: Sequence[Row]) -> list[ThreadRecord]:
+        """Return threads that were found, each at least as new as it was found, in their order."""
+        found = await self._read(_THREAD, rows)
+        return [ThreadRecord.decode(each.value) for each in found]
+
+    async def read_runs(self, rows: Sequence[Row]) -> list[RunRecord]:
+        """Return runs that were found, each at least as new as it was found, in their order."""
+        found = await self._read(_RUN, rows)
         return [RunRecord.decode(each.value) for each in found]
 
-    async def thread_ids(self) -> list[str]:
-        """Return all threads; linear in their number, for start-up and tools."""
-        return await self._states.keys(_THREAD)
-
-    async def all_threads(self) -> list[ThreadRecord]:
-        """Return all threads, on a cluster as they were a moment ago; linear in their number."""
-        found = await self._states.find_many(_THREAD, await self.thread_ids())
-        return [ThreadRecord.decode(each.value) for each in found]
+    async def _read(self, kind: str, rows: Sequence[Row]) -> list[StateRecord]:
+        stored = await self._states.find_many(kind, [row.id for row in rows])
+        known = {record.key: record for record in stored}
+        for row in rows:
+            record = known.get(row.id)
+            if record is None or record.revision < row.revision:
+                # Deleted since, or a lagging replica answered: the leader knows.
+                newest = await self._states.find(kind, row.id)
+                known.pop(row.id, None)
+                if newest is not None:
+                    known[row.id] = newest
+        return [known[row.id] for row in rows if row.id in known]
 
     async def changed_threads(self, *, after: int) -> tuple[list[Versioned[ThreadRecord]], int]:
         """Return a page of the threads that changed after a revision; see ``StateRecords``."""
         found, reached = await self._states.changed(_THREAD, after=after)
         threads = [Versioned(ThreadRecord.decode(each.value), each.revision) for each in found]
         return threads, reached
+
+    async def changed_runs(self, *, after: int) -> tuple[list[Versioned[RunRecord]], int]:
+        """Return a page of the runs that changed after a revision; see ``StateRecords``."""
+        found, reached = await self._states.changed(_RUN, after=after)
+        runs = [Versioned(RunRecord.decode(each.value), each.revision) for each in found]
+        return runs, reached
 
     async def write_thread(self, thread: ThreadRecord, *, revision: int) -> Versioned[ThreadRecord]:
         """Store a thread over ``revision``; 0 creates it.

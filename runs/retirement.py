@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from bridge import BridgeError, JetStreamBridge, Job
+from bridge import BridgeError, Job, RunBridge
 from runs.deletion import Deletion
 from runs.errors import RunsError
 from runs.models import now
@@ -40,7 +40,7 @@ class Retirement:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         records: Records,
         deletion: Deletion,
         settings: RunSettings,

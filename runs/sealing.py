@@ -1,9 +1,9 @@
 """Wait until a run's log is sealed."""
 
-from bridge import END, BridgeClosedError, JetStreamBridge
+from bridge import END, BridgeClosedError, RunBridge
 
 
-async def wait_for_seal(bridge: JetStreamBridge, run_id: str) -> None:
+async def wait_for_seal(bridge: RunBridge, run_id: str) -> None:
     """Return once the run's log has its terminal event, or is deleted.
 
     Raises:

@@ -37,6 +37,38 @@ class RunSettings(Section):
     )
 
 
+class ReadModelSettings(Section):
+    """The tables that are searched: how long a query waits, and how much is read at one time."""
+
+    wait_s: Seconds = Field(
+        5.0, description="for the tables to catch up with the records; then the query fails"
+    )
+    poll_s: Seconds = Field(0.5, description="how often the records are read on without a query")
+    max_readers: int = Field(2, ge=1, le=64, description="queries of one process at one time")
+
+
+class ExpirySettings(Section):
+    """When ended runs and threads at rest are deleted; by default never."""
+
+    ended_run_ttl_s: float | None = Field(None, gt=0, description="from a run's end")
+    max_ended_runs: int | None = Field(None, ge=0, description="kept; those that ended first go")
+    idle_thread_ttl_s: float | None = Field(None, gt=0, description="from a thread's last change")
+    max_threads: int | None = Field(None, ge=0, description="kept; those that rest longest go")
+    interval_s: Seconds = Field(60.0, description="between two looks for what has expired")
+    max_per_step: int = Field(100, ge=1, le=10_000, description="deleted before the next look")
+
+    @property
+    def is_any_set(self) -> bool:
+        """Whether anything ever expires."""
+        limits = (
+            self.ended_run_ttl_s,
+            self.max_ended_runs,
+            self.idle_thread_ttl_s,
+            self.max_threads,
+        )
+        return any(limit is not None for limit in limits)
+
+
 class WorkerSettings(Section):
     """One worker process: how much it runs, and how it holds on and lets go."""
 

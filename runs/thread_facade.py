@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from bridge import JetStreamBridge, check_id
+from bridge import RunBridge, check_id
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
+from runs.read_model import ReadModel
 from runs.thread import ThreadRecord
-from runs.thread_search import ThreadQuery, fitting
 
 
 class ThreadState(NamedTuple):
@@ -29,11 +29,16 @@ class ThreadsFacade:
     Args:
         manager: Decides and stores.
         bridge: Reads final values.
+        model: Finds threads and runs; ``None`` keeps one in memory, which the first search fills
+            with the records of all threads and runs.
     """
 
-    def __init__(self, manager: RunManager, bridge: JetStreamBridge) -> None:
+    def __init__(
+        self, manager: RunManager, bridge: RunBridge, model: ReadModel | None = None
+    ) -> None:
         self._manager = manager
         self._bridge = bridge
+        self._model = model or ReadModel(bridge.state_feed)
 
     async def create_thread(
         self,
@@ -79,10 +84,6 @@ class ThreadsFacade:
         """
         return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
 
-    async def search_threads(self, query: ThreadQuery) -> list[ThreadRecord]:
-        """Return all threads that fit, sorted; linear in the number of threads there are."""
-        return fitting(await self._manager.records.all_threads(), query)
-
     async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
         """Delete a thread with all its runs, for good; runs under way are stopped first.
 
@@ -105,7 +106,14 @@ class ThreadsFacade:
             ThreadNotFoundError: There is none, or it is someone else's.
             OutputsNotFoundError: The log no longer holds the values.
         """
-        thread = await self.get_thread(thread_id, user_id=user_id)
+        return await self.state_of(await self.get_thread(thread_id, user_id=user_id))
+
+    async def state_of(self, thread: ThreadRecord) -> ThreadState:
+        """Return a thread that was read a moment ago with its final values.
+
+        Raises:
+            OutputsNotFoundError: The log no longer holds the values.
+        """
         if thread.outputs is None:
             return ThreadState(thread, None, None)
         ref = thread.outputs

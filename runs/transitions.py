@@ -227,6 +227,9 @@ def _merge_metadata(thread: ThreadRecord, command: MergeMetadata) -> Step:
 def _delete(thread: ThreadRecord, command: Delete) -> Step:
     if thread.deleting:
         return thread, outstanding(thread)
+    since = command.idle_since
+    if since is not None and (thread.inflight_ids or thread.updated_at > since):
+        return thread, ()
     stopping, stops = _stop_all(thread, CancelAction.INTERRUPT)
     return _changed(stopping, command.at, deleting=True), (Retire(), *stops)
 

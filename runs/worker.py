@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from bridge import BridgeError, JetStreamBridge, Job, JobConsumer, RunRef
+from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
 from runs.errors import RunsError
@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(
         self,
-        bridge: JetStreamBridge,
+        bridge: RunBridge,
         catalog: AssistantCatalog,
         settings: WorkerSettings,
         run_settings: RunSettings | None = None,
@@ -87,7 +87,7 @@ class Worker:
             self._executors.opened(self._bridge),
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
-            self._bridge.retention.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
+            self._bridge.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
             pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]

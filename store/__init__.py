@@ -10,6 +10,7 @@ from store.errors import (
     AnalyticsMissingError,
     ArchiveLockedError,
     ArchiveMarkError,
+    DamagedFileError,
     EmptyArchiveError,
     ErasureDelayedError,
     InvalidPageError,
@@ -33,6 +34,7 @@ from store.record import Record, decode_event, encode_line, parse_line
 from store.repair import Repair, Repairer
 from store.run_lines import MalformedLine
 from store.settings import ArchiveSettings
+from store.sink_status import SinkRecords, SinkState, SinkStatus
 from store.verify import Verifier
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "ArchiveMarkError",
     "ArchiveReader",
     "ArchiveSettings",
+    "DamagedFileError",
     "EmptyArchiveError",
     "ErasureDelayedError",
     "Finding",
@@ -65,6 +68,9 @@ __all__ = [
     "RunNotArchivedError",
     "RunReport",
     "RunSeqHoleError",
+    "SinkRecords",
+    "SinkState",
+    "SinkStatus",
     "StoreError",
     "Verifier",
     "decode_event",

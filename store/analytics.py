@@ -1,8 +1,8 @@
 """Ask the archive's files with SQL, and export them, by DuckDB (extra ``analytics``).
 
-The files are read where they lie; nothing is imported first. A sink may go on writing: a line that
-is being written at this moment is not seen. A damaged line is not seen either: ``jetrun verify``
-finds it.
+The files are read where they lie, compressed or not; nothing is imported first. A sink may go on
+writing: a line that is being written at this moment is not seen. A damaged line is not seen either:
+``jetrun verify`` finds it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from bridge import check_id
 from store.errors import AnalyticsMissingError, EmptyArchiveError, QueryError
+from store.layout import ArchiveLayout
+from store.run_forms import is_compressed
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +54,7 @@ class Analytics:
     def __init__(
         self, root: Path, *, thread_id: str | None = None, memory_limit: str = "1GB"
     ) -> None:
-        self._root = root
+        self._layout = ArchiveLayout(root)
         if thread_id is not None:
             check_id("thread_id", thread_id)
         self._connection = _connect(memory_limit)
@@ -69,17 +71,27 @@ class Analytics:
         self._connection.close()
 
     def _make_view(self, thread_id: str | None) -> None:
-        pattern = self._root / "threads" / (thread_id or "*") / "runs" / "*.jsonl"
-        if next(self._root.glob(str(pattern.relative_to(self._root))), None) is None:
-            raise EmptyArchiveError(self._root)
+        files = self._files(thread_id)
+        if not files:
+            raise EmptyArchiveError(self._layout.root)
         columns = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+        self._connection.execute("SET VARIABLE files = ?", [files])
         self._connection.execute(
             "CREATE VIEW records AS SELECT * FROM read_json("  # noqa: S608 - nothing of a user's
-            f"'{_quoted(str(pattern))}', format = 'newline_delimited', columns = {{{columns}}}, "
+            f"getvariable('files'), format = 'newline_delimited', columns = {{{columns}}}, "
             f"ignore_errors = true, maximum_object_size = {_MAX_LINE_BYTES}) "
             # A line that cannot be read is a row of NULLs.
             "WHERE seq IS NOT NULL AND event_type <> 'deleted'"
         )
+
+    def _files(self, thread_id: str | None) -> list[str]:
+        """Return the file of each run, in the form that counts."""
+        layout = self._layout
+        runs = layout.all_runs() if thread_id is None else layout.runs(thread_id)
+        return [
+            str(layout.compressed(run) if is_compressed(layout, run) else layout.run(run))
+            for run in runs
+        ]
 
     def query(self, sql: str) -> tuple[list[str], Iterator[Sequence[Any]]]:
         """Run one statement.
@@ -88,7 +100,7 @@ class Analytics:
             The names of the columns, and the rows, which are fetched as they are taken.
 
         Raises:
-            QueryError: DuckDB refuses it.
+            QueryError: DuckDB refuses it, or a file was compressed since this object was made.
         """
         with _translated():
             result = self._connection.execute(sql)
@@ -136,6 +148,9 @@ def _translated() -> Iterator[None]:
 
     try:
         yield
+    except duckdb.IOException as error:
+        message = f"{error} (a sink may have compressed or removed the file: ask again)"
+        raise QueryError(message) from error
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
 

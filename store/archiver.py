@@ -90,6 +90,33 @@ class Archiver:
         """
         return (await self._in_thread(self._files.find_tail, run)).run_seq
 
+    async def adopt_compressed(self, run: RunRef, size: int) -> bool:
+        """Let a run's draft take the place of its file, if that has not changed since.
+
+        Args:
+            run: The run.
+            size: How many bytes the file had.
+
+        Raises:
+            OSError: The disk refused; the run is complete in one form or the other.
+        """
+        return await self._in_thread(self._files.adopt_compressed, run, size)
+
+    async def keep_end(self, run: RunRef) -> bool:
+        """Let a run leave the archive, but for its last line.
+
+        Returns:
+            Whether there was more than that.
+
+        Raises:
+            OSError: The disk refused; some of the run's copies may be gone.
+        """
+        return await self._in_thread(self._files.keep_end, run)
+
+    async def forget(self, run: RunRef) -> None:
+        """Remove a run's file; errors as for :meth:`keep_end`."""
+        await self._in_thread(self._files.forget, run)
+
     async def _without_invalid_ids(
         self, groups: Mapping[RunRef, Sequence[StreamEvent]]
     ) -> dict[RunRef, Sequence[StreamEvent]]:

@@ -3,7 +3,9 @@
 At least once: after a crash an entry may be there twice, with the same ``seq``.
 """
 
+import os
 from base64 import b64encode
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +13,9 @@ import orjson
 
 from bridge import RunRef, StreamEvent
 from bridge import timestamp as now
-from store.jsonl import JsonlFile
+from store.file_bytes import PlainBytes
+from store.jsonl import JsonlFile, sync_directory
+from store.lines import lines_from
 
 INVALID_PAYLOAD: Final = "invalid-payload"
 RUN_SEQ_REUSED: Final = "run-seq-reused"
@@ -72,6 +76,27 @@ class DeadLetters:
         }
         self._append(entry)
 
+    def erase(self, run: RunRef) -> None:
+        """Remove all entries of a run, durably; reads the whole file, if there is one.
+
+        Raises:
+            OSError: The disk refused; the file is as it was, or without them.
+        """
+        self.close()
+        try:
+            with closing(PlainBytes.open(self._path)) as source:
+                if not any(_is_of(line, run) for line in lines_from(source, 0)):
+                    return
+                draft = self._path.with_suffix(".draft")
+                with draft.open("wb") as file:
+                    file.writelines(line for line in lines_from(source, 0) if not _is_of(line, run))
+                    file.flush()
+                    os.fdatasync(file.fileno())
+        except FileNotFoundError:
+            return
+        draft.replace(self._path)
+        sync_directory(self._path.parent)
+
     def sync(self) -> None:
         """Make all entries durable."""
         if self._file is not None:
@@ -91,3 +116,11 @@ class DeadLetters:
 
 def _readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
+
+
+def _is_of(line: bytes, run: RunRef) -> bool:
+    try:
+        entry = orjson.loads(line)
+    except orjson.JSONDecodeError:  # nobody knows whose it is
+        return False
+    return (entry.get("thread_id"), entry.get("run_id")) == run

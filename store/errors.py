@@ -143,3 +143,16 @@ class ArchiveMarkError(StoreError):
             "from, delete that file and start again"
         )
         self.path = path
+
+
+class DamagedFileError(StoreError, OSError):
+    """A compressed file cannot be read at any place; what it holds may still be there.
+
+    ``zstd -dc`` reads the frames before the damage.
+    """
+
+    code = "damaged-file"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged: {reason}")
+        self.path = path

@@ -7,11 +7,11 @@ returned before it. What was deleted cannot come back.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from bridge import BatchTooLargeError, NewEvent, RunRef, check_id, encode_json
 from store.merging import Records, RunSpan, merge_ascending, merge_descending
-from store.new_record import NewRecord
+from store.new_record import NewRecord, RecordFacts
 from store.page import RecordPage
 from store.record import Record
 
@@ -24,33 +24,18 @@ MAX_PAGE_BYTES: Final = 16 << 20
 class RunEventStore(ABC):
     """Puts and lists the records of runs; see the module for what holds in each implementation."""
 
-    async def put(  # noqa: PLR0913 - the facts of a record
-        self,
-        *,
-        thread_id: str,
-        run_id: str,
-        event_type: str,
-        category: str,
-        content: Any = "",
-        metadata: Mapping[str, Any] | None = None,
-        created_at: str | None = None,
-    ) -> Record:
-        """Store one record durably; arguments as the fields of :class:`NewRecord`.
+    async def put(self, **facts: Unpack[RecordFacts]) -> Record:
+        """Store one record durably.
+
+        Args:
+            facts: The fields of :class:`NewRecord`: ``thread_id``, ``run_id``, ``event_type`` and
+                ``category``; ``content`` (empty), ``metadata`` (none) and ``created_at`` (now).
 
         Raises:
             InvalidIdError, InvalidEventError, InvalidContentError: Nothing was stored.
             StreamTerminatedError: The run has ended or was deleted; nothing was stored.
         """
-        record = NewRecord(
-            thread_id=thread_id,
-            run_id=run_id,
-            event_type=event_type,
-            category=category,
-            content=content,
-            metadata=metadata,
-            created_at=created_at,
-        )
-        return (await self.put_batch([record]))[0]
+        return (await self.put_batch([NewRecord(**facts)]))[0]
 
     async def put_batch(self, records: Sequence[NewRecord | Mapping[str, Any]]) -> list[Record]:
         """Store records of one thread, each in its own run, all or none per run.
@@ -83,47 +68,39 @@ class RunEventStore(ABC):
     async def _append(self, run: RunRef, events: Sequence[NewEvent]) -> list[Record]:
         """Store all of ``events`` or none, and return them as records."""
 
-    async def put_if_absent(  # noqa: PLR0913 - the facts of a record
-        self,
-        *,
-        thread_id: str,
-        run_id: str,
-        event_type: str,
-        category: str,
-        content: Any = "",
-        metadata: Mapping[str, Any] | None = None,
-        created_at: str | None = None,
-    ) -> tuple[Record, bool]:
-        """Store a record unless the run has one of its type, whoever races.
+    async def put_if_absent(self, **facts: Unpack[RecordFacts]) -> tuple[Record, bool]:
+        """Store a record unless the run has one of its type, whoever races; as :meth:`put`.
 
         Returns:
             The run's record of that type, and whether this call stored it.
-
-        Raises:
-            BridgeError: As for :meth:`put`.
         """
-        record = NewRecord(
-            thread_id=thread_id,
-            run_id=run_id,
-            event_type=event_type,
-            category=category,
-            content=content,
-            metadata=metadata,
-            created_at=created_at,
-        )
-        return await self._append_if_absent(RunRef.checked(thread_id, run_id), record.encoded())
+        record = NewRecord(**facts)
+        run = RunRef.checked(record.thread_id, record.run_id)
+        return await self._append_if_absent(run, record.encoded())
 
     @abstractmethod
     async def _append_if_absent(self, run: RunRef, event: NewEvent) -> tuple[Record, bool]:
         """Store an event unless the run has one of its name."""
 
-    @abstractmethod
+    async def _find_of_type(self, run: RunRef, event_type: str) -> Record | None:
+        """Return the run's first record of a type; its birth, which has a type too, is none."""
+        async with aclosing(self._ascending(run, 0)) as records:
+            async for record in records:
+                if record.event_type == event_type and record.run_seq > 1:
+                    return record
+        return None
+
     async def end_run(self, *, thread_id: str, run_id: str) -> Record:
         """End a run for good, or return how it has ended; a later put is refused.
 
         Raises:
             StreamNotFoundError: There is no such run.
         """
+        return await self._end(RunRef.checked(thread_id, run_id))
+
+    @abstractmethod
+    async def _end(self, run: RunRef) -> Record:
+        """End a run."""
 
     async def list_messages(
         self,
@@ -196,7 +173,6 @@ class RunEventStore(ABC):
                 count += record.category == MESSAGE
         return count
 
-    @abstractmethod
     async def delete_by_run(self, thread_id: str, run_id: str) -> int:
         """Erase a run; a later put to it is refused, and its sequences are never used again.
 
@@ -206,8 +182,12 @@ class RunEventStore(ABC):
         Raises:
             ErasureDelayedError: The run is deleted, and its file will be once a sink runs.
         """
+        return await self._delete(RunRef.checked(thread_id, run_id))
 
     @abstractmethod
+    async def _delete(self, run: RunRef) -> int:
+        """Erase a run."""
+
     async def delete_by_thread(self, thread_id: str) -> int:
         """Erase all runs of a thread; a later put to it is refused, in any run.
 
@@ -217,6 +197,11 @@ class RunEventStore(ABC):
         Raises:
             ErasureDelayedError: As for :meth:`delete_by_run`.
         """
+        return await self._delete_thread(check_id("thread_id", thread_id))
+
+    @abstractmethod
+    async def _delete_thread(self, thread_id: str) -> int:
+        """Erase all runs of a thread."""
 
     async def _list_thread(self, thread_id: str, page: RecordPage) -> list[Record]:
         if page.limit == 0:

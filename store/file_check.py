@@ -8,6 +8,7 @@ from store.record import Record, parse_line
 
 #: More are counted and not kept.
 _MAX_FINDINGS = 100
+_LAST_LINES = TERMINAL_EVENTS | {DELETED}
 
 
 class FileCheck:
@@ -46,12 +47,13 @@ class FileCheck:
 
     def _check_place(self, record: Record) -> None:
         expected = self.last_run_seq + 1
-        is_erased = record.event_type == DELETED and self.records == 1
+        # Of a run that was erased, or has left the archive, nothing but the last line stays.
+        is_end_only = record.event_type in _LAST_LINES and self.records == 1
         if record.run_seq < expected:
             kind = FindingKind.DUPLICATE if record.seq <= self._last_seq else FindingKind.ORDER
             self.add(kind, f"event {self.last_run_seq} came before", record.run_seq)
             return
-        if record.run_seq > expected and not is_erased:
+        if record.run_seq > expected and not is_end_only:
             count = record.run_seq - expected
             self.add(FindingKind.HOLE, f"{count} missing", expected, record.run_seq - 1)
         if record.seq <= self._last_seq:

@@ -24,7 +24,6 @@ from bridge import (
     StateConflictError,
     StreamNotFoundError,
     StreamTerminatedError,
-    check_id,
 )
 from bridge.events import DELETED
 from store.errors import ErasureDelayedError
@@ -75,9 +74,9 @@ class JetStreamRunEventStore(RunEventStore):
         digest = hashlib.sha256(f"{run.run_id}:{event.event}".encode()).hexdigest()
         while True:
             began = time.monotonic()
-            async for known in self._ascending(run, 0):
-                if known.event_type == wanted and known.run_seq > 1:
-                    return known, False
+            known = await self._find_of_type(run, wanted)
+            if known is not None:
+                return known, False
             if time.monotonic() - began < _MAX_SEARCH_S:
                 break
         await self._ensure_run(run)
@@ -89,10 +88,9 @@ class JetStreamRunEventStore(RunEventStore):
             raise StreamNotFoundError(run.run_id)
         return record_of(stored), self._bridge.has_written(stored)
 
-    async def end_run(self, *, thread_id: str, run_id: str) -> Record:
-        """End a run for good; see :meth:`RunEventStore.end_run`."""
-        run = RunRef.checked(thread_id, run_id)
-        if await self._bridge.find_thread(run_id) != thread_id:
+    async def _end(self, run: RunRef) -> Record:
+        run_id = run.run_id
+        if await self._bridge.find_thread(run_id) != run.thread_id:
             raise StreamNotFoundError(run_id)
         event_id = await self._bridge.publish_end(run_id)
         stored = await self._bridge.find_event(run_id, event_id)
@@ -100,16 +98,12 @@ class JetStreamRunEventStore(RunEventStore):
             raise StreamNotFoundError(run.run_id)
         return record_of(stored)
 
-    async def delete_by_run(self, thread_id: str, run_id: str) -> int:
-        """Erase a run in log and archive; see :meth:`RunEventStore.delete_by_run`."""
-        run = RunRef.checked(thread_id, run_id)
-        count = await self._delete(run)
-        await self._wait_for_files(thread_id, [run])
+    async def _delete(self, run: RunRef) -> int:
+        count = await self._forget(run)
+        await self._wait_for_files(run.thread_id, [run])
         return count
 
-    async def delete_by_thread(self, thread_id: str) -> int:
-        """Erase all runs of a thread; see :meth:`RunEventStore.delete_by_thread`."""
-        check_id("thread_id", thread_id)
+    async def _delete_thread(self, thread_id: str) -> int:
         with suppress(StateConflictError):  # it was deleted before
             await self._bridge.states.create(_ERASED, thread_id, b"{}")
         count = 0
@@ -117,7 +111,7 @@ class JetStreamRunEventStore(RunEventStore):
         # A put that passed the check just before may have made one more run.
         while left := await self._runs(thread_id) - erased:
             for run in left:
-                count += await self._delete(run)
+                count += await self._forget(run)
             erased |= left
         await self._wait_for_files(thread_id, erased)
         return count
@@ -127,7 +121,7 @@ class JetStreamRunEventStore(RunEventStore):
         archived = await self._files.runs(thread_id)
         return {*archived, *(RunRef(thread_id, run_id) for run_id in logged)}
 
-    async def _delete(self, run: RunRef) -> int:
+    async def _forget(self, run: RunRef) -> int:
         if await self._bridge.find_thread(run.run_id) != run.thread_id:
             return 0
         try:

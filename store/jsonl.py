@@ -1,16 +1,16 @@
-r"""An append-only file of whole lines that survives SIGKILL and power cuts.
+"""An append-only file of whole lines that survives SIGKILL and power cuts.
 
 What :meth:`JsonlFile.sync` returned for is on disk for good. What was appended after that is
 either whole or gone: a torn last line is cut off when the file is opened, and a failed write is
-taken back. Lines are split at ``\n`` and nowhere else.
+taken back.
 """
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
 
-_CHUNK_BYTES: Final = 64 * 1024
+from store.file_bytes import PlainBytes
+from store.lines import line_start, lines_back
 
 
 class JsonlFile:
@@ -28,6 +28,7 @@ class JsonlFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._bytes = PlainBytes(self._fd)
         try:
             self._durable_bytes = self._size_bytes = self._open_end(root)
         except BaseException:
@@ -36,7 +37,7 @@ class JsonlFile:
 
     def _open_end(self, root: Path) -> int:
         size = os.fstat(self._fd).st_size
-        end = line_start(self._fd, size)
+        end = line_start(self._bytes, size)
         if end < size:
             os.ftruncate(self._fd, end)
         # A process that was killed before it synced has left lines in memory only.
@@ -89,46 +90,11 @@ class JsonlFile:
 
     def lines_from_end(self) -> Iterator[bytes]:
         """Yield the lines, last one first, reading little further back than is asked for."""
-        return lines_back(self._fd, self._size_bytes)
+        return lines_back(self._bytes, self._size_bytes)
 
     def close(self) -> None:
         """Close the file without syncing."""
         os.close(self._fd)
-
-
-def iterate_lines(file: BinaryIO) -> Iterator[bytes]:
-    r"""Yield whole lines from where ``file`` stands, each with its ``\n``.
-
-    A last line without ``\n`` is being written at this moment, or torn; it is not yielded.
-    """
-    for line in file:
-        if not line.endswith(b"\n"):
-            return  # its rest, should it come now, must not be taken for a line
-        yield line
-
-
-def lines_back(fd: int, end: int) -> Iterator[bytes]:
-    r"""Yield the whole lines before an offset, last one first, each with its ``\n``.
-
-    Args:
-        fd: The file.
-        end: Where a line begins, or the last one ends.
-    """
-    rest = b""
-    size = _CHUNK_BYTES
-    while end > 0:
-        start = max(0, end - size)
-        block = read_exactly(fd, start, end - start) + rest
-        # What stands before the first line break belongs to a line that begins further ahead.
-        cut = 0 if start == 0 else block.find(b"\n", 0, -1) + 1
-        # A long line is gathered in few steps, because each one copies what there is of it.
-        is_within_line = start > 0 and cut == 0
-        size = size * 2 if is_within_line else _CHUNK_BYTES
-        rest = block if is_within_line else block[:cut]
-        if not is_within_line:
-            for line in reversed(block[cut:].split(b"\n")[:-1]):
-                yield line + b"\n"
-        end = start
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -156,26 +122,3 @@ def _sync_directories(directory: Path, root: Path) -> None:
     while directory != root:
         directory = directory.parent
         sync_directory(directory)
-
-
-def line_start(fd: int, end: int) -> int:
-    """Return the offset just after the last line break before ``end``."""
-    while end > 0:
-        start = max(0, end - _CHUNK_BYTES)
-        found = read_exactly(fd, start, end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
-
-
-def read_exactly(fd: int, offset: int, size: int) -> bytes:
-    """Read a part of a file that is known to be there; an OSError when it is not."""
-    data = os.pread(fd, size, offset)
-    while len(data) < size:
-        more = os.pread(fd, size - len(data), offset + len(data))
-        if not more:
-            msg = f"the file ends at {offset + len(data)}, short of {offset + size}"
-            raise OSError(msg)
-        data += more
-    return data

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, ParamSpec, Self, TypeVar
 
-from bridge import EventId, NewEvent, RunRef, StreamEvent, StreamNotFoundError, check_id
+from bridge import EventId, NewEvent, RunRef, StreamEvent, StreamNotFoundError
 from bridge.errors import StreamTerminatedError
 from bridge.events import DELETED, STATUS_OF_EVENT
 from store.event_store import RunEventStore
@@ -74,17 +74,14 @@ class JsonlRunEventStore(RunEventStore):
     async def _append_if_absent(self, run: RunRef, event: NewEvent) -> tuple[Record, bool]:
         return await self._in_thread(self._store_if_absent, run, event)
 
-    async def end_run(self, *, thread_id: str, run_id: str) -> Record:
-        """End a run for good; see :meth:`RunEventStore.end_run`."""
-        return await self._in_thread(self._end, RunRef.checked(thread_id, run_id))
+    async def _end(self, run: RunRef) -> Record:
+        return await self._in_thread(self._store_end, run)
 
-    async def delete_by_run(self, thread_id: str, run_id: str) -> int:
-        """Erase a run; see :meth:`RunEventStore.delete_by_run`."""
-        return await self._in_thread(self._delete, RunRef.checked(thread_id, run_id))
+    async def _delete(self, run: RunRef) -> int:
+        return await self._in_thread(self._erase, run)
 
-    async def delete_by_thread(self, thread_id: str) -> int:
-        """Erase all runs of a thread; see :meth:`RunEventStore.delete_by_thread`."""
-        return await self._in_thread(self._delete_thread, check_id("thread_id", thread_id))
+    async def _delete_thread(self, thread_id: str) -> int:
+        return await self._in_thread(self._erase_thread, thread_id)
 
     async def _spans(self, thread_id: str) -> Sequence[RunSpan]:
         return await self._records.spans(thread_id)
@@ -120,7 +117,7 @@ class JsonlRunEventStore(RunEventStore):
                 return known.model_copy(update={"event_type": event_type(event.event)}), False
         return self._store(run, [event])[0], True
 
-    def _end(self, run: RunRef) -> Record:
+    def _store_end(self, run: RunRef) -> Record:
         last = self._reader.find_last_event(run)
         if last is None or last.event == DELETED:
             raise StreamNotFoundError(run.run_id)
@@ -128,22 +125,21 @@ class JsonlRunEventStore(RunEventStore):
             record_of(last) if last.event in STATUS_OF_EVENT else self._store(run, [end_event()])[0]
         )
 
-    def _delete(self, run: RunRef) -> int:
+    def _erase(self, run: RunRef) -> int:
         last = self._reader.find_last_event(run)
         if last is None or last.event == DELETED:
             return 0
         place = EventId(self._last_seq(run.thread_id) + 1, last.run_seq + 1)
         marker = deletion_of(run, place)
-        self._files.append({run: [marker]}, is_gap_known=True)  # makes the file durable, too
         self._files.erase(marker)
         self._remember(marker)
         return last.run_seq
 
-    def _delete_thread(self, thread_id: str) -> int:
+    def _erase_thread(self, thread_id: str) -> int:
         tombstone = self._layout.thread_deleted(thread_id)
         tombstone.parent.mkdir(parents=True, exist_ok=True)
         replace_file(tombstone, b"{}\n")
-        return sum(self._delete(run) for run in self._layout.runs(thread_id))
+        return sum(self._erase(run) for run in self._layout.runs(thread_id))
 
     def _last_seq(self, thread_id: str) -> int:
         known = self._last_seqs.get(thread_id)

@@ -4,11 +4,11 @@ A line begins with its place, so one look at the bytes behind a line break says 
 look costs two short reads, and a file of a million lines is searched with some thirty looks.
 """
 
-import os
 from bisect import bisect_left
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from store.file_bytes import FileBytes
 from store.record import Place, find_place
 
 #: Which of a place's numbers a search is about; both ascend within a file.
@@ -29,30 +29,30 @@ def by_run_seq(place: Place) -> int:
     return place.run_seq
 
 
-def find_above(fd: int, end: int, key: PlaceKey, value: int) -> int:
+def find_above(source: FileBytes, end: int, key: PlaceKey, value: int) -> int:
     """Return the offset behind the last sound line whose number is at most ``value``.
 
     Args:
-        fd: The file.
+        source: The file.
         end: Where its whole lines end.
         key: Which number.
         value: What the lines before the offset do not exceed.
     """
 
     def is_above(offset: int) -> bool:
-        place = _place_from(fd, offset, end)
+        place = _place_from(source, offset, end)
         return place is None or key(place) > value
 
-    return _line_from(fd, bisect_left(range(end), x=True, key=is_above), end)
+    return _line_from(source, bisect_left(range(end), x=True, key=is_above), end)
 
 
-def _line_from(fd: int, offset: int, end: int) -> int:
+def _line_from(source: FileBytes, offset: int, end: int) -> int:
     """Return where the first line begins at or behind an offset."""
     if offset == 0:
         return 0
     offset -= 1
     while offset < end:
-        block = os.pread(fd, min(_LOOK_BYTES, end - offset), offset)
+        block = source.read(offset, min(_LOOK_BYTES, end - offset))
         found = block.find(b"\n")
         if found >= 0:
             return offset + found + 1
@@ -62,12 +62,12 @@ def _line_from(fd: int, offset: int, end: int) -> int:
     return end
 
 
-def _place_from(fd: int, offset: int, end: int) -> Place | None:
+def _place_from(source: FileBytes, offset: int, end: int) -> Place | None:
     """Return the place of the first sound line that begins at or behind an offset."""
-    start = _line_from(fd, offset, end)
+    start = _line_from(source, offset, end)
     while start < end:
-        place = find_place(os.pread(fd, _PLACE_BYTES, start))
+        place = find_place(source.read(start, _PLACE_BYTES))
         if place is not None:
             return place
-        start = _line_from(fd, start + 1, end)
+        start = _line_from(source, start + 1, end)
     return None

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from bridge import NewEvent, RunRef, StreamNotFoundError, StreamTerminatedError, check_id
+from bridge import NewEvent, RunRef, StreamNotFoundError, StreamTerminatedError
 from bridge.events import DELETED, STATUS_OF_EVENT, TERMINAL_EVENTS
 from store.event_store import RunEventStore
 from store.merging import Records, RunSpan
@@ -38,33 +38,26 @@ class MemoryRunEventStore(RunEventStore):
         return fresh[-len(events) :]
 
     async def _append_if_absent(self, run: RunRef, event: NewEvent) -> tuple[Record, bool]:
-        wanted = event_type(event.event)
-        for known in self._runs.get(run, ()):
-            if known.event_type == wanted and known.run_seq > 1:
-                return known, False
-        return self._store(run, [event])[0], True
+        # Nothing else runs in between: reading memory never waits.
+        known = await self._find_of_type(run, event_type(event.event))
+        return (self._store(run, [event])[0], True) if known is None else (known, False)
 
-    async def end_run(self, *, thread_id: str, run_id: str) -> Record:
-        """End a run for good; see :meth:`RunEventStore.end_run`."""
-        run = RunRef.checked(thread_id, run_id)
+    async def _end(self, run: RunRef) -> Record:
         records = self._runs.get(run)
         if not records:
-            raise StreamNotFoundError(run_id)
+            raise StreamNotFoundError(run.run_id)
         if self._last_names[run] in STATUS_OF_EVENT:
             return records[-1]
         return self._store(run, [end_event()])[0]
 
-    async def delete_by_run(self, thread_id: str, run_id: str) -> int:
-        """Erase a run; see :meth:`RunEventStore.delete_by_run`."""
-        run = RunRef.checked(thread_id, run_id)
+    async def _delete(self, run: RunRef) -> int:
         self._last_names[run] = DELETED
         return len(self._runs.pop(run, ()))
 
-    async def delete_by_thread(self, thread_id: str) -> int:
-        """Erase all runs of a thread; see :meth:`RunEventStore.delete_by_thread`."""
-        self._deleted_threads.add(check_id("thread_id", thread_id))
+    async def _delete_thread(self, thread_id: str) -> int:
+        self._deleted_threads.add(thread_id)
         runs = [run for run in self._runs if run.thread_id == thread_id]
-        return sum([await self.delete_by_run(*run) for run in runs])
+        return sum([await self._delete(run) for run in runs])
 
     async def _spans(self, thread_id: str) -> Sequence[RunSpan]:
         return [

@@ -2,12 +2,24 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
 from bridge import NewEvent, new_event
 from store.record_names import event_name
+
+
+class RecordFacts(TypedDict, total=False):
+    """What a record is made of, as keywords; see :class:`NewRecord`."""
+
+    thread_id: Required[str]
+    run_id: Required[str]
+    event_type: Required[str]
+    category: Required[str]
+    content: Any
+    metadata: Mapping[str, Any] | None
+    created_at: str | None
 
 
 class NewRecord(BaseModel):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge import JetStreamBridge, ProcessSettings, run_process
 from store.errors import StoreError
+from store.health import serving_health
 from store.settings import ArchiveSettings
 from store.sink import Sink
 
@@ -28,7 +29,9 @@ async def serve(
     settings: SinkProcessSettings, bridge: JetStreamBridge, stop: asyncio.Event
 ) -> None:
     """Archive until ``stop`` is set."""
-    await Sink(bridge, settings.data, settings.archive).run(stop)
+    sink = Sink(bridge, settings.data, settings.archive)
+    with serving_health(settings.archive.metrics_port, sink.status):
+        await sink.run(stop)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge import RunRef, StreamEvent
 from store.layout import ArchiveLayout
 from store.record import Record, decode_event, parse_line
+from store.run_forms import open_run
 from store.run_lines import MalformedLine, OnMalformed, RunLines
 
 _LOG = logging.getLogger(__name__)
@@ -67,7 +68,11 @@ class ArchiveReader:
 
     def open(self, run: RunRef) -> RunLines:
         """Open a run's file for reading at any place; errors as for :meth:`read_run`."""
-        return RunLines(self.layout.run(run), run, self._count_malformed)
+        try:
+            source = open_run(self.layout, run)
+        except FileNotFoundError:
+            source = None
+        return RunLines(source, self.layout.run(run), run, self._count_malformed)
 
     def _count_malformed(self, line: MalformedLine) -> None:
         self.malformed_lines += 1

@@ -5,8 +5,8 @@ dropped, and what comes too early waits until the events before it were read fro
 file holds every event once and in order, whatever is redelivered, and to whichever process.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from bridge import RunRef, StreamEvent
@@ -19,7 +19,9 @@ from store.errors import (
 )
 from store.jsonl import JsonlFile
 from store.layout import ArchiveLayout
+from store.lines import lines_back, whole_lines
 from store.record import encode_line, encode_placeholder, parse_line
+from store.run_forms import drop_compressed, is_compressed, open_run, thaw
 
 
 class Tail(NamedTuple):
@@ -44,28 +46,23 @@ class RunFile:
     """
 
     def __init__(self, layout: ArchiveLayout, run: RunRef, dead_letters: DeadLetters) -> None:
-        self._root = layout.root
+        self._layout = layout
         self._run = run
         self._dead_letters = dead_letters
-        self._lines = JsonlFile(layout.run(run), root=layout.root)
+        # What comes of a compressed run is nearly always known: it is compressed when it has ended.
+        self._lines = None if is_compressed(layout, run) else self._open_plain()
         self._tail = self._durable_tail = self._read_tail()
 
-    def _read_tail(self) -> Tail:
-        # A damaged line in the middle of a file is a matter of readers; the last sound one says
-        # how far the file has come, and what the damaged one held is read from the log again.
-        for line in self._lines.lines_from_end():
-            try:
-                record = parse_line(line)
-            except MalformedLineError:
-                continue
-            if (record.thread_id, record.run_id) == self._run:
-                return Tail(record.seq, record.run_seq)
-        return NO_TAIL
+    def _open_plain(self) -> JsonlFile:
+        lines = JsonlFile(self._layout.run(self._run), root=self._layout.root)
+        drop_compressed(self._layout, self._run)  # a crash has left it
+        return lines
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._lines.path
+    def _read_tail(self) -> Tail:
+        if self._lines is not None:
+            return _tail_of(self._run, self._lines.lines_from_end())
+        with closing(open_run(self._layout, self._run)) as source:
+            return _tail_of(self._run, lines_back(source, whole_lines(source)))
 
     @property
     def tail(self) -> Tail:
@@ -97,7 +94,7 @@ class RunFile:
             if event.run_seq > tail.run_seq + 1 and not is_gap_known:
                 raise RunSeqHoleError(self._run.run_id, tail.run_seq + 1, event.run_seq)
             if event.event_id.stream_seq <= tail.seq:
-                raise LogReplacedError(self._root, tail.seq, event.event_id.stream_seq)
+                raise LogReplacedError(self._layout.root, tail.seq, event.event_id.stream_seq)
             fresh.append(event)
             tail = Tail(*event.event_id)
         if fresh:
@@ -113,6 +110,9 @@ class RunFile:
             )
 
     def _write(self, events: Sequence[StreamEvent], tail: Tail) -> None:
+        if self._lines is None:
+            thaw(self._layout, self._run)
+            self._lines = self._open_plain()
         try:
             self._lines.append(b"".join([self._encode(event) for event in events]))
         except OSError:
@@ -133,6 +133,8 @@ class RunFile:
         Raises:
             OSError: The disk refused; nothing since the last call remains.
         """
+        if self._lines is None:
+            return
         try:
             self._lines.sync()
         except OSError:
@@ -142,9 +144,24 @@ class RunFile:
 
     def take_back(self) -> None:
         """Remove what was appended since the last :meth:`sync`."""
-        self._lines.take_back()
+        if self._lines is not None:
+            self._lines.take_back()
         self._tail = self._durable_tail
 
     def close(self) -> None:
         """Close the file without syncing."""
-        self._lines.close()
+        if self._lines is not None:
+            self._lines.close()
+
+
+def _tail_of(run: RunRef, lines: Iterator[bytes]) -> Tail:
+    # A damaged line in the middle of a file is a matter of readers; the last sound one says how far
+    # the file has come, and what the damaged one held is read from the log again.
+    for line in lines:
+        try:
+            record = parse_line(line)
+        except MalformedLineError:
+            continue
+        if (record.thread_id, record.run_id) == run:
+            return Tail(record.seq, record.run_seq)
+    return NO_TAIL

@@ -11,6 +11,7 @@ from store.jsonl import replace_file
 from store.layout import ArchiveLayout
 from store.record import encode_line
 from store.run_file import NO_TAIL, RunFile, Tail
+from store.run_forms import adopt_draft, drop_copies, drop_run, keep_last_line
 from store.settings import ArchiveSettings
 
 
@@ -51,7 +52,7 @@ class RunFiles:
         Raises:
             OSError: The file cannot be read.
         """
-        if run not in self._files and not self._layout.run(run).exists():
+        if run not in self._files and not self._layout.has(run):
             return NO_TAIL
         return self._open([run])[run].tail
 
@@ -86,18 +87,38 @@ class RunFiles:
         return appended
 
     def erase(self, marker: StreamEvent) -> None:
-        """Replace all records of a run by the marker of its deletion, durably.
+        """Replace all records of a run by the marker of its deletion, durably, in every copy.
 
         The marker's place keeps late and repeated records of the run out for good.
 
         Raises:
-            OSError: The disk refused; the file is as it was, or erased. Call again.
+            OSError: The disk refused; some copies are as they were, or erased. Call again.
         """
         run = RunRef(marker.thread_id, marker.run_id)
+        self._close(run)
+        replace_file(self._layout.run(run), encode_line(marker))
+        drop_copies(self._layout, run)
+        self._dead_letters.erase(run)
+
+    def adopt_compressed(self, run: RunRef, size: int) -> bool:
+        """Let the draft of a compressed file take the place of a run's; see :func:`adopt_draft`."""
+        self._close(run)
+        return adopt_draft(self._layout, run, size)
+
+    def keep_end(self, run: RunRef) -> bool:
+        """Remove all records of a run but the last one, durably; see :func:`keep_last_line`."""
+        self._close(run)
+        return keep_last_line(self._layout, run)
+
+    def forget(self, run: RunRef) -> None:
+        """Remove the file of a run with all its copies."""
+        self._close(run)
+        drop_run(self._layout, run)
+
+    def _close(self, run: RunRef) -> None:
         file = self._files.pop(run, None)
         if file is not None:
             file.close()
-        replace_file(self._layout.run(run), encode_line(marker))
 
     def refuse(self, events: Iterable[StreamEvent], cause: str, reason: str) -> None:
         """Keep events durably that have no file; see :meth:`DeadLetters.add_event`."""

@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from bridge import RunRef
 from store.errors import MalformedLineError
-from store.jsonl import iterate_lines, line_start, lines_back
+from store.file_bytes import FileBytes, PlainBytes
 from store.line_search import PlaceKey, by_run_seq, find_above
+from store.lines import lines_back, lines_from, whole_lines
 
 _COUNT_BYTES = 1 << 20
 
@@ -46,32 +47,29 @@ _Item = TypeVar("_Item", bound=_OfRun)
 
 
 class RunLines:
-    """One run's open file; a context manager. A run that has no file has no lines.
+    """One run's open file; a context manager.
 
     Args:
-        path: The file.
+        source: The file; closed on leaving. ``None`` when the run has none: it has no lines then,
+            and none can come while this reader is open.
+        path: How it is called when a line is reported.
         run: The run.
         on_malformed: Called for each malformed line that is passed over.
-
-    Raises:
-        OSError: The file is there and cannot be read.
     """
 
-    def __init__(self, path: Path, run: RunRef, on_malformed: OnMalformed) -> None:
+    def __init__(
+        self, source: FileBytes | None, path: Path, run: RunRef, on_malformed: OnMalformed
+    ) -> None:
+        self._source = source or PlainBytes.open(os.devnull)
         self._path = path
         self._run = run
         self._on_malformed = on_malformed
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            # Nothing to read, and nothing that could come while this reader is open.
-            self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self._source.close()
 
     def above(
         self, decode: Callable[[bytes], _Item], value: int, *, key: PlaceKey = by_run_seq
@@ -83,14 +81,13 @@ class RunLines:
             value: The number of the last record handled; 0 reads from the start.
             key: Which number.
         """
-        offset = find_above(self._fd, self._end(), key, value) if value > 0 else 0
-        with os.fdopen(self._fd, "rb", closefd=False) as file:
-            file.seek(offset)
-            for line in iterate_lines(file):
-                item = self._decode(decode, line, offset)
-                offset += len(line)
-                if item is not None:
-                    yield item
+        source = self._source
+        offset = find_above(source, whole_lines(source), key, value) if value > 0 else 0
+        for line in lines_from(source, offset):
+            item = self._decode(decode, line, offset)
+            offset += len(line)
+            if item is not None:
+                yield item
 
     def below(
         self, decode: Callable[[bytes], _Item], value: int | None, *, key: PlaceKey = by_run_seq
@@ -102,16 +99,13 @@ class RunLines:
             value: The number of the first record that is known; ``None`` begins with the newest.
             key: Which number.
         """
-        end = self._end()
-        offset = end if value is None else find_above(self._fd, end, key, value - 1)
-        for line in lines_back(self._fd, offset):
+        end = whole_lines(self._source)
+        offset = end if value is None else find_above(self._source, end, key, value - 1)
+        for line in lines_back(self._source, offset):
             offset -= len(line)
             item = self._decode(decode, line, offset)
             if item is not None:
                 yield item
-
-    def _end(self) -> int:
-        return line_start(self._fd, os.fstat(self._fd).st_size)
 
     def _decode(self, decode: Callable[[bytes], _Item], line: bytes, offset: int) -> _Item | None:
         try:
@@ -127,7 +121,7 @@ class RunLines:
         """Count the lines up to the one that begins at an offset; damage is rare, so it may."""
         number, position = 1, 0
         while position < offset:
-            block = os.pread(self._fd, min(_COUNT_BYTES, offset - position), position)
+            block = self._source.read(position, min(_COUNT_BYTES, offset - position))
             number += block.count(b"\n")
             position += len(block)
         return number

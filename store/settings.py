@@ -1,8 +1,13 @@
 """What the archive can be told, with units in every name."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from bridge.settings import Seconds, Section
+
+#: What is kept for years.
+Age = Annotated[float, Field(gt=0)]
 
 
 class ArchiveSettings(Section):
@@ -32,4 +37,25 @@ class ArchiveSettings(Section):
     )
     max_backoff_s: Seconds = Field(
         5.0, description="longest pause between attempts when server or disk fail"
+    )
+    compress_after_s: Age | None = Field(
+        3600.0, description="after its last event an ended run's file is compressed; None: never"
+    )
+    compress_min_bytes: int = Field(
+        16 << 10, ge=1, description="smaller files are left as they are"
+    )
+    max_age_s: Age | None = Field(
+        None, description="after its last event an ended run leaves the archive; None: never"
+    )
+    max_bytes: int | None = Field(
+        None, ge=1 << 20, description="above it the oldest ended runs leave; None: no limit"
+    )
+    upkeep_interval_s: Seconds = Field(
+        60.0, description="pause between two looks at what to compress and to let go"
+    )
+    status_interval_s: Seconds = Field(
+        1.0, le=5, description="how often the sink says how it is, and looks whether it shall pause"
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65_535, description="of 127.0.0.1, for /metrics and /health; None: no port"
     )

@@ -26,10 +26,12 @@ from store.errors import ArchiveLockedError, LogReplacedError
 from store.layout import ArchiveLayout
 from store.lock import ArchiveLock
 from store.settings import ArchiveSettings
+from store.sink_monitor import SinkMonitor
+from store.sink_status import CONSUMER, SinkStatus
+from store.upkeep import Upkeep
 
 _LOG = logging.getLogger(__name__)
 
-CONSUMER: Final = "sink"
 _FIRST_PAUSE_S: Final = 0.05
 
 
@@ -50,10 +52,11 @@ class Sink:
         self._settings = settings
         self._layout = ArchiveLayout(root.absolute())
         self._lock = ArchiveLock(self._layout.lock)
+        self._monitor = SinkMonitor(bridge, self._layout.root, settings.status_interval_s)
         self._pause_s = _FIRST_PAUSE_S
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Archive until ``stop`` is set; returns at the end of a batch.
+        """Archive until ``stop`` is set, but for the time that it is paused; ends after a batch.
 
         Outages of the server and refusals of the disk are waited out, with pauses that grow to
         ``max_backoff_s``.
@@ -67,14 +70,27 @@ class Sink:
             BridgeError: The server refuses what the sink needs, and will go on refusing.
         """
         self._layout.root.mkdir(parents=True, exist_ok=True)
+        async with self._monitor.watching(stop):
+            while await self._monitor.may_archive(stop):
+                await self._take_turn(self._monitor.halted)
+
+    def status(self) -> SinkStatus:
+        """Return what this sink is doing; may be called from any thread."""
+        return self._monitor.status()
+
+    async def _take_turn(self, stop: asyncio.Event) -> None:
+        """Archive until told to pause or to stop; the lock is free then."""
         if not await self._take_lock(stop):
             return
         try:
             archiver = Archiver(self._bridge, self._layout, self._settings)
+            upkeep = Upkeep(archiver, self._bridge, self._layout, self._settings)
+            self._monitor.begins()
             with closing(archiver):
-                async with self._bridge.retention.letting_go(archiver):
+                async with self._bridge.retention.letting_go(archiver), upkeep.going_on():
                     await self._survive_outages(archiver, stop)
         finally:
+            self._monitor.ends()
             self._lock.release()
         _LOG.info("sink.stopped", extra={"reached_seq": archiver.reached_seq})
 
@@ -170,6 +186,7 @@ class Sink:
                 await self._back_off("sink.write.failed", error, stop)
             else:
                 self._pause_s = _FIRST_PAUSE_S
+                self._monitor.wrote(len(batch), archiver.reached_seq)
                 await self._acknowledge(batch)
                 return True
 
@@ -184,6 +201,7 @@ class Sink:
     async def _back_off(self, what: str, error: BridgeError | OSError, stop: asyncio.Event) -> None:
         if isinstance(error, BridgeError) and not error.retryable:
             raise error
+        self._monitor.failed(error)
         _LOG.warning(what, extra={"error": str(error), "pause_s": self._pause_s})
         await _wait(stop, self._pause_s)
         self._pause_s = min(self._pause_s * 2, self._settings.max_backoff_s)

@@ -6,17 +6,20 @@ behind, not as missing. Memory does not grow with the size of a run.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from pathlib import Path
+from contextlib import closing
 from typing import Final, Protocol
 
 from bridge import RunRef, StreamEvent
 from bridge.events import DELETED
+from store.errors import DamagedFileError
+from store.file_bytes import FileBytes
 from store.file_check import FileCheck
 from store.findings import Finding, FindingKind, RunReport
-from store.jsonl import iterate_lines, line_start
 from store.layout import ArchiveLayout
 from store.line_search import by_run_seq, find_above
+from store.lines import lines_from, whole_lines
 from store.record import encode_archived, find_place
+from store.run_forms import open_run
 
 _PAGE: Final = 500
 
@@ -63,23 +66,20 @@ class Verifier:
         async for page in self._log.newest_events():
             for newest in page:
                 run = RunRef(newest.thread_id, newest.run_id)
-                if thread_id in (None, run.thread_id) and not self._layout.run(run).exists():
+                if thread_id in (None, run.thread_id) and not self._layout.has(run):
                     yield _report(run, FileCheck(run), behind=newest.run_seq)
 
     async def verify_run(self, run: RunRef) -> RunReport:
         """Verify one run; errors as for :meth:`verify`."""
-        path = self._layout.run(run)
-        check = await asyncio.to_thread(_check_file, path, run)
+        check = await asyncio.to_thread(_check_file, self._layout, run)
         if self._log is None:
             return _report(run, check, behind=0)
-        log_begins, last_run_seq = await self._compare(self._log, path, run, check)
+        log_begins, last_run_seq = await self._compare(self._log, run, check)
         findings = [_with_log(finding, log_begins) for finding in check.findings]
         check.findings = findings
         return _report(run, check, behind=max(0, last_run_seq - check.last_run_seq))
 
-    async def _compare(
-        self, log: Log, path: Path, run: RunRef, check: FileCheck
-    ) -> tuple[int, int]:
+    async def _compare(self, log: Log, run: RunRef, check: FileCheck) -> tuple[int, int]:
         """Compare the file with the log; return the first and the last number in the log."""
         begins = reached = seq = 0
         while events := await log.read_after(run, reached, stream_seq=seq, limit=_PAGE):
@@ -88,38 +88,43 @@ class Verifier:
             begins = begins or events[0].run_seq
             archived = [event for event in events if event.run_seq <= check.last_run_seq]
             if archived:
-                await asyncio.to_thread(_compare_page, path, archived, check)
+                await asyncio.to_thread(_compare_page, self._layout, archived, check)
             seq, reached = events[-1].event_id
         return begins, reached
 
 
-def _check_file(path: Path, run: RunRef) -> FileCheck:
+def _check_file(layout: ArchiveLayout, run: RunRef) -> FileCheck:
     check = FileCheck(run)
-    with path.open("rb") as file:
-        for line in iterate_lines(file):
+    try:
+        source = open_run(layout, run)
+    except DamagedFileError as error:
+        check.add(FindingKind.DAMAGE, str(error))
+        return check
+    with closing(source):
+        for line in lines_from(source, 0):
             check.take(line)
     return check
 
 
-def _compare_page(path: Path, events: Sequence[StreamEvent], check: FileCheck) -> None:
-    lines = _lines_between(path, events[0].run_seq, events[-1].run_seq)
+def _compare_page(layout: ArchiveLayout, events: Sequence[StreamEvent], check: FileCheck) -> None:
+    run = RunRef(events[0].thread_id, events[0].run_id)
+    with closing(open_run(layout, run)) as source:
+        lines = _lines_between(source, events[0].run_seq, events[-1].run_seq)
     for event in events:
         line = lines.get(event.run_seq)
         if line is not None and line != encode_archived(event):
             check.add(FindingKind.DIFFERENCE, "not what the log holds", event.run_seq)
 
 
-def _lines_between(path: Path, first: int, last: int) -> dict[int, bytes]:
+def _lines_between(source: FileBytes, first: int, last: int) -> dict[int, bytes]:
     lines: dict[int, bytes] = {}
-    with path.open("rb") as file:
-        end = line_start(file.fileno(), path.stat().st_size)
-        file.seek(find_above(file.fileno(), end, by_run_seq, first - 1))
-        for line in iterate_lines(file):
-            place = find_place(line)
-            if place is not None and place.run_seq > last:
-                break
-            if place is not None and place.run_seq >= first:
-                lines.setdefault(place.run_seq, line)
+    offset = find_above(source, whole_lines(source), by_run_seq, first - 1)
+    for line in lines_from(source, offset):
+        place = find_place(line)
+        if place is not None and place.run_seq > last:
+            break
+        if place is not None and place.run_seq >= first:
+            lines.setdefault(place.run_seq, line)
     return lines
 
 

@@ -9,11 +9,13 @@ from api.cli.analytics import export, query
 from api.cli.archive import repair, verify
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
-from api.cli.roles import sink, worker
+from api.cli.roles import worker
 from api.cli.serve import serve
+from api.cli.sink import sink
 from api.cli.tail import tail
 from api.startup_errors import StartupError
 from bridge import BridgeError
+from runs import RunsError
 from store import StoreError
 
 _HELP = "Durable, resumable runs on NATS JetStream."
@@ -27,7 +29,7 @@ def main() -> None:
     """Run the command line; expected errors end it with one red line and exit status 1."""
     try:
         _APP()
-    except (StartupError, BridgeError, StoreError) as exc:
+    except (StartupError, BridgeError, RunsError, StoreError) as exc:
         print_error(str(exc))
         sys.exit(1)
 

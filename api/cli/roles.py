@@ -1,12 +1,12 @@
-"""``jetrun worker`` and ``jetrun sink``: one role as a service of its own."""
+"""``jetrun worker``, and what ``jetrun sink`` becomes: one role as a service of its own."""
 
 import os
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from api.cli.options import ConfigOption, DataOption, NatsOption, given, warn_of_config
+from api.cli.options import ConfigOption, NatsOption, given, warn_of_config
 from api.environment import child_environment
 from api.settings import load_settings
 from api.supervisor import python_module
@@ -22,20 +22,11 @@ def worker(
 ) -> None:
     """Execute runs: this process becomes a worker, without any of the gateway's code."""
     options = {"nats.url": nats, "config": config, "worker.concurrency": concurrency}
-    _become("runs.worker", options)
+    become("runs.worker", options)
 
 
-def sink(
-    *,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Write the archive: this process becomes the sink of a data directory."""
-    _become("store.sink", {"nats.url": nats, "data": data, "config": config})
-
-
-def _become(module: str, options: Mapping[str, object]) -> None:
+def become(module: str, options: Mapping[str, object]) -> NoReturn:
+    """Put a role's process in the place of this one."""
     settings = load_settings(given(options))
     warn_of_config(settings)
     environment = child_environment(settings)

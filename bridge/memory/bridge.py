@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Self
 
-from bridge.cold_tier import NO_COLD_TIER, ColdTier
+from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.dead_letters import MAX_LISTED, DeadLetter
 from bridge.errors import (
@@ -26,24 +26,29 @@ from bridge.events import (
     RESERVED_EVENTS,
     STATUS_OF_EVENT,
     NewEvent,
+    StreamEvent,
     StreamInfo,
     StreamStatus,
     Terminal,
 )
 from bridge.flight import MAX_ATOMIC_EVENTS
-from bridge.ids import check_id, new_id
+from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
+from bridge.memory.checkpoints import NoCheckpoints
 from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
-from bridge.memory.log import MemoryLog, MemorySettings, RunLog
+from bridge.memory.holding import MemoryLeases
+from bridge.memory.log import MemorySettings, RunLog
+from bridge.memory.server import MemoryServer
 from bridge.memory.sweep import MemorySweep
 from bridge.retention.run_holders import NoHolders, RunHolders
+from bridge.run_bridge import RunBridge
 from bridge.stats import CLOSED_STATS, StreamStats, Tally
-from bridge.stream_bridge import HEARTBEAT_S, Following, StreamBridge
+from bridge.stream_bridge import HEARTBEAT_S, Following
 from bridge.subjects import RunRef
 
 
-class MemoryStreamBridge(StreamBridge):
+class MemoryStreamBridge(RunBridge):
     """A bridge to a log in the memory of this process; all its calls belong on one event loop.
 
     Args:
@@ -55,7 +60,7 @@ class MemoryStreamBridge(StreamBridge):
         self, settings: MemorySettings | None = None, *, cold: ColdTier | None = None
     ) -> None:
         self._settings = settings or MemorySettings()
-        self._log = MemoryLog(self._settings)
+        self._share(MemoryServer(self._settings))
         self._cold = cold or NO_COLD_TIER
         self._writer = new_id()
         self._readers: set[MemoryFollowing] = set()
@@ -64,8 +69,17 @@ class MemoryStreamBridge(StreamBridge):
     def peer(self) -> Self:
         """Make another bridge to the same log, as another process has one to the same server."""
         other = type(self)(self._settings, cold=self._cold)
-        other._log = self._log  # noqa: SLF001 - of the same class
+        other._share(self._server)  # noqa: SLF001 - of the same class
         return other
+
+    def _share(self, server: MemoryServer) -> None:
+        self._server = server
+        self._log = server.log
+        self.states = self.state_feed = server.states
+        self.jobs = server.jobs
+        self.controls = server.controls
+        self.holders = server.holders
+        self.checkpoints = NoCheckpoints()
 
     async def start(self) -> None:
         """Open the bridge; what an earlier session stored is still there."""
@@ -226,6 +240,40 @@ class MemoryStreamBridge(StreamBridge):
             raise ValueError(msg)
         return self._log.trim(self._log.get(check_id("run_id", run_id)), keep)
 
+    def leases(self, *, every_s: float, max_blocked_s: float) -> MemoryLeases:
+        """Make what holds on to jobs; see :meth:`RunBridge.leases`."""
+        return MemoryLeases(self._server.holders, every_s=every_s, max_blocked_s=max_blocked_s)
+
+    async def find_thread(self, run_id: str) -> str | None:
+        """Return the thread that owns a run; see :meth:`RunBridge.find_thread`."""
+        self._check_open()
+        check_id("run_id", run_id)
+        with suppress(StreamNotFoundError):
+            return self._log.get(run_id).run.thread_id
+        return None
+
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted; see :meth:`RunBridge.is_deleted`."""
+        self._check_open()
+        return self._log.has_departed(check_id("run_id", run_id))
+
+    async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
+        """Return one event by its id; see :meth:`RunBridge.find_event`."""
+        self._check_open()
+        log = self._log.get(check_id("run_id", run_id))
+        cursor = parse_cursor(event_id)
+        if not isinstance(cursor, EventId):
+            return None
+        event = log.events.get(cursor.run_seq)
+        if event is None:
+            event = await find_archived(self._cold, log.run, cursor.run_seq)
+        return event if event is not None and event.event_id == cursor else None
+
+    async def list_runs(self, thread_id: str) -> list[str]:
+        """Return a thread's runs; see :meth:`RunBridge.list_runs`. Linear in all runs."""
+        self._check_open()
+        return self._log.runs_of(check_id("thread_id", thread_id))
+
     async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
         self._check_open()
         if spec.run_id is not None:
@@ -240,6 +288,11 @@ class MemoryStreamBridge(StreamBridge):
         """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
         return self._log.consumers.infos(self._log.last_seq)
+
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return one name; see :meth:`Consuming.get_consumer`."""
+        self._check_open()
+        return self._log.consumers.info(check_id("consumer", name), self._log.last_seq)
 
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""

@@ -15,6 +15,7 @@ from bridge.errors import (
 )
 from bridge.events import StreamEvent, timestamp
 from bridge.memory.consumer import MemoryConsumer
+from bridge.subjects import RunRef
 
 #: What opening a name again may change.
 _OWN_BUSINESS: Final = frozenset({"batch", "is_kept"})
@@ -84,6 +85,17 @@ class MemoryConsumers:
         self._remove_unused()
         return [self._by_name[name].info(last_seq) for name in sorted(self._by_name)]
 
+    def info(self, name: str, last_seq: int) -> ConsumerInfo:
+        """Return one name.
+
+        Raises:
+            ConsumerNotFoundError: There is none.
+        """
+        self._remove_unused()
+        if name not in self._by_name:
+            raise ConsumerNotFoundError(name)
+        return self._by_name[name].info(last_seq)
+
     def delete(self, name: str) -> None:
         """Forget a name.
 
@@ -118,6 +130,11 @@ class MemoryConsumers:
             )
         )
 
+    def forget(self, run: RunRef) -> None:
+        """Remove what was given up of a run."""
+        kept = [each for each in self._dead_letters if not _is_of(each, run)]
+        self._dead_letters = deque(kept, maxlen=self._max_dead_letters)
+
     def dead_letters(self, name: str, after: int, limit: int) -> list[DeadLetter]:
         """Return what a name gave up, oldest first."""
         found = [each for each in self._dead_letters if each.consumer == name and each.seq > after]
@@ -129,3 +146,7 @@ def _verify(known: ConsumerSpec, wanted: ConsumerSpec) -> None:
         found, asked = getattr(known, field), getattr(wanted, field)
         if field not in _OWN_BUSINESS and found != asked:
             raise ConsumerDriftError(known.name, field, asked, found)
+
+
+def _is_of(letter: DeadLetter, run: RunRef) -> bool:
+    return (letter.event.thread_id, letter.event.run_id) == run

@@ -7,6 +7,7 @@ server; all of them live on one event loop.
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from pydantic import Field
@@ -53,6 +54,9 @@ class MemorySettings(Section):
         604_800.0, description="without use, after which a named consumer is removed"
     )
     max_dead_letters: int = Field(1000, ge=1, description="kept; the oldest leave first")
+    max_tombstones: int = Field(
+        100_000, ge=1, description="deleted records remembered, so that they cannot come back"
+    )
 
 
 class RunLog:
@@ -260,6 +264,10 @@ class MemoryLog:
             self._evict(log)
         return excess
 
+    def has_departed(self, run_id: str) -> bool:
+        """Whether the run has left altogether."""
+        return run_id in self._departed
+
     def delete(self, run_id: str, writer: str) -> None:
         """Forget a run for good; one that has left already stays away.
 
@@ -272,10 +280,16 @@ class MemoryLog:
         marker = self._place(log.run, log.last, deleted_event(), writer)
         self._depart(log, marker.event_id.stream_seq)
         log.delete(marker)
+        self.consumers.forget(log.run)
 
     def runs(self) -> list[RunLog]:
         """Return all runs."""
         return list(self._runs.values())
+
+    def runs_of(self, thread_id: str) -> list[str]:
+        """Return the ids of a thread's runs, with those that have left; linear in all runs."""
+        logs = chain(self._runs.values(), self._sealed.values())
+        return [log.run.run_id for log in logs if log.run.thread_id == thread_id]
 
     def _make_room(self) -> None:
         limit = self._settings.max_runs

@@ -6,10 +6,11 @@ between leaves both, which is no contradiction: the log is asked first.
 
 import logging
 
+from bridge.coordination import StateRecords
 from bridge.event_log import EventLog
 from bridge.events import StreamEvent
 from bridge.seals import Seals
-from bridge.state import REF, StateRecords
+from bridge.state import REF
 from bridge.subjects import RunRef
 
 _LOG = logging.getLogger("jetrun.retention")

@@ -6,6 +6,7 @@ from typing import Final
 
 from bridge.awaiting import AwaitingInput
 from bridge.connection import Connection
+from bridge.coordination import StateRecords
 from bridge.event_log import EventLog
 from bridge.retention.archived_floor import ArchivedFloor
 from bridge.retention.departure import Departure
@@ -22,7 +23,6 @@ from bridge.retention.trimming import Trimmer
 from bridge.roll_call import RollCall
 from bridge.seals import Seals
 from bridge.settings import BridgeSettings
-from bridge.state import StateRecords
 from bridge.subjects import Subjects
 
 #: The claim of whoever makes room, beside those of the shards.

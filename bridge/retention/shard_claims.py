@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import orjson
 
+from bridge.coordination import StateRecord, StateRecords
 from bridge.errors import StateConflictError
-from bridge.state import StateRecord, StateRecords
 
 SWEEP: Final = "sweep"
 #: Rounds without a visit after which another process takes a shard over.

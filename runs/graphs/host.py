@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from bridge import JetStreamBridge
+from bridge import JetStreamBridge, RunBridge
 from runs.catalog import Assistant
 from runs.errors import AssistantLoadError
 from runs.executor import FailedExecutor, RunExecutor
@@ -42,7 +42,7 @@ class GraphHost:
         return GraphExecutor(source, self._shared)
 
     @asynccontextmanager
-    async def opened(self, bridge: JetStreamBridge) -> AsyncGenerator[None]:
+    async def opened(self, bridge: RunBridge) -> AsyncGenerator[None]:
         """Open checkpointer and store, and answer questions, for the length of a context.
 
         Raises:
@@ -53,6 +53,8 @@ class GraphHost:
             opening = opened_persistence(self._settings, bridge)
             self._persistence = await stack.enter_async_context(opening)
             for name, answers in self._answers.items():
+                if not isinstance(bridge, JetStreamBridge):
+                    break  # nobody else is there to ask
                 answering = bridge.calls.answering(name, answers.answer, max_at_once=_MAX_QUESTIONS)
                 await stack.enter_async_context(answering)
             yield

@@ -6,10 +6,12 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.store.base import BaseStore, TTLConfig
+from langgraph.store.memory import InMemoryStore
 
-from bridge import JetStreamBridge
+from bridge import JetStreamBridge, RunBridge
 from runs.errors import AssistantLoadError
 from runs.langgraph import JetStreamSaver, JetStreamStore
 from runs.loader import load_attribute
@@ -56,31 +58,39 @@ class Persistence:
 
 @asynccontextmanager
 async def opened_persistence(
-    settings: GraphSettings, bridge: JetStreamBridge
+    settings: GraphSettings, bridge: RunBridge
 ) -> AsyncGenerator[Persistence]:
     """Open checkpointer and store for the length of a context.
 
     Args:
         settings: Names another checkpointer than the one on the log's server, if any.
-        bridge: A started bridge.
+        bridge: A started bridge; without a server checkpoints and items stay in memory.
 
     Raises:
         AssistantLoadError: The declared checkpointer cannot be loaded.
     """
-    store = JetStreamStore(bridge.items, ttl=_ttl_of(settings))
-    if settings.checkpointer is None:
-        serde = _serializer_of(settings)
-        yield Persistence(lambda: JetStreamSaver(bridge.checkpoints, serde=serde), store)
+    store = _store_of(settings, bridge)
+    if settings.checkpointer is not None:
+        async with _declared(settings.checkpointer) as saver:
+            yield Persistence(lambda: saver, store)
         return
-    async with _declared(settings.checkpointer) as saver:
-        yield Persistence(lambda: saver, store)
+    serde = _serializer_of(settings)
+    if isinstance(bridge, JetStreamBridge):
+        log = bridge.checkpoints
+        yield Persistence(lambda: JetStreamSaver(log, serde=serde), store)
+    else:
+        kept = InMemorySaver(serde=serde)
+        yield Persistence(lambda: kept, store)
 
 
-def _ttl_of(settings: GraphSettings) -> TTLConfig | None:
-    if settings.store_ttl_s is None:
-        return None
-    refresh = settings.store_ttl_refreshes
-    return TTLConfig(default_ttl=settings.store_ttl_s / 60, refresh_on_read=refresh)
+def _store_of(settings: GraphSettings, bridge: RunBridge) -> BaseStore:
+    if not isinstance(bridge, JetStreamBridge):
+        return InMemoryStore()
+    ttl = None
+    if settings.store_ttl_s is not None:
+        refresh = settings.store_ttl_refreshes
+        ttl = TTLConfig(default_ttl=settings.store_ttl_s / 60, refresh_on_read=refresh)
+    return JetStreamStore(bridge.items, ttl=ttl)
 
 
 def _serializer_of(settings: GraphSettings) -> JsonPlusSerializer:

@@ -1,7 +1,8 @@
 """SIGKILL of the sink, of nats-server and of both, and a disk that is full, under load.
 
-Real processes, a sink that writes and one that stands by. To know at which moment a sink is killed,
-it is first stopped with SIGSTOP: while it cannot move, the files and the server tell.
+Real processes, a sink that writes and compresses, and one that stands by. To know at which moment a
+sink is killed, it is first stopped with SIGSTOP: while it cannot move, the files and the server
+tell.
 """
 
 import asyncio
@@ -26,10 +27,18 @@ from store import ArchiveLayout, ArchiveReader
 
 pytestmark = pytest.mark.chaos
 
-ROUNDS = 3
-EVENTS = 10_000
+CHAOS_FACTOR = int(os.environ.get("CHAOS_FACTOR", "1"))
+#: Of each of the three strikes at random points, on a server and an archive of their own.
+ROUNDS = 5
+#: Published in a round: 10,000 in an ordinary run, 100,000 in a long one.
+ROUND_EVENTS = 10_000 * min(CHAOS_FACTOR, 10)
+#: The least number of kills at points that were looked at.
+CAUGHT_ROUNDS = 3
+FULL_DISK_EVENTS = 10_000
 FULL_AT_BYTES = 20_000
 PUBLISHERS = 4
+BATCH = 50
+MAX_BATCHES = 12
 
 
 class Moment(Enum):
@@ -114,6 +123,10 @@ def sinks(server, layout):
         "JETRUN_ARCHIVE__STANDBY_POLL_S": "0.02",
         "JETRUN_ARCHIVE__MAX_BATCH_EVENTS": "200",
         "JETRUN_ARCHIVE__MAX_OPEN_FILES": "4",
+        # Runs that have ended are compressed meanwhile.
+        "JETRUN_ARCHIVE__UPKEEP_INTERVAL_S": "0.2",
+        "JETRUN_ARCHIVE__COMPRESS_AFTER_S": "0.2",
+        "JETRUN_ARCHIVE__COMPRESS_MIN_BYTES": "1",
     }
     running = Sinks(layout, environment)
     yield running
@@ -145,11 +158,16 @@ class Load:
 
     async def publish(self, events):
         """Go on for about so many events, and wait until they are acknowledged."""
+        goal = self.count() + events
         async with self._moved:
-            self._max_events = self.count() + events
+            self._max_events = goal
             self._moved.notify_all()
-            async with asyncio.timeout(40):
-                await self._moved.wait_for(lambda: self.count() >= self._max_events)
+        await self.reach(goal, within_s=60 + events / 500)
+
+    async def reach(self, count, within_s=60):
+        """Wait until so many events are acknowledged in all."""
+        async with asyncio.timeout(within_s), self._moved:
+            await self._moved.wait_for(lambda: self.count() >= count)
 
     async def go_on(self):
         """Never stop any more."""
@@ -162,8 +180,8 @@ class Load:
             run = RunRef(f"thread-{self._rng.randrange(4)}", f"run-{len(self.acknowledged)}")
             ids = self.acknowledged[run] = []
             ids.append(await self._bridge.create(run.run_id, thread_id=run.thread_id))
-            for _ in range(self._rng.randrange(20)):
-                events = [new_event("messages", {"n": n, "text": "x" * 200}) for n in range(20)]
+            events = [new_event("messages", {"n": n, "text": "x" * 200}) for n in range(BATCH)]
+            for _ in range(self._rng.randrange(MAX_BATCHES)):
                 ids += await self._bridge.publish_many(run.run_id, events)
                 async with self._moved:
                     self._moved.notify_all()
@@ -230,7 +248,7 @@ async def moments_of(layout, load, info):
 
 
 @pytest.fixture
-def everything_is_archived(layout, consumer_info, chaos_factor, eventually):
+def everything_is_archived(layout, consumer_info, eventually):
     """Wait until the sink has nothing left, and compare all files with what was acknowledged."""
 
     async def is_acknowledged():
@@ -238,9 +256,10 @@ def everything_is_archived(layout, consumer_info, chaos_factor, eventually):
         return info.num_pending == info.num_ack_pending == 0
 
     async def check(load):
-        await eventually(is_acknowledged, within_s=30 * chaos_factor)
+        await eventually(is_acknowledged, within_s=30 + load.count() / 500)
         for run, ids in load.acknowledged.items():
             assert [f"{seq}-{run_seq}" for seq, run_seq in archived(layout, run)] == ids
+        assert any(layout.compressed(run).exists() for run in load.acknowledged)
         assert not layout.dead_letters.exists()
 
     return check
@@ -261,15 +280,15 @@ def under_load(bridge, layout):
     return under_load
 
 
-async def test_a_sink_killed_at_any_moment_loses_nothing_and_doubles_nothing(  # noqa: PLR0913, PLR0917 - all parts meet here
-    under_load, consumer_info, sinks, layout, chaos_factor, everything_is_archived, eventually
+async def test_a_sink_killed_at_any_moment_loses_nothing_and_doubles_nothing(
+    under_load, consumer_info, sinks, layout, everything_is_archived, eventually
 ):
     rounds, caught = 0, set()
-    deadline = time.monotonic() + 60 * chaos_factor
+    deadline = time.monotonic() + 60 * CHAOS_FACTOR
     sinks.start()
     sinks.start()
     async with under_load() as load:
-        while rounds < ROUNDS * chaos_factor or caught != set(Moment):
+        while rounds < CAUGHT_ROUNDS * CHAOS_FACTOR or caught != set(Moment):
             assert time.monotonic() < deadline, f"{rounds} rounds, caught at {caught}"
             victim = await eventually(sinks.writer, within_s=20)
             goal = load.count() + random.randint(1, 2000)
@@ -300,20 +319,30 @@ def strike(server, sinks, eventually):
     return strike
 
 
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("repeat", range(CHAOS_FACTOR))
 @pytest.mark.parametrize("victims", ["sink", "server", "sink and server"])
 async def test_whoever_is_killed_at_random_the_files_hold_each_event_once(
-    under_load, sinks, strike, victims, chaos_factor, everything_is_archived
+    under_load,
+    sinks,
+    strike,
+    victims,
+    repeat,  # noqa: ARG001 - tells the repeats apart
+    everything_is_archived,
 ):
     sinks.start()
     sinks.start()
+    rng = random.Random()
     async with under_load(max_events=0) as load:
-        for _ in range(ROUNDS * chaos_factor):
+        for _ in range(ROUNDS):
+            goal = load.count() + ROUND_EVENTS
+            publishing = asyncio.create_task(load.publish(ROUND_EVENTS))
             # The strike falls while more is being published.
-            publishing = asyncio.create_task(load.publish(EVENTS // ROUNDS))
-            await asyncio.wait([publishing], timeout=random.uniform(0, 0.5))
+            reached = goal - rng.randrange(ROUND_EVENTS)
+            await load.reach(reached, within_s=60 + ROUND_EVENTS / 500)
             await strike(victims)
             await publishing
-    assert load.count() > EVENTS - ROUNDS
+    assert load.count() >= ROUNDS * ROUND_EVENTS
     await everything_is_archived(load)
 
 
@@ -325,7 +354,7 @@ async def test_a_full_disk_is_waited_out_and_nothing_is_lost(
     # No file of this process may grow beyond it, so every write fails in its middle.
     resource.prlimit(writer, resource.RLIMIT_FSIZE, (FULL_AT_BYTES, resource.RLIM_INFINITY))
     # What a refused write had begun is taken back, so the files may shrink meanwhile.
-    async with under_load(max_events=EVENTS, may_shrink=True) as load:
+    async with under_load(max_events=FULL_DISK_EVENTS, may_shrink=True) as load:
         await eventually(lambda: sinks.log(writer).count("sink.write.failed") > 2, within_s=40)
         before = await consumer_info()
         await load.publish(1000)

@@ -1,7 +1,8 @@
 """One suite, two bridges: every test of this folder runs on memory and on a real nats-server."""
 
+import asyncio
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from reading import take
@@ -15,6 +16,8 @@ from bridge import (
     NatsSettings,
     RunRef,
 )
+from runs import AssistantCatalog, RunManager, RunSettings, RunsFacade, WorkerSettings
+from runs.worker import Worker
 from store import ArchiveColdTier, ArchiveLayout, encode_line
 
 #: The durable log keeps everything until it is trimmed; so that both agree, memory has room, too.
@@ -83,3 +86,60 @@ def archive(bridge, archive_root):
         return events
 
     return archive
+
+
+@pytest.fixture
+def make_manager(connect):
+    """Make run control as a process of its own has it: ``await make_manager(stale_s=1)``."""
+
+    async def make(**settings):
+        return RunManager(await connect(), AssistantCatalog(), RunSettings(**settings))
+
+    return make
+
+
+@pytest.fixture
+def assistants():
+    """What can be executed besides the built-in assistants: nothing; suites say more."""
+    return {}
+
+
+@pytest.fixture
+def manager(bridge, assistants):
+    """Run control on the bridge of the test; a deletion waits a moment only."""
+    limits = RunSettings(max_queued_runs=3, delete_wait_s=0.2)
+    return RunManager(bridge, AssistantCatalog(assistants), limits)
+
+
+@pytest.fixture
+def facade(manager, bridge):
+    return RunsFacade(manager, bridge)
+
+
+@pytest.fixture
+async def thread(facade):
+    """The id of a thread without runs."""
+    return (await facade.create_thread()).thread_id
+
+
+@pytest.fixture
+def working(connect, assistants):
+    """A worker in this process, on a bridge of its own: ``async with working(temporary_ttl_s=0)``.
+
+    The options are the limits of run control.
+    """
+
+    @asynccontextmanager
+    async def work(**settings):
+        limits = WorkerSettings(lease_s=1, cancel_grace_s=0.3, fetch_wait_s=0.2, probe_s=0.2)
+        catalog = AssistantCatalog(assistants)
+        worker = Worker(await connect(), catalog, limits, RunSettings(**settings))
+        stop = asyncio.Event()
+        serving = asyncio.create_task(worker.serve(stop))
+        try:
+            yield worker
+        finally:
+            stop.set()
+            await serving
+
+    return work

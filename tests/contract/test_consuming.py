@@ -51,8 +51,10 @@ async def publish(bridge, run_id, *values, **options):
 @pytest.fixture
 def info_of(bridge):
     async def find(name):
-        found = [info for info in await bridge.list_consumers() if info.name == name]
-        return found[0] if found else None
+        try:
+            return await bridge.get_consumer(name)
+        except ConsumerNotFoundError:
+            return None
 
     return find
 
@@ -271,6 +273,19 @@ async def test_without_a_limit_an_event_is_never_given_up(bridge):
             assert delivery.attempt == attempt
             await delivery.nak()
     assert await bridge.list_dead_letters("patient") == []
+
+
+async def test_the_dead_letters_of_a_deleted_run_go_with_it(bridge, run):
+    await bridge.create("run-2", thread_id=THREAD)
+    await publish(bridge, run, 1)
+    (kept,) = await publish(bridge, "run-2", 2)
+    for name in ("one", "two"):
+        async with bridge.consume(name, categories=["stream"]) as deliveries:
+            for delivery in await take(deliveries, 2):
+                await delivery.term("no")
+    await bridge.cleanup(run)
+    for name in ("one", "two"):
+        assert [each.event.id for each in await bridge.list_dead_letters(name)] == [kept]
 
 
 async def test_dead_letters_are_listed_by_name_in_pages_and_outlive_their_consumer(bridge, run):

@@ -36,6 +36,7 @@ from store import (
     encode_line,
     file_records,
 )
+from store.run_forms import adopt_draft, is_compressed, thaw, write_draft
 from store.sink import Sink
 
 T, R = "thread-1", "run-1"
@@ -64,9 +65,17 @@ class JsonlSetting:
 
 
 class LogSetting:
-    """Log and archive; ``archived`` is the part of a run that a sink has brought into files."""
+    """Log and archive.
 
-    def __init__(self, server, root, archived):
+    Args:
+        server: The log's.
+        root: The archive's directory.
+        archived: The part of a run that a sink has brought into files.
+        is_compressed: Whether the files are compressed since.
+    """
+
+    def __init__(self, server, root, archived, *, is_compressed):
+        self._is_compressed = is_compressed
         self._nats = NatsSettings(url=server.url, user=server.user, password=server.password)
         self._root = root
         self._archived = archived
@@ -81,16 +90,23 @@ class LogSetting:
         last = await store._files.find_last(run)
         events = await store._bridge.read_after(run, 0 if last is None else last.run_seq, limit=500)
         events = events[: int(len(events) * self._archived)]
-        path = ArchiveLayout(self._root).run(run)
+        layout = ArchiveLayout(self._root)
+        path = layout.run(run)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if is_compressed(layout, run):
+            thaw(layout, run)
         with path.open("ab") as file:
             file.write(b"".join(map(encode_line, events)))
+        if self._is_compressed:
+            assert adopt_draft(layout, run, write_draft(layout, run, lambda: True))
         if events:
             count = (await store._bridge.status(run.run_id)).event_count
             await store._bridge.trim(run.run_id, keep=max(1, count - events[-1].run_seq))
 
 
-ARCHIVED = {"log": 0, "half archived": 0.5, "archived": 1}
+ARCHIVED = {"log": 0, "half archived": 0.5, "archived": 1, "compressed": 1}
+#: Whose files may be torn in their making.
+PLAIN = [name for name in ARCHIVED if name != "compressed"]
 
 
 @pytest.fixture(params=["memory", "jsonl", *ARCHIVED])
@@ -101,7 +117,12 @@ async def setting(request, tmp_path):
         yield JsonlSetting(tmp_path / "data")
     else:
         async with EmbeddedServer(tmp_path / "nats") as server:
-            yield LogSetting(server, tmp_path / "data", ARCHIVED[request.param])
+            yield LogSetting(
+                server,
+                tmp_path / "data",
+                ARCHIVED[request.param],
+                is_compressed=request.param == "compressed",
+            )
 
 
 def on(*settings):
@@ -517,7 +538,7 @@ def run_file(tmp_path):
     return ArchiveLayout(tmp_path / "data").run(RunRef(T, R))
 
 
-@on("jsonl", *ARCHIVED)
+@on("jsonl", *PLAIN)
 async def test_a_line_that_is_no_object_stops_neither_reads_nor_writes(
     setting, store, settle, run_file
 ):
@@ -532,7 +553,7 @@ async def test_a_line_that_is_no_object_stops_neither_reads_nor_writes(
     assert ns(await store.list_messages(T, after_seq=stored[0].seq)) == ns(stored[1:])
 
 
-@on("jsonl", *ARCHIVED)
+@on("jsonl", *PLAIN)
 async def test_a_torn_last_line_takes_no_other_record_with_it(setting, run_file):
     async with setting.store() as store:
         stored = [await put(store, n) for n in range(3)]
@@ -547,7 +568,7 @@ async def test_a_torn_last_line_takes_no_other_record_with_it(setting, run_file)
             assert await store.list_messages(T) == stored
 
 
-@on("jsonl", "archived")
+@on("jsonl", "archived", "compressed")
 async def test_a_page_reads_a_page_and_not_the_thread(store, settle):
     for start in range(0, 3000, 1000):
         await store.put_batch([new(n) for n in range(start, start + 1000)])

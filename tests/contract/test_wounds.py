@@ -91,10 +91,9 @@ A slow client loses events silently
 """
 
 import asyncio
-import re
-from pathlib import Path
 
 import pytest
+from proofs import assert_proofs_exist
 from reading import PATIENCE_S, events_of, notes_of, read_all, run_seqs, take
 
 from bridge import (
@@ -108,15 +107,9 @@ from bridge import (
 )
 from bridge.topology import streams
 
-FOLDER = Path(__file__).parent
-
 
 def test_every_wound_names_tests_that_exist():
-    proofs = re.findall(r"^ {4}(\S+):\n {8}(test_\w+)$", __doc__, re.MULTILINE)
-    assert len(proofs) == __doc__.count("\n        test_") > 20
-    for page, name in proofs:
-        source = Path(__file__) if page == "here" else FOLDER / page
-        assert f"def {name}(" in source.read_text(), name
+    assert_proofs_exist(__doc__, __file__, at_least=21)
 
 
 async def test_the_end_reaches_a_reader_whose_buffer_is_full(bridge, run):

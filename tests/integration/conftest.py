@@ -12,8 +12,10 @@ from api.app import create_app
 from api.environment import child_environment
 from api.gateway import serve_application
 from api.http_settings import HttpSettings
+from api.identity import nobody
 from api.listener import open_listener
 from api.settings import Settings
+from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import JetStreamBridge, NatsSettings
 from runs import AssistantCatalog, RunManager, RunsFacade
 from store import ArchiveColdTier
@@ -44,14 +46,18 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(settings):
+async def running_gateway(settings, identify=nobody):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
-        facade = RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
-        gateway = Gateway(create_app(settings, bridge, facade), bridge, facade)
+        webhooks = settings.webhooks
+        catalog = AssistantCatalog(settings.assistants)
+        manager = RunManager(bridge, catalog, webhooks=policy_of(webhooks))
+        facade = RunsFacade(manager, bridge)
+        gateway = Gateway(create_app(settings, bridge, facade, identify), bridge, facade)
         listener = open_listener(settings.http)
         await gateway.serve(settings.http, listener)
         try:
-            yield gateway
+            async with calling_webhooks(webhooks, bridge, manager):
+                yield gateway
         finally:
             await gateway.stop()
             listener.close()
@@ -70,10 +76,11 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(log=settings.log, **http):
-            changes = {"http": settings.http.model_copy(update=http), "log": log}
+        async def start(log=settings.log, webhooks=settings.webhooks, identify=nobody, **http):
+            changed = settings.http.model_copy(update=http)
+            changes = {"http": changed, "log": log, "webhooks": webhooks}
             changed = settings.model_copy(update=changes)
-            return await stack.enter_async_context(running_gateway(changed))
+            return await stack.enter_async_context(running_gateway(changed, identify))
 
         yield start
 

@@ -5,8 +5,9 @@ import asyncio
 import orjson
 import pytest
 
-from bridge import new_event
+from bridge import RunRef, new_event
 from store import ArchiveLayout, ArchiveSettings
+from store.run_forms import adopt_draft, write_draft
 from store.sink import Sink
 
 
@@ -111,13 +112,16 @@ async def test_an_unknown_run_or_thread_has_no_records(http, open_run):
         assert (answer.status, (await answer.json())["code"]) == (404, "run-not-archived")
 
 
-@pytest.fixture
-def run_file(settings, open_run):
-    """The run's file, with a line that is being written at its end; and its whole lines."""
-    path = ArchiveLayout(settings.data).run((open_run.thread_id, open_run.run_id))
+@pytest.fixture(params=["plain", "compressed"])
+def run_file(settings, open_run, request):
+    """The run's file, in either form, with a line that is being written at its end; its lines."""
+    layout, run = ArchiveLayout(settings.data), RunRef(open_run.thread_id, open_run.run_id)
+    path = layout.run(run)
     path.parent.mkdir(parents=True)
     whole = b"".join(b'{"n":%d}\n' % n for n in range(100_000))
     path.write_bytes(whole + b'{"n":')
+    if request.param == "compressed":
+        assert adopt_draft(layout, run, write_draft(layout, run, lambda: True))
     return whole
 
 

@@ -128,7 +128,6 @@ async def do_everything(gateway, http, open_run):
     await Departure(bridge._log, bridge.states, bridge._seals).remove(ended)
     for roll_call in (bridge.holders, RollCall(bridge._connection, Subjects().readers)):
         await roll_call.ask([open_run.run_id])
-    await ask_nobody(bridge)
     keyed = {"assistant_id": "echo", "input": {"events": 2}}
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
@@ -144,6 +143,7 @@ async def test_every_message_fits_the_document_and_everything_documented_is_seen
 ):
     async with asyncio.timeout(60):
         await do_everything(gateway, http, open_run)
+        await ask_nobody(gateway.bridge)
     channels = set(DOCUMENT["channels"])
 
     def is_complete():

@@ -11,6 +11,10 @@ import pytest
 from langgraph_sdk import get_client
 
 from api.environment import to_environment
+from bridge import RunRef, new_event
+from store import ArchiveLayout, encode_line
+from store.placing import place_events
+from store.run_forms import adopt_draft, write_draft
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 JETRUN = Path(sys.executable).with_name("jetrun")
@@ -146,3 +150,23 @@ async def test_the_sdk_streams_resumes_and_waits_and_the_own_assistant_counts(
     assert result == "result {'hello': 'world'}"
     async with get_client(url=served_url) as client:
         assert await client.runs.wait(None, "count", input={"to": 4}) == {"sum": 10}
+
+
+async def test_duckdb_and_polars_agree_about_the_archive(run_example, tmp_path):
+    layout = ArchiveLayout(tmp_path / "archive")
+    used = [("small", 120), ("large", 900), ("small", 30)]
+    for n in range(2):
+        run = RunRef("thread-1", f"run-{n}")
+        made = [
+            *(new_event("usage", {"model": model, "tokens": count}) for model, count in used),
+            new_event("tool", {"name": "search", "seconds": 1.5}),
+            new_event("note", ["any", {"tokens": "value"}, None]),
+        ]
+        events = place_events(run, made, last_seq=10 * n, last_run_seq=0)
+        layout.run(run).parent.mkdir(parents=True, exist_ok=True)
+        layout.run(run).write_bytes(b"".join(map(encode_line, events)) + b'{"thread_id":"thr')
+        if n:  # an ended run that was compressed
+            assert adopt_draft(layout, run, write_draft(layout, run, lambda: True))
+    sums = {"large": 1800.0, "search": 3.0, "small": 300.0}
+    printed = await run_example("archive_sums.py", str(layout.root))
+    assert printed == [f"duckdb {sums}", f"polars {sums}"]

@@ -273,7 +273,7 @@ async def test_shutting_down_ends_streams_between_events_and_another_gateway_goe
 
 async def test_a_gateway_that_drains_is_alive_but_not_ready(gateway, http):
     async with http.get("/readyz") as answer:
-        assert answer.status == 200
+        assert (answer.status, await answer.json()) == (200, {"status": "ready", "archive": None})
     await drain(gateway.app, 1)
     async with http.get("/readyz") as answer:
         assert (answer.status, (await answer.json())["code"]) == (503, "gateway-closing")

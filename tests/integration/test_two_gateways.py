@@ -64,3 +64,19 @@ async def test_waiting_on_one_returns_what_ended_while_the_other_served_the_run(
         outputs = await open_run.publish("values", [1, 2], category="outputs")
         await open_run.end("end", {"status": "success", "outputs": outputs, "error": None})
         assert await waiting.json() == [1, 2]
+
+
+async def test_an_idempotency_key_is_honoured_on_every_gateway_and_call(two):
+    here, there = two
+    body, headers = {"assistant_id": "echo"}, {"Idempotency-Key": "abc"}
+    locations = set()
+    for http in (here, there):
+        for path in ("/runs", "/runs/stream", "/runs/wait"):
+            async with http.post(path, json=body, headers=headers) as answer:
+                assert answer.status == 200
+                locations.add(answer.headers["Content-Location"])
+    assert len(locations) == 1
+    async with here.post("/runs", json={**body, "input": 1}, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (409, "idempotency-key-used")
+    async with here.post("/runs", json=body, headers={"Idempotency-Key": "x" * 257}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (422, "invalid-request")

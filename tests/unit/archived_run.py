@@ -2,6 +2,7 @@
 
 from bridge import EventId, RunRef, StreamEvent, encode_json
 from store import encode_line
+from store.run_forms import adopt_draft, write_draft
 
 RUN = RunRef("thread-1", "run-1")
 
@@ -31,3 +32,8 @@ def make_events(first, last):
 def lines_of(events):
     """Join the lines of events as a file holds them."""
     return b"".join(encode_line(event) for event in events)
+
+
+def compress(layout, run=RUN):
+    """Do what the sink's upkeep does with a run that has been quiet."""
+    assert adopt_draft(layout, run, write_draft(layout, run, lambda: True))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from archived_run import RUN, lines_of, make_event, make_events
+from archived_run import RUN, compress, lines_of, make_event, make_events
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,15 +24,29 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@pytest.fixture
-def write(tmp_path):
+@pytest.fixture(params=["plain", "compressed"])
+def write(tmp_path, request):
+    """Make a run's file in either form: ``write(lines)``."""
+
     def write(content, run=RUN):
-        path = ArchiveLayout(tmp_path).run(run)
+        layout = ArchiveLayout(tmp_path)
+        path = layout.run(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        return path
+        if request.param == "compressed":
+            compress(layout, run)
 
     return write
+
+
+@pytest.mark.parametrize("write", ["plain"], indirect=True)
+def test_a_file_that_a_crash_left_in_both_forms_is_read_once(tmp_path, write):
+    write(lines_of(make_events(1, 5)))
+    plain = ArchiveLayout(tmp_path).run(RUN)
+    kept = plain.read_bytes()
+    compress(ArchiveLayout(tmp_path))
+    plain.write_bytes(kept)
+    assert ask(tmp_path, "SELECT count(*) FROM records")[1] == [(5,)]
 
 
 def ask(root, sql, **options):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from archived_run import RUN, lines_of, make_event, make_events
+from archived_run import RUN, compress, lines_of, make_event, make_events
 
 from bridge import RunRef
 from store import (
@@ -27,14 +27,16 @@ def layout(tmp_path):
     return ArchiveLayout(tmp_path)
 
 
-@pytest.fixture
-def archive(layout):
+@pytest.fixture(params=["plain", "compressed"])
+def archive(layout, request):
     """Write the bytes of a run's file: ``archive(lines)``; returns its path."""
 
     def write(content, run=RUN):
         path = layout.run(run)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        if request.param == "compressed":
+            compress(layout, run)
         return path
 
     return write

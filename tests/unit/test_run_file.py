@@ -59,16 +59,16 @@ def dead_letters(layout):
 def test_a_new_file_is_empty_and_has_no_tail(open_file, layout):
     file = open_file()
     assert file.tail == NO_TAIL
-    assert file.path == layout.root / "threads" / "thread-1" / "runs" / "run-1.jsonl"
-    assert file.path.read_bytes() == b""
+    path = layout.root / "threads" / "thread-1" / "runs" / "run-1.jsonl"
+    assert path.read_bytes() == b""
 
 
-def test_events_that_follow_are_appended_as_their_lines(open_file):
+def test_events_that_follow_are_appended_as_their_lines(open_file, layout):
     file = open_file()
     assert append_and_sync(file, make_events(1, 3)) == 3
     assert append_and_sync(file, make_events(4, 5)) == 2
     assert file.tail == Tail(50, 5)
-    assert file.path.read_bytes() == lines_of(make_events(1, 5))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 5))
 
 
 def test_what_comes_again_is_dropped(open_file, layout):
@@ -77,34 +77,35 @@ def test_what_comes_again_is_dropped(open_file, layout):
     assert append_and_sync(file, make_events(2, 4)) == 0
     assert append_and_sync(file, make_events(4, 7)) == 2
     assert file.append([make_event(8), make_event(8)]) == 1
-    assert file.path.read_bytes() == lines_of(make_events(1, 8))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 8))
     assert dead_letters(layout) == []
 
 
-def test_what_comes_too_early_is_refused_and_nothing_is_written(open_file):
+def test_what_comes_too_early_is_refused_and_nothing_is_written(open_file, layout):
     file = open_file()
     append_and_sync(file, make_events(1, 2))
     with pytest.raises(RunSeqHoleError) as caught:
         file.append([make_event(3), make_event(5)])
     assert (caught.value.expected, caught.value.found) == (4, 5)
-    assert file.path.read_bytes() == lines_of(make_events(1, 2))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 2))
     assert append_and_sync(file, make_events(3, 5)) == 3
 
 
-def test_a_gap_that_the_log_confirmed_is_passed_and_shows_as_a_jump(open_file):
+def test_a_gap_that_the_log_confirmed_is_passed_and_shows_as_a_jump(open_file, layout):
     file = open_file()
     append_and_sync(file, make_events(1, 2))
     append_and_sync(file, [make_event(5)], is_gap_known=True)
-    assert [parse_line(line).run_seq for line in file.path.read_bytes().splitlines()] == [1, 2, 5]
+    lines = layout.run(RUN).read_bytes().splitlines()
+    assert [parse_line(line).run_seq for line in lines] == [1, 2, 5]
     assert file.append([make_event(6)]) == 1
 
 
-def test_a_sequence_that_falls_back_means_another_log(open_file):
+def test_a_sequence_that_falls_back_means_another_log(open_file, layout):
     file = open_file()
     append_and_sync(file, make_events(1, 3))
     with pytest.raises(LogReplacedError):
         file.append([make_event(4, seq=7)])
-    assert file.path.read_bytes() == lines_of(make_events(1, 3))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 3))
 
 
 def test_an_event_stored_later_under_a_number_that_was_taken_becomes_a_dead_letter(
@@ -115,7 +116,7 @@ def test_an_event_stored_later_under_a_number_that_was_taken_becomes_a_dead_lett
     assert append_and_sync(file, [make_event(2, seq=99, payload=b"[1]")]) == 0
     (letter,) = dead_letters(layout)
     assert (letter["cause"], letter["seq"], letter["run_seq"]) == ("run-seq-reused", 99, 2)
-    assert file.path.read_bytes() == lines_of(make_events(1, 3))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 3))
 
 
 def test_an_invalid_payload_becomes_a_dead_letter_and_blocks_nothing(open_file, layout):
@@ -125,7 +126,7 @@ def test_an_invalid_payload_becomes_a_dead_letter_and_blocks_nothing(open_file, 
     (letter,) = dead_letters(layout)
     assert letter["cause"] == "invalid-payload"
     assert letter["payload_base64"] == "eyJhIjpOYU59Cg=="
-    records = [parse_line(line) for line in file.path.read_bytes().splitlines()]
+    records = [parse_line(line) for line in layout.run(RUN).read_bytes().splitlines()]
     assert [record.run_seq for record in records] == [1, 2, 3]
     assert records[1].content is None
     assert records[1].metadata == {"dead_letter": "invalid-payload"}
@@ -188,20 +189,20 @@ def test_the_tail_of_a_file_with_long_lines_is_read_from_its_end(open_file):
     [b"\x00" * 50 + b"\n", b"not json\n", encode_line(make_event(9, run=RunRef("t", "other")))],
     ids=["zeros", "text", "another run's record"],
 )
-def test_a_damaged_last_line_stays_and_what_it_held_is_asked_for_again(open_file, damage):
+def test_a_damaged_last_line_stays_and_what_it_held_is_asked_for_again(open_file, damage, layout):
     file = open_file()
     append_and_sync(file, make_events(1, 2))
-    with file.path.open("ab") as tampered:
+    with layout.run(RUN).open("ab") as tampered:
         tampered.write(damage)
     again = open_file()
     assert again.tail == Tail(20, 2)
     append_and_sync(again, make_events(3, 3))
-    assert file.path.read_bytes() == lines_of(make_events(1, 2)) + damage + lines_of(
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 2)) + damage + lines_of(
         [make_event(3)]
     )
 
 
-def test_a_failed_write_is_taken_back_whole(open_file, monkeypatch):
+def test_a_failed_write_is_taken_back_whole(open_file, monkeypatch, layout):
     file = open_file()
     append_and_sync(file, make_events(1, 2))
     write = os.write
@@ -216,12 +217,12 @@ def test_a_failed_write_is_taken_back_whole(open_file, monkeypatch):
         patch.setattr(os, "write", write_until_full)
         with pytest.raises(OSError, match="No space"):
             file.append(make_events(3, 3))
-    assert file.path.read_bytes() == lines_of(make_events(1, 2))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 2))
     assert append_and_sync(file, make_events(3, 4)) == 2
-    assert file.path.read_bytes() == lines_of(make_events(1, 4))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 4))
 
 
-def test_what_a_failed_sync_may_have_lost_is_taken_back(open_file, monkeypatch):
+def test_what_a_failed_sync_may_have_lost_is_taken_back(open_file, monkeypatch, layout):
     file = open_file()
     append_and_sync(file, make_events(1, 2))
     file.append(make_events(3, 4))
@@ -234,7 +235,7 @@ def test_what_a_failed_sync_may_have_lost_is_taken_back(open_file, monkeypatch):
         with pytest.raises(OSError, match="Input/output"):
             file.sync()
     assert file.tail == Tail(20, 2)
-    assert file.path.read_bytes() == lines_of(make_events(1, 2))
+    assert layout.run(RUN).read_bytes() == lines_of(make_events(1, 2))
     assert append_and_sync(file, make_events(3, 4)) == 2
 
 

@@ -1,108 +1,25 @@
 """Runs and threads are deleted for good, whatever state they are in and whoever dies meanwhile."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
+from running import ProcessDiedError, die, spec, succeed
 
 from bridge import (
     BridgeError,
-    BridgeSettings,
-    JetStreamBridge,
-    NatsSettings,
     RunRef,
     StreamNotFoundError,
     StreamTerminatedError,
-    Terminal,
 )
 from runs import (
     AssistantCatalog,
     RunManager,
     RunNotFoundError,
-    RunSettings,
-    RunsFacade,
-    RunSpec,
     RunStatus,
     ThreadExistsError,
     ThreadNotFoundError,
     ThreadStatus,
-    WorkerSettings,
 )
-from runs.worker import Worker
-
-
-class DeleterDiedError(BaseException):
-    """What a SIGKILL looks like from inside a test."""
-
-
-async def die(*_, **__):
-    raise DeleterDiedError
-
-
-@pytest.fixture
-async def connect(server):
-    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-    opened = []
-
-    async def connect():
-        bridge = JetStreamBridge(BridgeSettings(nats=nats))
-        await bridge.start()
-        opened.append(bridge)
-        return bridge
-
-    yield connect
-    for bridge in opened:
-        await bridge.close()
-
-
-@pytest.fixture
-async def bridge(connect):
-    return await connect()
-
-
-@pytest.fixture
-def manager(bridge):
-    return RunManager(bridge, AssistantCatalog(), RunSettings(delete_wait_s=0.2))
-
-
-@pytest.fixture
-def facade(manager, bridge):
-    return RunsFacade(manager, bridge)
-
-
-@pytest.fixture
-async def thread(facade):
-    return (await facade.create_thread()).thread_id
-
-
-@pytest.fixture
-def working(connect):
-    """A worker in this process: ``async with working(temporary_ttl_s=0)``."""
-
-    @asynccontextmanager
-    async def work(**settings):
-        limits = WorkerSettings(lease_s=2, cancel_grace_s=0.3, fetch_wait_s=0.2)
-        worker = Worker(await connect(), AssistantCatalog(), limits, RunSettings(**settings))
-        stop = asyncio.Event()
-        serving = asyncio.create_task(worker.serve(stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            await serving
-
-    return work
-
-
-def spec(thread, **options):
-    return RunSpec(thread_id=thread, assistant_id="echo", **options)
-
-
-async def succeed(bridge, facade, run, values):
-    outputs = await bridge.publish(run.run_id, "values", values, category="outputs")
-    data = {"status": "success", "outputs": outputs, "error": None}
-    await bridge.publish_terminal(run.run_id, Terminal.ENDED, data)
-    return await facade.settle(run.thread_id, run.run_id)
 
 
 async def assert_gone(facade, bridge, run):
@@ -202,7 +119,7 @@ def delete_and_die(manager, bridge, monkeypatch):
         targets = {"seal": manager.reconciler, "cleanup": bridge}
         with monkeypatch.context() as patch:
             patch.setattr(targets.get(write, manager.records), write, die)
-            with pytest.raises(DeleterDiedError):
+            with pytest.raises(ProcessDiedError):
                 await deletion
 
     return delete

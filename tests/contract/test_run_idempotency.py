@@ -1,60 +1,17 @@
 """A create that is repeated with its key makes no second run, whoever repeats it and when."""
 
 import asyncio
-from contextlib import AsyncExitStack
 
 import pytest
+from running import ProcessDiedError, die
 
-from bridge import BridgeSettings, InvalidContentError, JetStreamBridge, NatsSettings
+from bridge import InvalidContentError
 from runs import (
-    AssistantCatalog,
     IdempotencyKeyUsedError,
     RunConflictError,
-    RunManager,
-    RunsFacade,
     RunSpec,
     RunStatus,
 )
-
-
-class CreatorDiedError(BaseException):
-    """What a SIGKILL looks like from inside a test."""
-
-
-async def die(*_, **__):
-    raise CreatorDiedError
-
-
-@pytest.fixture
-async def connect(server):
-    """Open bridges as processes of their own would."""
-    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-    async with AsyncExitStack() as stack:
-
-        async def connect():
-            return await stack.enter_async_context(JetStreamBridge(BridgeSettings(nats=nats)))
-
-        yield connect
-
-
-@pytest.fixture
-async def bridge(connect):
-    return await connect()
-
-
-@pytest.fixture
-def manager(bridge):
-    return RunManager(bridge, AssistantCatalog())
-
-
-@pytest.fixture
-def facade(manager, bridge):
-    return RunsFacade(manager, bridge)
-
-
-@pytest.fixture
-async def thread(facade):
-    return (await facade.create_thread()).thread_id
 
 
 def keyed(thread, key="k", **options):
@@ -67,8 +24,8 @@ async def finish(bridge, facade, run):
 
 
 @pytest.mark.parametrize("strategy", ["reject", "enqueue", "interrupt"])
-async def test_concurrent_repeats_from_four_processes_make_one_run(connect, thread, strategy):
-    managers = [RunManager(await connect(), AssistantCatalog()) for _ in range(4)]
+async def test_concurrent_repeats_from_four_processes_make_one_run(make_manager, thread, strategy):
+    managers = [await make_manager() for _ in range(4)]
     wanted = keyed(thread, multitask_strategy=strategy)
     made = await asyncio.gather(*(managers[n % 4].create(wanted) for n in range(12)))
     assert len({run.run_id for run in made}) == 1
@@ -77,8 +34,8 @@ async def test_concurrent_repeats_from_four_processes_make_one_run(connect, thre
     assert state.cancels == {}
 
 
-async def test_concurrent_repeats_of_a_stateless_create_share_its_thread(connect):
-    managers = [RunManager(await connect(), AssistantCatalog()) for _ in range(2)]
+async def test_concurrent_repeats_of_a_stateless_create_share_its_thread(make_manager):
+    managers = [await make_manager() for _ in range(2)]
     made = await asyncio.gather(*(managers[n % 2].create(keyed(None)) for n in range(6)))
     assert len({(run.thread_id, run.run_id) for run in made}) == 1
 
@@ -142,7 +99,7 @@ async def test_a_creator_that_died_at_any_write_is_made_good_by_the_repeat(
     targets = {"states": bridge.states, "records": manager.records, "jobs": bridge.jobs}
     with monkeypatch.context() as patch:
         patch.setattr(targets.get(where, bridge), name, die)
-        with pytest.raises(CreatorDiedError):
+        with pytest.raises(ProcessDiedError):
             await manager.create(keyed(thread))
     run = await manager.create(keyed(thread))
     assert (await manager.get_thread(thread)).active.run_id == run.run_id
@@ -151,20 +108,3 @@ async def test_a_creator_that_died_at_any_write_is_made_good_by_the_repeat(
     assert [job.run_id for job in await consumer.fetch(1, wait_s=1)] == [run.run_id]
     assert len(await facade.list_runs(thread)) == 1
     await consumer.close()
-
-
-async def test_the_header_is_honoured_on_every_gateway_and_call(start_gateway, new_session):
-    here = await new_session((await start_gateway()).url)
-    there = await new_session((await start_gateway()).url)
-    body, headers = {"assistant_id": "echo"}, {"Idempotency-Key": "abc"}
-    locations = set()
-    for http in (here, there):
-        for path in ("/runs", "/runs/stream", "/runs/wait"):
-            async with http.post(path, json=body, headers=headers) as answer:
-                assert answer.status == 200
-                locations.add(answer.headers["Content-Location"])
-    assert len(locations) == 1
-    async with here.post("/runs", json={**body, "input": 1}, headers=headers) as answer:
-        assert (answer.status, (await answer.json())["code"]) == (409, "idempotency-key-used")
-    async with here.post("/runs", json=body, headers={"Idempotency-Key": "x" * 257}) as answer:
-        assert (answer.status, (await answer.json())["code"]) == (422, "invalid-request")

@@ -1,17 +1,14 @@
-"""Run control over a real server: admission, cancel, settling, and what a crash leaves behind."""
+"""Run control on both bridges: admission, cancel, settling, and what a crash leaves behind."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
+from running import ProcessDiedError, die, jobs_of, ref, spec, stored_count, succeed
 
 from bridge import (
-    BridgeSettings,
     InvalidContentError,
     InvalidIdError,
-    JetStreamBridge,
-    NatsSettings,
     RunRef,
     StreamCapacityExceededError,
     Terminal,
@@ -45,57 +42,10 @@ from runs.models import CancelAction, now
 from runs.sweeper import Sweeper
 
 
-def bridge_settings(server):
-    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-    return BridgeSettings(nats=nats)
-
-
-@pytest.fixture
-async def bridge(server):
-    async with JetStreamBridge(bridge_settings(server)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def manager(bridge):
-    return RunManager(bridge, AssistantCatalog(), RunSettings(max_queued_runs=3))
-
-
-@pytest.fixture
-def facade(manager, bridge):
-    return RunsFacade(manager, bridge)
-
-
-@pytest.fixture
-async def thread(facade):
-    return (await facade.create_thread()).thread_id
-
-
-def spec(thread, **options):
-    return RunSpec(thread_id=thread, assistant_id="echo", **options)
-
-
-def ref(run):
-    return RunRef(run.thread_id, run.run_id)
-
-
-async def jobs_of(bridge, executor="echo", wait_s=0.2):
-    consumer = await bridge.jobs.consumer(executor, lease_s=30)
-    found = []
-    while jobs := await consumer.fetch(1, wait_s=wait_s):
-        found.extend(job.run_id for job in jobs)
-    await consumer.close()
-    return found
-
-
 async def events_of(facade, run):
     async with facade.join_stream(run.thread_id, run.run_id) as following:
         batch = await anext(aiter(following.batches()))
     return [event.event for event in batch if hasattr(event, "event")]
-
-
-async def stored_count(bridge):
-    return await bridge.last_sequence(), len(await bridge.states.keys("run"))
 
 
 async def test_a_created_run_can_be_followed_and_has_one_job(facade, bridge, thread):
@@ -114,42 +64,32 @@ async def test_an_assistant_is_found_by_name_and_by_id(facade, thread):
     assert run.executor == "echo"
 
 
-async def test_reject_admits_one_of_five_concurrent_creates_over_two_managers(server, thread):
-    async with AsyncExitStack() as stack:
-        managers = [
-            RunManager(
-                await stack.enter_async_context(JetStreamBridge(bridge_settings(server))),
-                AssistantCatalog(),
-            )
-            for _ in range(2)
-        ]
-        wanted = spec(thread, multitask_strategy=MultitaskStrategy.REJECT)
-        outcomes = await asyncio.gather(
-            *(managers[i % 2].create(wanted) for i in range(5)), return_exceptions=True
-        )
-        admitted = [each for each in outcomes if not isinstance(each, Exception)]
-        refused = [each for each in outcomes if isinstance(each, Exception)]
-        assert len(admitted) == 1
-        assert all(type(each) is RunConflictError for each in refused)
-        assert {each.run_id for each in refused} == {admitted[0].run_id}
-        records = managers[0].records
-        keys = await stack.enter_async_context(JetStreamBridge(bridge_settings(server)))
-        left = await records.find_runs(await keys.states.keys("run"))
-        assert [run.run_id for run in left] == [admitted[0].run_id]
+async def test_reject_admits_one_of_five_concurrent_creates_over_two_managers(
+    make_manager, bridge, thread
+):
+    managers = [await make_manager() for _ in range(2)]
+    wanted = spec(thread, multitask_strategy=MultitaskStrategy.REJECT)
+    outcomes = await asyncio.gather(
+        *(managers[i % 2].create(wanted) for i in range(5)), return_exceptions=True
+    )
+    admitted = [each for each in outcomes if not isinstance(each, Exception)]
+    refused = [each for each in outcomes if isinstance(each, Exception)]
+    assert len(admitted) == 1
+    assert all(type(each) is RunConflictError for each in refused)
+    assert {each.run_id for each in refused} == {admitted[0].run_id}
+    left = [await managers[0].records.find_run(key) for key in await bridge.states.keys("run")]
+    assert [run.record.run_id for run in left if run] == [admitted[0].run_id]
 
 
-async def test_twenty_concurrent_enqueues_over_two_managers_lose_no_run(server, thread):
-    async with AsyncExitStack() as stack:
-        bridges = [
-            await stack.enter_async_context(JetStreamBridge(bridge_settings(server)))
-            for _ in range(2)
-        ]
-        managers = [RunManager(each, AssistantCatalog()) for each in bridges]
-        created = await asyncio.gather(*(managers[i % 2].create(spec(thread)) for i in range(20)))
-        state = await managers[0].get_thread(thread)
-        inflight = [state.active.run_id, *(run.run_id for run in state.queue)]
-        assert sorted(inflight) == sorted(run.run_id for run in created)
-        assert await jobs_of(bridges[0]) == [state.active.run_id]
+async def test_twenty_concurrent_enqueues_over_two_managers_lose_no_run(
+    make_manager, bridge, thread
+):
+    managers = [await make_manager() for _ in range(2)]
+    created = await asyncio.gather(*(managers[i % 2].create(spec(thread)) for i in range(20)))
+    state = await managers[0].get_thread(thread)
+    inflight = [state.active.run_id, *(run.run_id for run in state.queue)]
+    assert sorted(inflight) == sorted(run.run_id for run in created)
+    assert await jobs_of(bridge) == [state.active.run_id]
 
 
 async def test_queued_runs_become_active_in_order_as_each_one_ends(facade, manager, bridge, thread):
@@ -308,12 +248,12 @@ async def test_a_cancelled_queued_run_leaves_the_queue_and_the_others_their_orde
     assert await jobs_of(bridge) == [first.run_id]
 
 
-async def test_a_second_cancel_is_accepted_from_any_gateway(server, facade, thread):
+async def test_a_second_cancel_is_accepted_from_any_gateway(connect, facade, thread):
     run = await facade.create_background(spec(thread))
     await facade.cancel(thread, run.run_id)
-    async with JetStreamBridge(bridge_settings(server)) as other:
-        elsewhere = RunsFacade(RunManager(other, AssistantCatalog()), other)
-        assert await elsewhere.cancel(thread, run.run_id) is CancelOutcome.STOPPED
+    other = await connect()
+    elsewhere = RunsFacade(RunManager(other, AssistantCatalog()), other)
+    assert await elsewhere.cancel(thread, run.run_id) is CancelOutcome.STOPPED
     assert await facade.cancel(thread, run.run_id) is CancelOutcome.STOPPED
 
 
@@ -344,13 +284,6 @@ async def test_a_run_whose_log_is_sealed_is_not_cancellable_before_its_record_sa
         await facade.cancel(thread, run.run_id)
     assert (await facade.get_run(thread, run.run_id)).status is RunStatus.SUCCESS
     assert (await facade.get_thread(thread)).cancels == {}
-
-
-async def succeed(bridge, facade, run, values):
-    outputs = await bridge.publish(run.run_id, "values", values, category="outputs")
-    data = {"status": "success", "outputs": outputs, "error": None}
-    await bridge.publish_terminal(run.run_id, Terminal.ENDED, data)
-    return await facade.settle(run.thread_id, run.run_id)
 
 
 async def test_rollback_removes_the_run_and_leaves_the_thread_as_it_was(
@@ -440,13 +373,12 @@ async def test_a_replacing_run_starts_after_all_others_have_ended(
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
 async def test_concurrent_replacing_runs_over_two_managers_leave_one(
-    server, facade, bridge, thread, strategy
+    make_manager, facade, bridge, thread, strategy
 ):
-    async with JetStreamBridge(bridge_settings(server)) as other:
-        managers = [RunManager(each, AssistantCatalog()) for each in (bridge, other)]
-        wanted = spec(thread, multitask_strategy=strategy)
-        runs = await asyncio.gather(*(managers[n % 2].create(wanted) for n in range(10)))
-        await managers[0].reconciler.repair(thread)
+    managers = [await make_manager() for _ in range(2)]
+    wanted = spec(thread, multitask_strategy=strategy)
+    runs = await asyncio.gather(*(managers[n % 2].create(wanted) for n in range(10)))
+    await managers[0].reconciler.repair(thread)
     state = await facade.get_thread(thread)
     assert len(state.inflight_ids) == 1
     sealed = [run for run in runs if run.run_id not in state.inflight_ids]
@@ -518,22 +450,16 @@ async def test_a_log_without_room_leaves_the_thread_free(facade, manager, bridge
         await facade.create_background(spec(thread))
     bridge.create = create
     assert (await manager.get_thread(thread)).active is None
-    assert await manager.records.find_runs(await bridge.states.keys("run")) == []
+    for run_id in await bridge.states.keys("run"):
+        assert await manager.records.find_run(run_id) is None
     await facade.create_background(spec(thread, multitask_strategy=MultitaskStrategy.REJECT))
 
 
-class GatewayDiedError(BaseException):
-    """What a SIGKILL looks like from inside a test."""
-
-
 async def create_and_die(manager, bridge, thread, *, before):
-    async def die(*_, **__):
-        raise GatewayDiedError
-
     target, name = {"birth": (bridge, "create"), "job": (bridge.jobs, "put")}[before]
     original = getattr(target, name)
     setattr(target, name, die)
-    with pytest.raises(GatewayDiedError):
+    with pytest.raises(ProcessDiedError):
         await manager.create(spec(thread))
     setattr(target, name, original)
     return (await manager.get_thread(thread)).active
@@ -583,7 +509,7 @@ async def test_following_a_run_whose_birth_is_missing_finishes_the_birth(
 
 async def test_the_next_create_brings_a_stale_run_up(manager, bridge, thread):
     active = await create_and_die(manager, bridge, thread, before="job")
-    impatient = RunManager(bridge, AssistantCatalog(), RunSettings(stale_s=0.001))
+    impatient = RunManager(bridge, AssistantCatalog(), RunSettings(stale_s=1e-9))
     await impatient.create(spec(thread))
     assert await jobs_of(bridge) == [active.run_id]
 
@@ -609,14 +535,13 @@ async def test_an_old_record_that_no_thread_refers_to_is_removed(manager, thread
 
 
 async def test_settling_twice_from_two_processes_releases_the_next_run_once(
-    server, facade, bridge, thread
+    make_manager, facade, bridge, thread
 ):
     first, second = [await facade.create_background(spec(thread)) for _ in range(2)]
     await bridge.publish_end(first.run_id)
-    async with JetStreamBridge(bridge_settings(server)) as other:
-        elsewhere = RunManager(other, AssistantCatalog())
-        settled = await asyncio.gather(
-            facade.settle(thread, first.run_id), elsewhere.settle(ref(first))
-        )
+    elsewhere = await make_manager()
+    settled = await asyncio.gather(
+        facade.settle(thread, first.run_id), elsewhere.settle(ref(first))
+    )
     assert {run.status for run in settled} == {RunStatus.SUCCESS}
     assert await jobs_of(bridge) == [first.run_id, second.run_id]

@@ -1,0 +1,1 @@
+"""Webhooks over HTTP: which addresses may be called, the signature, the call."""

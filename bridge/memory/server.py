@@ -1,0 +1,27 @@
+"""What the memory bridges of one process share, in the place of a server."""
+
+from bridge.memory.holding import MemoryControls, MemoryHolders
+from bridge.memory.jobs import MemoryJobQueue
+from bridge.memory.log import MemoryLog, MemorySettings
+from bridge.memory.states import MemoryStates
+
+
+class MemoryServer:
+    """One log, and what run control keeps beside it.
+
+    Attributes:
+        log: The events of all runs.
+        states: Records that bridges agree on.
+        jobs: Runs that wait for a worker.
+        controls: Nudges to those who execute runs.
+        holders: Asks who executes runs.
+    """
+
+    def __init__(self, settings: MemorySettings) -> None:
+        self.log = MemoryLog(settings)
+        self.states = MemoryStates(
+            max_record_bytes=settings.max_event_bytes, max_tombstones=settings.max_tombstones
+        )
+        self.jobs = MemoryJobQueue()
+        self.controls = MemoryControls()
+        self.holders = MemoryHolders()

@@ -1,0 +1,108 @@
+"""The contract of a bridge that run control works over: the event log and what stands beside it.
+
+Manager, worker and reconciler are written against this alone, so the same code runs over a server
+and in the memory of one process.
+"""
+
+from abc import abstractmethod
+from contextlib import AbstractAsyncContextManager
+
+from bridge.coordination import (
+    Checkpoints,
+    ControlChannel,
+    Holders,
+    JobQueue,
+    Leases,
+    StateFeed,
+    StateRecords,
+)
+from bridge.events import StreamEvent
+from bridge.retention.run_holders import RunHolders
+from bridge.stream_bridge import StreamBridge
+
+
+class RunBridge(StreamBridge):
+    """An event log with the records, jobs and nudges of run control.
+
+    Attributes:
+        states: Records that processes agree on.
+        state_feed: The changes of those records, in order.
+        jobs: Runs that wait for a worker.
+        controls: Nudges to those who execute runs.
+        holders: Asks who executes runs.
+        checkpoints: What runs resume from.
+    """
+
+    states: StateRecords
+    state_feed: StateFeed
+    jobs: JobQueue
+    controls: ControlChannel
+    holders: Holders
+    checkpoints: Checkpoints
+
+    @abstractmethod
+    def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:
+        """Make what holds on to the jobs of this process.
+
+        Args:
+            every_s: Seconds between two renewals; a third of a lease.
+            max_blocked_s: Seconds without a sign of life of the event loop, after which nothing
+                is held any more.
+        """
+
+    @abstractmethod
+    def sweeping(self, holders: RunHolders | None = None) -> AbstractAsyncContextManager[None]:
+        """End silent runs that nobody holds, for the length of a context.
+
+        Any number of processes may do so. What leaves in time, too, is said by the bridge.
+
+        Args:
+            holders: Who holds runs; ``None`` when nobody does but their publishers.
+        """
+
+    @abstractmethod
+    async def find_thread(self, run_id: str) -> str | None:
+        """Return the thread that owns a run; ``None`` when nobody created it, or it was deleted.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether a run was deleted, as the leader knows it.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+
+    async def has_lived(self, run_id: str) -> bool:
+        """Whether somebody ever created the run, be it deleted since.
+
+        Raises:
+            InvalidIdError: ``run_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        return await self.find_thread(run_id) is not None or await self.is_deleted(run_id)
+
+    @abstractmethod
+    async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
+        """Return one event of a run by its id; ``None`` when neither log nor archive holds it.
+
+        Raises:
+            StreamNotFoundError: Nobody created the run, or it was deleted.
+            UnavailableError: The server fell silent.
+        """
+
+    @abstractmethod
+    async def list_runs(self, thread_id: str) -> list[str]:
+        """Return the ids of a thread's runs, in no particular order.
+
+        Those that have left the log are among them, and perhaps some that were deleted.
+
+        Raises:
+            InvalidIdError: ``thread_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """

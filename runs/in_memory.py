@@ -1,0 +1,46 @@
+"""Runs without a server: manager, worker and log in this process, and gone with it.
+
+For tests, notebooks and embedding. It is the code that runs over NATS, on a memory bridge; what
+one process cannot have is missing alone: nothing survives it, and nobody else can look.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+from bridge import MemorySettings, MemoryStreamBridge
+from runs.catalog import AssistantCatalog
+from runs.facade import RunsFacade
+from runs.manager import RunManager
+from runs.settings import AssistantSettings, RunSettings, WorkerSettings
+from runs.worker import Worker
+
+
+@asynccontextmanager
+async def open_in_memory(
+    assistants: Mapping[str, AssistantSettings] | None = None,
+    *,
+    runs: RunSettings | None = None,
+    worker: WorkerSettings | None = None,
+    log: MemorySettings | None = None,
+) -> AsyncGenerator[RunsFacade]:
+    """Open run control and a worker for the length of a context.
+
+    User code shares the event loop of the caller here: a function that blocks it blocks all.
+
+    Args:
+        assistants: The functions to execute, beside the built-in ones.
+        runs: Limits of run control.
+        worker: How many runs are executed at one time, and how they are let go at the end.
+        log: How much is kept.
+    """
+    catalog = AssistantCatalog(assistants)
+    async with MemoryStreamBridge(log) as bridge, bridge.peer() as own:
+        stop = asyncio.Event()
+        executing = Worker(own, catalog, worker or WorkerSettings(), runs)
+        serving = asyncio.create_task(executing.serve(stop), name="worker in memory")
+        try:
+            yield RunsFacade(RunManager(bridge, catalog, runs), bridge)
+        finally:
+            stop.set()
+            await serving

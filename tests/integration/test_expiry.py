@@ -1,0 +1,200 @@
+"""Ended runs and threads at rest leave by age and count; what is alive stays."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bridge import BridgeSettings, JetStreamBridge, NatsSettings, StreamNotFoundError, Terminal
+from runs import (
+    AssistantCatalog,
+    CancelOutcome,
+    Expiry,
+    ExpirySettings,
+    ReadModel,
+    RunManager,
+    RunQuery,
+    RunSettings,
+    RunsFacade,
+    RunSpec,
+    ThreadNotFoundError,
+    ThreadQuery,
+)
+from runs.models import now
+
+
+@pytest.fixture
+async def bridge(server):
+    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+    async with JetStreamBridge(BridgeSettings(nats=nats)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def manager(bridge):
+    return RunManager(bridge, AssistantCatalog(), RunSettings(delete_wait_s=0.2))
+
+
+@pytest.fixture
+async def model(bridge):
+    opened = ReadModel(bridge.state_feed)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def facade(manager, bridge, model):
+    return RunsFacade(manager, bridge, model)
+
+
+@pytest.fixture
+def expiry(manager, model):
+    """Make what deletes: ``expiry(max_ended_runs=3)``."""
+
+    def make(**limits):
+        settings = ExpirySettings(**limits)
+        return Expiry(model, manager.records, manager.deletion, settings)
+
+    return make
+
+
+@pytest.fixture
+def finished(facade, bridge):
+    """Make a run that has ended: ``await finished(thread_id, values=1)``."""
+
+    async def finish(thread_id, values=None):
+        run = await facade.create_background(RunSpec(thread_id=thread_id, assistant_id="echo"))
+        outputs = None
+        if values is not None:
+            outputs = await bridge.publish(run.run_id, "values", values, category="outputs")
+        data = {"status": "success", "outputs": outputs, "error": None}
+        await bridge.publish_terminal(run.run_id, Terminal.ENDED, data)
+        return (await facade.settle(run.thread_id, run.run_id)).run_id
+
+    return finish
+
+
+@pytest.fixture
+async def thread(facade):
+    return (await facade.create_thread()).thread_id
+
+
+async def left(facade):
+    return {run.run_id for run in (await facade.search_runs(RunQuery(), limit=100)).runs}
+
+
+async def threads_left(facade):
+    found = await facade.search_threads(ThreadQuery(), limit=100)
+    return {thread.thread_id for thread in found.threads}
+
+
+async def test_without_a_limit_nothing_expires(facade, expiry, finished, thread):
+    run = await finished(thread)
+    assert await expiry().step() == 0
+    async with expiry().going_on():
+        await asyncio.sleep(0)
+    assert await left(facade) == {run}
+
+
+async def test_the_runs_that_ended_first_leave_beyond_the_number_kept(
+    facade, bridge, expiry, finished, thread
+):
+    runs = [await finished(thread) for _ in range(5)]
+    assert await expiry(max_ended_runs=2).step() == 3
+    assert await left(facade) == set(runs[3:])
+    with pytest.raises(StreamNotFoundError):
+        await bridge.status(runs[0])
+    assert await expiry(max_ended_runs=2).step() == 0
+
+
+async def test_runs_leave_when_they_are_old_enough(facade, expiry, finished, thread, eventually):
+    await finished(thread)
+    assert await expiry(ended_run_ttl_s=3600).step() == 0
+    async with expiry(ended_run_ttl_s=0.01, interval_s=0.02).going_on():
+
+        async def is_empty():
+            return await left(facade) == set()
+
+        await eventually(is_empty)
+
+
+async def test_a_run_whose_values_are_the_threads_stays(facade, expiry, finished, thread):
+    first = await finished(thread, values={"n": 1})
+    later = await finished(thread)
+    assert await expiry(max_ended_runs=0).step() == 1
+    assert await left(facade) == {first}
+    assert (await facade.thread_state(thread)).values == {"n": 1}
+    newer = await finished(thread, values={"n": 2})
+    assert await expiry(max_ended_runs=0).step() == 1
+    assert await left(facade) == {newer}
+    assert later not in await left(facade)
+
+
+async def test_a_step_deletes_no_more_than_it_may(facade, expiry, finished, thread):
+    for _ in range(5):
+        await finished(thread)
+    assert await expiry(max_ended_runs=0, max_per_step=2).step() == 2
+    assert len(await left(facade)) == 3
+
+
+async def test_what_is_under_way_never_expires(facade, bridge, expiry, thread):
+    spec = RunSpec(thread_id=thread, assistant_id="echo")
+    active, queued = [(await facade.create_background(spec)).run_id for _ in range(2)]
+    limits = {"ended_run_ttl_s": 1e-6, "idle_thread_ttl_s": 1e-6, "max_threads": 0}
+    assert await expiry(**limits, max_ended_runs=0).step() == 0
+    assert await left(facade) == {active, queued}
+    assert (await bridge.status(active)).event_count == 1
+
+
+async def test_idle_threads_leave_with_their_runs_the_longest_at_rest_first(
+    facade, expiry, finished
+):
+    names = [(await facade.create_thread()).thread_id for _ in range(4)]
+    for name in names:
+        await finished(name, values=name)
+    await facade.update_thread(names[0], {"touched": True})
+    assert await expiry(max_threads=2).step() == 2
+    assert await threads_left(facade) == {names[0], names[3]}
+    assert len(await left(facade)) == 2
+    with pytest.raises(ThreadNotFoundError):
+        await facade.get_thread(names[1])
+    assert await expiry(idle_thread_ttl_s=3600).step() == 0
+    assert await expiry(idle_thread_ttl_s=1e-6).step() == 2
+
+
+async def test_a_run_that_comes_in_the_same_moment_keeps_its_thread(
+    facade, model, expiry, thread, monkeypatch
+):
+    found = await model.expired_threads(ttl_s=1e-6, max_threads=None, limit=10)
+    assert [each.thread_id for each in found] == [thread]
+
+    async def as_it_was(**_):
+        return found
+
+    monkeypatch.setattr(model, "expired_threads", as_it_was)
+    run = await facade.create_background(RunSpec(thread_id=thread, assistant_id="echo"))
+    assert await expiry(idle_thread_ttl_s=1e-6).step() == 0
+    assert await facade.cancel(thread, run.run_id) is CancelOutcome.STOPPED
+    assert await expiry(idle_thread_ttl_s=1e-6).step() == 0  # it has changed since
+    assert (await facade.get_thread(thread)).last.run_id == run.run_id
+
+
+async def test_values_that_came_after_the_look_are_kept(
+    facade, model, expiry, finished, thread, monkeypatch
+):
+    run = await finished(thread, values=1)
+    expired = [each._replace(id=run) for each in await seen_as_expired(model, thread)]
+
+    async def as_it_was(**_):
+        return expired
+
+    monkeypatch.setattr(model, "expired_runs", as_it_was)
+    assert await expiry(max_ended_runs=0).step() == 0
+    assert (await facade.thread_state(thread)).values == 1
+
+
+async def seen_as_expired(model, thread):
+    found = await model.expired_threads(ttl_s=None, max_threads=0, limit=1)
+    assert [each.thread_id for each in found] == [thread]
+    assert found[0].since <= now() + timedelta(seconds=1)
+    return found

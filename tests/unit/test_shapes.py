@@ -1,0 +1,29 @@
+"""What clients get to see of runs and threads."""
+
+import json
+
+import pytest
+
+from api.shapes import REDACTED, run_shape, thread_shape
+from bridge.subjects import RunRef
+from runs import AssistantCatalog, RunSpec
+from runs.admission import new_record, new_thread
+
+SECRETS = {
+    "api_key": "s3cret",
+    "OPENAI_API_KEY": "s3cret",
+    "Authorization": "s3cret",
+    "nested": [{"db_password": "s3cret", "kept": 1}],
+}
+
+
+@pytest.mark.parametrize("place", ["metadata", "config", "context"])
+def test_secrets_in_metadata_and_config_are_not_echoed(place):
+    spec = RunSpec(assistant_id="echo", **{place: SECRETS})
+    run = new_record(spec, AssistantCatalog().get("echo"), RunRef("t", "r"))
+    thread = new_thread("t", SECRETS, None)
+    for shape in (run_shape(run), thread_shape(thread)):
+        assert "s3cret" not in json.dumps(shape)
+    shown = run_shape(run)
+    inside = shown["metadata"] if place == "metadata" else shown["kwargs"][place]
+    assert inside["nested"] == [{"db_password": REDACTED, "kept": 1}]
