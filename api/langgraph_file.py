@@ -38,7 +38,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "auth": "users are not authenticated here yet; put a proxy in front that does",
     "encryption": "nothing is encrypted here; use an encrypted disk",
     "priority": "runs have no priorities here",
-    "webhooks": "webhooks are not sent here yet",
+    "webhooks": "set JETRUN_WEBHOOKS__SECRET and what else settings.md says of webhooks",
 }
 _JAVASCRIPT: Final = frozenset({".cjs", ".cts", ".js", ".jsx", ".mjs", ".mts", ".ts", ".tsx"})
 _MINUTE_S: Final = 60.0

@@ -42,11 +42,11 @@ def test_local_dependencies_are_directories_to_import_from(load, tmp_path):
 
 @pytest.mark.parametrize("form", ["table", "file"])
 def test_variables_come_from_a_table_or_a_file_and_are_masked(load, tmp_path, form):
-    (tmp_path / ".env").write_text("KEY=secret # not this\nexport OTHER='a b'\n")
-    table = {"KEY": "secret", "OTHER": "a b"}
+    (tmp_path / ".env").write_text("KEY=hidden1 # not this\nexport OTHER='a b'\n")
+    table = {"KEY": "hidden1", "OTHER": "a b"}
     settings = load(graphs={}, env=table if form == "table" else ".env")
     assert {name: value.get_secret_value() for name, value in settings.graphs.env.items()} == table
-    assert "secret" not in settings.model_dump_json()
+    assert "hidden1" not in settings.model_dump_json()
 
 
 def test_a_checkpointer_of_ones_own_is_taken_with_its_serializer(load, tmp_path):
