@@ -97,12 +97,6 @@ def _plain_object(value: object) -> Any:
 def _as_declared(value: object) -> Any:
     if isinstance(value, type):
         return None
-    if isinstance(value, Interrupt):
-        schema = value.response_schema
-        asked = {"value": value.value, "id": value.id}
-        return {**asked, "response_schema": schema} if isinstance(schema, dict) else asked
-    if dataclasses.is_dataclass(value):
-        return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}
     for method in ("model_dump", "_asdict", "dict", "to_dict"):
         dump = getattr(value, method, None)
         if callable(dump):
@@ -110,6 +104,12 @@ def _as_declared(value: object) -> Any:
                 return dump()
             except Exception:  # noqa: BLE001 - a method of user code; its object has no JSON form
                 return None
+    if isinstance(value, Interrupt):
+        schema = value.response_schema
+        asked = {"value": value.value, "id": value.id}
+        return {**asked, "response_schema": schema} if isinstance(schema, dict) else asked
+    if dataclasses.is_dataclass(value):
+        return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}
     return _UNKNOWN
 
 

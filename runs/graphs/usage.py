@@ -13,6 +13,9 @@ from runs.models import TokenUsage
 class UsageMeter(BaseCallbackHandler):
     """Sums what each model call of one run reports; models may be called from several threads."""
 
+    # Else each token would cost a trip to another thread.
+    run_inline = True
+
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
