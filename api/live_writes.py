@@ -10,6 +10,7 @@ from aiohttp import HttpVersion11, web
 
 from api.stream_modes import ModeFilter
 from bridge import Push, StreamEvent
+from runs import INPUT
 
 #: Bytes that a client may leave unread; above it its events wait, and it is written to in turn.
 MAX_UNREAD_BYTES: Final = 64 << 10
@@ -45,6 +46,8 @@ def live_push(
         return None
 
     def push(event: StreamEvent) -> bool:
+        if event.category == INPUT:
+            return False  # the stream may end with it
         if not modes.admits(event.event, event.category):
             return True
         transport = request.transport

@@ -50,8 +50,9 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.SubscriptionTakenError,
             runs.errors.IdempotencyKeyUsedError,
             runs.errors.IllegalTransitionError,
-            runs.errors.NothingToResumeError,
+            runs.errors.InputTimeoutError,
             runs.errors.RunConflictError,
+            runs.errors.NothingToResumeError,
             runs.errors.RunFailedError,
             runs.errors.RunInterruptedError,
             runs.errors.RunNotCancellableError,
@@ -64,6 +65,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.CheckpointTooLargeError,
             bridge.errors.EventTooLargeError,
             bridge.errors.ItemTooLargeError,
+            runs.errors.InputTooLargeError,
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
             bridge.errors.InvalidContentError,
@@ -81,7 +83,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedStrategyError,
             runs.errors.WebhookRefusedError,
         ),
-        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError,),
+        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError, runs.errors.TooManyRunsError),
         # What operators, not clients, can mend.
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             bridge.errors.ApiError,

@@ -58,20 +58,26 @@ class RunWatching:
         ]
 
     async def create_and_stream(self, request: web.Request) -> web.StreamResponse:
-        """``POST .../runs/stream``: start a run and stream what its creator asks to see."""
+        """``POST .../runs/stream``: start a run and stream what its creator asks to see.
+
+        An answer lets the run go on that asked, and the stream begins behind its question.
+        """
         spec = await self._read_spec(request)
-        run = await self._create(request, spec)
+        after = None
+        if spec.command is not None and spec.thread_id is not None:
+            after = await self._facade.find_place_of_question(spec.thread_id)
+        run = _ref(await self._create(request, spec))
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        reading = Reading(*run, user_of(request), ModeFilter(spec.stream_mode))
+        reading = Reading(*run, user_of(request), ModeFilter(spec.stream_mode), after)
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 
     async def create_and_wait(self, request: web.Request) -> web.StreamResponse:
         """``POST .../runs/wait``: start a run and answer with its final values."""
         spec = await self._read_spec(request)
-        run = await self._create(request, spec)
+        created = await self._create(request, spec)
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
-        return await self._wait(request, run, cancels=cancels)
+        return await self._wait(request, _ref(created), cancels=cancels, created=created)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
@@ -118,11 +124,10 @@ class RunWatching:
         thread_id = thread_of(request) if "thread_id" in request.match_info else None
         return await read_spec(request, thread_id, self._settings)
 
-    async def _create(self, request: web.Request, spec: RunSpec) -> RunRef:
+    async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
         self._open_streams.check_room()
-        record: RunRecord = await self._attachments.create(request, spec)
-        return RunRef(record.thread_id, record.run_id)
+        return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:
         if "thread_id" in request.match_info:
@@ -134,11 +139,22 @@ class RunWatching:
         return RunRef(record.thread_id, run_id)
 
     async def _wait(
-        self, request: web.Request, run: RunRef, *, cancels: bool
+        self,
+        request: web.Request,
+        run: RunRef,
+        *,
+        cancels: bool,
+        created: RunRecord | None = None,
     ) -> web.StreamResponse:
         async with self._attachments.attached(request, run, cancels=cancels):
-            waiting = partial(self._facade.join_wait, *run, user_id=user_of(request))
+            waiting = partial(
+                self._facade.join_wait, *run, user_id=user_of(request), created=created
+            )
             return await self.waits.serve(request, run, waiting)
+
+
+def _ref(record: RunRecord) -> RunRef:
+    return RunRef(record.thread_id, record.run_id)
 
 
 async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:

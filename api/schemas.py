@@ -21,6 +21,7 @@ from api.errors import ContradictoryOptionsError
 from api.http_settings import HttpSettings
 from api.stream_modes import StreamMode
 from runs import (
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     DisconnectMode,
@@ -113,7 +114,7 @@ class RunCreate(Body):
     if_not_exists: Literal["reject", "create"] | None = None
     on_disconnect: DisconnectMode | None = None
     on_completion: Literal["delete", "keep"] | None = None
-    after_seconds: float | None = None
+    after_seconds: float | None = Field(None, ge=0, le=MAX_DELAY_S)
 
     def spec(self, thread_id: str | None, defaults: HttpSettings) -> RunSpec:
         """Return what run control is asked for.

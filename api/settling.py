@@ -5,13 +5,10 @@ after the terminal event; when it does not, because it died in between, the gate
 """
 
 import asyncio
+from contextlib import suppress
 from functools import partial
-from typing import Final
 
-from runs import RunNotFoundError, RunsFacade, ThreadNotFoundError
-
-_FIRST_PAUSE_S: Final = 0.001
-_MAX_PAUSE_S: Final = 0.05
+from runs import RunNotFoundError, RunsFacade
 
 
 class Settling:
@@ -42,26 +39,9 @@ class Settling:
         await asyncio.shield(wait)
 
     async def _settle(self, thread_id: str, run_id: str) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settle_after_s
-        pause_s = _FIRST_PAUSE_S
-        try:
-            while not await self._is_final(thread_id, run_id):
-                if loop.time() >= deadline:
-                    await self._facade.settle(thread_id, run_id)
-                    return
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, _MAX_PAUSE_S)
-        except (RunNotFoundError, ThreadNotFoundError):
-            # Deleted meanwhile: nothing is left that could disagree with the end.
-            return
-
-    async def _is_final(self, thread_id: str, run_id: str) -> bool:
-        record = await self._facade.get_run(thread_id, run_id)
-        if not record.status.is_final:
-            return False
-        thread = await self._facade.get_thread(thread_id)
-        return not thread.has_inflight(run_id)
+        # Rolled back or deleted meanwhile: nothing is left that could disagree with the end.
+        with suppress(RunNotFoundError):
+            await self._facade.wait_settled(thread_id, run_id, within_s=self._settle_after_s)
 
     def _forget(self, run_id: str, wait: asyncio.Task[None]) -> None:
         del self._waits[run_id]

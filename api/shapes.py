@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runs import Assistant, RunRecord, ThreadRecord, ThreadState, ThreadStatus
+from runs import (
+    ActiveRun,
+    Assistant,
+    Question,
+    RunRecord,
+    ThreadRecord,
+    ThreadState,
+    ThreadStatus,
+)
 
 REDACTED: Final = "**********"
 _SECRET_NAME: Final = re.compile(
@@ -59,7 +67,10 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
     if isinstance(values, dict) and _INTERRUPT in values:
         asked = values[_INTERRUPT]
         values = {name: inner for name, inner in values.items() if name != _INTERRUPT}
-    waits = thread.status is ThreadStatus.INTERRUPTED
+    if thread.question is not None:
+        asked = _interrupts(thread.question)
+    elif thread.status is not ThreadStatus.INTERRUPTED:
+        asked = []
     return {
         "thread_id": thread.thread_id,
         "created_at": thread.created_at.isoformat(),
@@ -69,29 +80,47 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
         "status": thread.status.value,
         "config": {},
         "values": values,
-        "interrupts": {each["id"]: [each] for each in asked} if waits else {},
+        "interrupts": {each["id"]: [each] for each in asked},
         "error": None,
     }
 
 
 def state_shape(state: ThreadState) -> dict[str, Any]:
-    """Show a thread's state; of a fresh thread all is null or empty.
+    """Show a thread's state, and what its active run asks; of a fresh thread all is null or empty.
 
     The checkpoint of a function's thread is the event that holds its values: clients take a state
     without a checkpoint for none at all.
     """
+    question, active = state.thread.question, state.thread.active
+    asked = [] if question is None else _interrupts(question)
     checkpoint = None if state.event_id is None else _checkpoint(state)
     return {
         "values": {} if state.values is None else state.values,
-        "next": [],
-        "tasks": [],
+        "next": [active.executor] if active and question else [],
+        "tasks": [_task(active, question)] if active and question else [],
         "metadata": None,
         "created_at": None if state.values is None else state.thread.updated_at.isoformat(),
         "checkpoint": checkpoint,
         "parent_checkpoint": None,
-        "interrupts": [],
+        "interrupts": asked,
         "checkpoint_id": state.event_id,
         "parent_checkpoint_id": None,
+    }
+
+
+def _interrupts(question: Question) -> list[dict[str, Any]]:
+    return [{"value": question.prompt, "id": question.input_id}]
+
+
+def _task(active: ActiveRun, question: Question) -> dict[str, Any]:
+    return {
+        "id": active.run_id,
+        "name": active.executor,
+        "error": None,
+        "interrupts": _interrupts(question),
+        "checkpoint": None,
+        "state": None,
+        "result": None,
     }
 
 

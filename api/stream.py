@@ -24,13 +24,14 @@ from api.stream_modes import ModeFilter
 from bridge import (
     CANCELLED,
     END,
+    Batch,
     BridgeClosedError,
     ColdTierError,
     Following,
     StreamEvent,
     UnavailableError,
 )
-from runs import RunsFacade
+from runs import RunsFacade, find_shown
 
 MAX_CURSOR_LENGTH: Final = 64
 
@@ -193,6 +194,16 @@ class RunStreams:
                     # The client has the terminal event already, and asks after it.
                     return sse.end_block(str(following.resume.position))
                 return sse.terminal_blocks(terminal)
+            if asked := await self._find_question(reading, batch):
+                return sse.end_block(asked)
             if batch[-1] is CANCELLED:
                 break
         return b""
+
+    async def _find_question(self, reading: Reading, batch: Batch) -> str | None:
+        """Return the id of the batch's last event if it is a question that the run waits for."""
+        last, shown = batch[-1], find_shown(batch)
+        if shown is None or not isinstance(last, StreamEvent):
+            return None
+        question = await self._facade.find_question(reading.thread_id, reading.run_id)
+        return last.id if question is not None and question.input_id == shown else None

@@ -109,7 +109,8 @@ class ThreadStateRoutes:
             return ready_answer(answer)
         query.refuse("before", "checkpoint", "metadata")
         state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
-        return json_answer([] if state.values is None else [state_shape(state)])
+        is_there = state.values is not None or state.thread.question is not None
+        return json_answer([state_shape(state)] if is_there else [])
 
 
 def _wanted_of(request: web.Request) -> dict[str, Any]:

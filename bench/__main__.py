@@ -12,6 +12,7 @@ from bench import (
     archive_page,
     archive_sink,
     checkpoints,
+    create_and_wait,
     fanout,
     first_event,
     machine,
@@ -47,10 +48,12 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         fanout,
         resume,
         checkpoints,
+        create_and_wait,
         archive_sink,
         archive_lag,
         archive_page,
         search,
+        checkpoints,
     )
 }
 

@@ -87,7 +87,7 @@ from bridge.items.items import Items
 from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
-from bridge.memory import MemorySettings, MemoryStreamBridge
+from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
@@ -118,6 +118,7 @@ from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
+from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
 
 __all__ = [
     "CANCELLED",
@@ -161,6 +162,8 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "FiredTimer",
+    "FiredTimers",
     "Following",
     "ForeignMessageError",
     "GapReason",
@@ -175,6 +178,7 @@ __all__ = [
     "Items",
     "JetStreamBridge",
     "JetStreamDisabledError",
+    "JetStreamTimers",
     "Job",
     "JobConsumer",
     "JobQueue",
@@ -183,6 +187,7 @@ __all__ = [
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
+    "MemoryTimers",
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
@@ -227,6 +232,7 @@ __all__ = [
     "SubscriptionTakenError",
     "Terminal",
     "ThreadClaim",
+    "Timers",
     "TopologyDriftError",
     "Trimmer",
     "UnavailableError",

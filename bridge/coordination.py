@@ -4,6 +4,7 @@ The contracts that run control is written against. A server keeps all of it for 
 processes; the memory twin keeps it for one.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -204,6 +205,9 @@ class JobConsumer(Protocol):
         Outages of the server count as waiting.
         """
 
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once the jobs that still come, until ``ready`` is set."""
+
     async def close(self) -> None:
         """Stop asking for jobs."""
 
@@ -282,22 +286,33 @@ class Leases(Protocol):
         """Renew, and answer the roll call, while the body runs."""
 
 
-class Checkpoints(Protocol):
-    """What run control does with what runs resume from."""
+class RunCheckpoints(Protocol):
+    """What runs resume from, as far as the end of runs and threads concerns it."""
 
     async def roll_back(self, thread_id: str, run_id: str) -> int:
-        """Remove what a run has stored, and keep it from storing more.
+        """Make a thread's checkpoints what they were before a run, which cannot store any more.
 
         Returns:
-            How much there was to remove.
+            How many messages went; 0 when the run stored nothing, or another one has since.
 
         Raises:
             UnavailableError: The server fell silent; call again.
         """
 
     async def erase(self, thread_id: str) -> None:
-        """Remove what all runs of a thread have stored.
+        """Remove everything of a thread; those who are writing it are refused from now on.
 
         Raises:
             UnavailableError: The server fell silent; call again.
         """
+
+
+class NoCheckpoints(RunCheckpoints):
+    """A bridge that keeps none."""
+
+    async def roll_back(self, thread_id: str, run_id: str) -> int:  # noqa: ARG002 - of the protocol
+        """Find nothing."""
+        return 0
+
+    async def erase(self, thread_id: str) -> None:
+        """Find nothing."""

@@ -65,6 +65,7 @@ from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription, SubscriptionNames
 from bridge.tail import Tails
+from bridge.timers import JetStreamTimers
 from bridge.topology import ensure_streams
 from bridge.writer import RunWriter
 from bridge.writers import RunWriters
@@ -153,6 +154,7 @@ class JetStreamBridge(RunBridge):
         self._survey = Survey(self._reader, self._subjects)
         self._room = LogRoom(self._reader, self._settings)
         self.jobs = JetStreamJobQueue(connection, self._subjects)
+        self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
         self.checkpoints = CheckpointLog(

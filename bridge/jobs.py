@@ -3,6 +3,7 @@
 A worker holds a job by a lease that it renews. A job whose worker died is handed to another.
 """
 
+import asyncio
 from typing import Final
 
 from bridge.connection import Connection
@@ -60,6 +61,10 @@ class JetStreamJobConsumer:
     async def fetch(self, max_jobs: int, *, wait_s: float) -> list[PulledJob]:
         """Return waiting jobs; see :meth:`JobConsumer.fetch`."""
         return [PulledJob(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
+
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once the jobs that still come, until ``ready`` is set."""
+        await self._consumer.decline_until(ready)
 
     async def close(self) -> None:
         """Stop asking for jobs."""

@@ -113,6 +113,7 @@ class PullConsumer:
         self._received = 0
         self._renew_at = 0.0
         self._is_doubtful = False
+        self._declines = False
         self._keep_s = config["ack_wait"] / NANOSECONDS / 3 if keep else None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -205,6 +206,17 @@ class PullConsumer:
         taken = [self._waiting.popleft() for _ in range(count)]
         return [PulledMessage(self._connection, message) for message in taken]
 
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Give back at once what still comes of earlier requests, until ``ready`` is set."""
+        self._declines = True
+        try:
+            while self._waiting:
+                message = self._waiting.popleft()
+                await PulledMessage(self._connection, message).acknowledge(NAK)
+            await ready.wait()
+        finally:
+            self._declines = False
+
     async def _wait(self, max_messages: int, left_s: float) -> None:
         self._wake.clear()
         try:
@@ -243,6 +255,9 @@ class PullConsumer:
         else:
             self._outstanding -= 1
             self._received += 1
+            if self._declines:
+                await PulledMessage(self._connection, message).acknowledge(NAK)
+                return
             self._waiting.append(message)
             self._wake.set()
 

@@ -8,17 +8,18 @@ from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 
 from bridge.coordination import (
-    Checkpoints,
     ControlChannel,
     Holders,
     JobQueue,
     Leases,
+    RunCheckpoints,
     StateFeed,
     StateRecords,
 )
 from bridge.events import StreamEvent
 from bridge.retention.run_holders import RunHolders
 from bridge.stream_bridge import StreamBridge
+from bridge.timers import Timers
 
 
 class RunBridge(StreamBridge):
@@ -28,6 +29,7 @@ class RunBridge(StreamBridge):
         states: Records that processes agree on.
         state_feed: The changes of those records, in order.
         jobs: Runs that wait for a worker.
+        timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
         checkpoints: What runs resume from.
@@ -36,9 +38,10 @@ class RunBridge(StreamBridge):
     states: StateRecords
     state_feed: StateFeed
     jobs: JobQueue
+    timers: Timers
     controls: ControlChannel
     holders: Holders
-    checkpoints: Checkpoints
+    checkpoints: RunCheckpoints
 
     @abstractmethod
     def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:

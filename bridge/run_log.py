@@ -137,6 +137,8 @@ class RunLog:
             StreamNotFoundError: Nobody created the run.
         """
         newest = await self.last()
+        if newest.event == BIRTH:
+            return newest, newest
         begun = None
         async for event in self.span(1, newest.event_id.stream_seq):
             if event.event == BIRTH:

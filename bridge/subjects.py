@@ -40,6 +40,7 @@ class Subjects:
         self.events_stream = f"{name}_EVENTS"
         self.state_stream = f"{name}_STATE"
         self.jobs_stream = f"{name}_JOBS"
+        self.timers_stream = f"{name}_TIMERS"
         self.dead_stream = f"{name}_DEAD"
         self.checkpoints_stream = f"{name}_CHECKPOINTS"
         self.items_stream = f"{name}_ITEMS"
@@ -48,6 +49,7 @@ class Subjects:
         self.all_live = f"{prefix}.live.>"
         self.all_state = f"{prefix}.state.>"
         self.all_jobs = f"{prefix}.job.>"
+        self.all_timers = f"{prefix}.timer.>"
         self.all_dead = f"{prefix}.dead.>"
         self.readers = f"{prefix}.roll.readers"
         self.holders = f"{prefix}.roll.holders"
@@ -111,6 +113,18 @@ class Subjects:
     def jobs(self, executor: str) -> str:
         """All jobs for one executor."""
         return f"{self.prefix}.job.{executor}.*"
+
+    def timer(self, kind: str, key: str) -> str:
+        """Where a timer waits for its time."""
+        return f"{self.prefix}.timer.set.{kind}.{key}"
+
+    def firing(self, kind: str, key: str) -> str:
+        """Where a timer that has fired waits for somebody who handles it."""
+        return f"{self.prefix}.timer.fired.{kind}.{key}"
+
+    def firings(self, kind: str) -> str:
+        """All timers of a kind that have fired."""
+        return f"{self.prefix}.timer.fired.{kind}.*"
 
     def control(self, run_id: str) -> str:
         """Where a worker hears that a run's state wants its attention."""

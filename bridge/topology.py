@@ -46,7 +46,7 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    others = [kind(log, subjects) for kind in (_state, _jobs, _dead)]
+    others = [kind(log, subjects) for kind in (_state, _jobs, _timers, _dead)]
     others.append(_checkpoints(log, subjects, settings.checkpoints.max_total_bytes))
     others.append(_items(log, subjects, settings.items.max_total_bytes))
     # The log comes last: without a size of its own it takes of what the others leave.
@@ -103,6 +103,22 @@ def _jobs(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "discard": "new",
         "discard_new_per_subject": True,
         "allow_direct": True,
+    }
+
+
+def _timers(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+    return {
+        "name": subjects.timers_stream,
+        "subjects": [subjects.all_timers],
+        # A firing leaves when it is acknowledged; what is set stays, because nobody consumes it.
+        "retention": "workqueue",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": 1,
+        # The server refuses schedules in a stream that discards new messages (10052).
+        "discard": "old",
+        "allow_direct": True,
+        "allow_msg_schedules": True,
     }
 
 

@@ -12,6 +12,8 @@ from runs.errors import (
     GraphFailedError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
+    InputTimeoutError,
+    InputTooLargeError,
     LangGraphMissingError,
     NothingToResumeError,
     OutputsNotFoundError,
@@ -29,6 +31,7 @@ from runs.errors import (
     StateUpdateError,
     ThreadExistsError,
     ThreadNotFoundError,
+    TooManyRunsError,
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
@@ -39,9 +42,11 @@ from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.graph_states import GraphStates
 from runs.held_runs import HeldRuns
+from runs.inputs import INPUT, find_shown
 from runs.manager import RunManager
 from runs.models import (
     FINAL_STATUSES,
+    MAX_DELAY_S,
     MAX_KEY,
     CancelAction,
     CancelOutcome,
@@ -68,7 +73,15 @@ from runs.settings import (
     RunSettings,
     WorkerSettings,
 )
-from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord, ThreadStatus
+from runs.thread import (
+    ActiveRun,
+    LastRun,
+    OutputsRef,
+    Question,
+    QueuedRun,
+    ThreadRecord,
+    ThreadStatus,
+)
 from runs.thread_facade import ThreadsFacade, ThreadState
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
@@ -82,6 +95,8 @@ from runs.webhooks.sending import (
 
 __all__ = [
     "FINAL_STATUSES",
+    "INPUT",
+    "MAX_DELAY_S",
     "MAX_KEY",
     "ActiveRun",
     "Assistant",
@@ -106,6 +121,8 @@ __all__ = [
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
+    "InputTimeoutError",
+    "InputTooLargeError",
     "LangGraphMissingError",
     "LastRun",
     "MultitaskStrategy",
@@ -114,6 +131,7 @@ __all__ = [
     "Outcome",
     "OutputsNotFoundError",
     "OutputsRef",
+    "Question",
     "QueueFullError",
     "QueuedRun",
     "ReadModel",
@@ -150,6 +168,7 @@ __all__ = [
     "ThreadStatus",
     "ThreadsFacade",
     "TokenUsage",
+    "TooManyRunsError",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
@@ -162,6 +181,7 @@ __all__ = [
     "WebhookSender",
     "WebhookStatus",
     "WorkerSettings",
+    "find_shown",
     "open_read_model",
     "outcome_of",
 ]

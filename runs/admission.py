@@ -1,6 +1,7 @@
 """What a new run and a new thread are made of, and what of its specification is not available."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from bridge import check_id, new_id
@@ -9,10 +10,8 @@ from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
-_NOT_AVAILABLE: Final = ("after_seconds",)
 #: What only a graph can honour.
 _OF_GRAPHS: Final = (
-    "command",
     "interrupt_before",
     "interrupt_after",
     "checkpoint",
@@ -35,7 +34,7 @@ def refuse_unavailable(spec: RunSpec, assistant: Assistant) -> None:
     """
     if spec.multitask_strategy not in list(MultitaskStrategy):
         raise UnsupportedStrategyError(spec.multitask_strategy)
-    for option in _NOT_AVAILABLE if assistant.is_graph else (*_NOT_AVAILABLE, *_OF_GRAPHS):
+    for option in () if assistant.is_graph else _OF_GRAPHS:
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)
     for name in sorted(spec.config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
@@ -59,7 +58,8 @@ def new_thread(
 def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadRecord) -> RunRecord:
     """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
-    options = {name: getattr(spec, name) for name in (*_OF_GRAPHS, _DURABILITY)}
+    delay = timedelta(seconds=spec.after_seconds or 0)
+    options = {name: getattr(spec, name) for name in ("command", *_OF_GRAPHS, _DURABILITY)}
     return RunRecord(
         run_id=run_id,
         thread_id=thread.thread_id,
@@ -79,6 +79,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
             "stream_subgraphs": spec.stream_subgraphs,
             **{name: option for name, option in options.items() if option is not None},
         },
+        due_at=created + delay if delay else None,
         created_at=created,
         updated_at=created,
     )

@@ -7,7 +7,7 @@ on the context; one that makes none goes on by itself, unheard, because the log 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from runs.context import RunContext
@@ -69,6 +69,16 @@ class BlockingContext:
         """
         self._wait_for(self._context.flush())
 
+    def wait_for_input(self, prompt: Any) -> Any:
+        """Ask the run's user something; see :meth:`RunContext.wait_for_input`.
+
+        Raises:
+            RunStoppedError: The run shall stop; clean up and return.
+            InputTimeoutError: Nobody answered in time.
+            BridgeError: An earlier event could not be stored; stop working.
+        """
+        return self._wait_for(self._context.wait_for_input(prompt))
+
     def result(self, values: Any) -> None:
         """Set the final values of the run: any JSON value; the last call counts."""
         self._context.result(values)
@@ -77,7 +87,10 @@ class BlockingContext:
         if self._context.cancelled:
             call.close()
             raise RunStoppedError(self.run_id)
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        except CancelledError:  # it waited for its user
+            raise RunStoppedError(self.run_id) from None
 
 
 async def call_in_thread(name: str, function: Callable[[], _Result]) -> _Result:

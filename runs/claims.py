@@ -24,6 +24,7 @@ from runs.errors import (
 from runs.manager import RunManager
 from runs.models import RunRecord
 from runs.outcome import INTERRUPTED
+from runs.reconciler import Known
 from runs.records import Versioned
 from runs.thread import ActiveRun, ThreadRecord
 
@@ -56,12 +57,12 @@ class Claims:
         self.worker = worker
         self._probe_s = probe_s
 
-    async def claim(self, run: RunRef) -> RunRecord | None:
+    async def claim(self, run: RunRef) -> Known | None:
         """Take a run over for execution.
 
         Returns:
-            Its record, running as the attempt to execute; ``None`` when there is nothing to
-            execute and the job is done with.
+            Its record, running as the attempt to execute, and its thread; ``None`` when there is
+            nothing to execute and the job is done with.
 
         Raises:
             RunNotStartableError: Another worker executes it; leave the job alone.
@@ -129,19 +130,19 @@ class Claims:
         thread: Versioned[ThreadRecord],
         found: Versioned[RunRecord],
         attempt: int,
-    ) -> RunRecord | None:
+    ) -> Known | None:
         starting = self._start(run, thread, found, attempt)
         try:
             if attempt == 1:
                 # The first attempt appends nothing to the log, so it need not wait for the commit.
-                record, _ = await asyncio.gather(starting, self._begin_attempt(run, attempt))
+                known, _ = await asyncio.gather(starting, self._begin_attempt(run, attempt))
             else:
-                record = await starting
+                known = await starting
                 await self._begin_attempt(run, attempt)
         except (StreamTerminatedError, IllegalTransitionError):
             await self._settle(run)
             return None
-        return record
+        return known
 
     async def _start(
         self,
@@ -149,9 +150,9 @@ class Claims:
         thread: Versioned[ThreadRecord],
         found: Versioned[RunRecord],
         attempt: int,
-    ) -> RunRecord:
-        await self._manager.start(run, self.worker, attempt, known=thread)
-        return await self._mark_running(found, attempt)
+    ) -> Known:
+        started = await self._manager.start(run, self.worker, attempt, known=thread)
+        return Known(await self._mark_running(found, attempt), started)
 
     async def _begin_attempt(self, run: RunRef, attempt: int) -> None:
         try:
@@ -161,16 +162,16 @@ class Claims:
             await self._bridge.create(run.run_id, thread_id=run.thread_id)
             await self._bridge.begin_attempt(run.run_id, attempt)
 
-    async def _mark_running(self, found: Versioned[RunRecord], attempt: int) -> RunRecord:
+    async def _mark_running(
+        self, found: Versioned[RunRecord], attempt: int
+    ) -> Versioned[RunRecord]:
         for _ in range(_MAX_TRIES):
             running = found.record.running(self.worker, attempt)
             try:
-                await self._manager.records.update_run(running, revision=found.revision)
+                return await self._manager.records.update_run(running, revision=found.revision)
             except StateConflictError:
                 newer = await self._manager.records.find_run(running.run_id)
                 if newer is None:
                     raise RunNotFoundError(running.run_id) from None
                 found = newer
-            else:
-                return running
         raise ContentionError(f"the record of run {found.record.run_id}", _MAX_TRIES)

@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from runs.models import CancelAction, MultitaskStrategy, Outcome
+from runs.thread import Question
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
     """Let a new run in. Its id was never used before, unless this is the same call again.
 
-    ``user_id`` is who asks; ``None`` may use every thread.
+    ``user_id`` is who asks; ``None`` may use every thread. ``due`` is when the run may begin;
+    ``None`` means now.
     """
 
     run_id: str
@@ -21,6 +23,15 @@ class Admit:
     max_queued: int
     at: datetime
     user_id: str | None = None
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BecomeDue:
+    """The time of a delayed run has come."""
+
+    run_id: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,26 @@ class Release:
     run_id: str
     attempt: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The active run asks its user something and waits; without a question it waits no longer."""
+
+    run_id: str
+    attempt: int
+    question: Question | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GiveAnswer:
+    """Somebody answers what the thread's active run asks; ``user_id`` is who."""
+
+    executor: str
+    value: Any
+    at: datetime
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +120,15 @@ class Delete:
 
 
 Command: TypeAlias = (
-    Admit | Start | Release | RequestCancel | Finish | Forget | MergeMetadata | Delete
+    Admit
+    | BecomeDue
+    | Start
+    | Release
+    | Ask
+    | GiveAnswer
+    | RequestCancel
+    | Finish
+    | Forget
+    | MergeMetadata
+    | Delete
 )

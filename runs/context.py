@@ -7,7 +7,7 @@ reported as a success before everything emitted is stored.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from bridge import NewEvent, StreamBridge, encoded_event, new_event
@@ -100,6 +100,10 @@ class Outbox:
             raise self.failure
 
 
+#: Shows a prompt to the user of a run, and returns the answer.
+Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
+
+
 class RunContext:
     """The run that a handler executes.
 
@@ -118,7 +122,9 @@ class RunContext:
         usage: The tokens that were counted.
     """
 
-    def __init__(self, record: RunRecord, attempt: int, outbox: Outbox) -> None:
+    def __init__(
+        self, record: RunRecord, attempt: int, outbox: Outbox, ask: Ask | None = None
+    ) -> None:
         self.record = record
         self.run_id = record.run_id
         self.thread_id = record.thread_id
@@ -133,6 +139,7 @@ class RunContext:
         self.model_name: str | None = None
         self.usage: TokenUsage | None = None
         self._outbox = outbox
+        self._ask = ask
         self._is_cancelled = False
 
     @property
@@ -187,6 +194,27 @@ class RunContext:
             BridgeError: Some event could not be stored; stop working.
         """
         await self._outbox.flush()
+
+    async def wait_for_input(self, prompt: Any) -> Any:
+        """Ask the run's user something and return the answer, however long that takes.
+
+        Clients are shown ``prompt`` once everything emitted before is stored. Whoever starts a run
+        on the thread with ``command: {"resume": answer}`` lets this run go on. A run that is
+        started without one stops it.
+
+        Args:
+            prompt: Any JSON value.
+
+        Raises:
+            InputTimeoutError: Nobody answered within ``input_wait_s``.
+            InputTooLargeError: ``prompt`` exceeds ``max_input_bytes``; nothing was asked.
+            InvalidContentError: ``prompt`` is not JSON; nothing was asked.
+            BridgeError: An earlier event could not be stored; stop working.
+        """
+        if self._ask is None:
+            raise RuntimeError("this run has no user who could be asked")
+        await self._outbox.flush()
+        return await self._ask(prompt)
 
     def result(self, values: Any) -> None:
         """Set the final values of the run: any JSON value; the last call counts."""

@@ -19,7 +19,7 @@ from bridge import (
 from runs.admission import new_record, new_thread, refuse_unavailable
 from runs.catalog import AssistantCatalog
 from runs.commands import Admit, Finish
-from runs.errors import ContentionError, RunsError, ThreadNotFoundError
+from runs.errors import ContentionError, RunsError, ThreadNotFoundError, TooManyRunsError
 from runs.idempotency import IdempotencyKeys
 from runs.models import Outcome, RunFault, RunRecord, RunSpec, RunStatus, now
 from runs.reconciler import Reconciler
@@ -40,7 +40,7 @@ class RunCreation:
         catalog: The assistants that may be asked for.
         records: The stored records.
         steps: Commits the admission.
-        reconciler: Does what follows from it.
+        reconciler: Does what follows from it, and counts the runs under way.
         settings: Limits of admission.
     """
 
@@ -79,7 +79,8 @@ class RunCreation:
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
         transition(thread.record, self._command(record))
-        return await self._admit(await self._records.create_run(record), thread)
+        async with self._reconciler.quotas.counted(record):
+            return await self._admit(await self._records.create_run(record), thread)
 
     async def _create_once(
         self, spec: RunSpec, key: str, thread: Versioned[ThreadRecord]
@@ -109,7 +110,7 @@ class RunCreation:
                     stored = await self._records.update_run(touched, revision=earlier.revision)
                 except StateConflictError:
                     continue
-            return await self._admit(stored, thread)
+            return await self._admit_counted(stored, thread)
         raise ContentionError(f"idempotency key {key!r}", _MAX_TRIES)
 
     async def _is_admitted(self, record: RunRecord) -> bool:
@@ -141,6 +142,7 @@ class RunCreation:
             max_queued=self._settings.max_queued_runs,
             at=record.created_at,
             user_id=record.user_id,
+            due=record.due_at,
         )
 
     async def _free_if_stale(self, thread: ThreadRecord) -> None:
@@ -150,6 +152,16 @@ class RunCreation:
         if (now() - active.since).total_seconds() > self._settings.stale_s:
             # Its creator may have died before it queued the job.
             await self._reconciler.repair(thread.thread_id)
+
+    async def _admit_counted(
+        self, run: Versioned[RunRecord], thread: Versioned[ThreadRecord]
+    ) -> RunRecord:
+        try:
+            async with self._reconciler.quotas.counted(run.record):
+                return await self._admit(run, thread)
+        except TooManyRunsError:
+            await self._withdraw(run)
+            raise
 
     async def _admit(self, run: Versioned[RunRecord], thread: Versioned[ThreadRecord]) -> RunRecord:
         command = self._command(run.record)

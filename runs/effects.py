@@ -1,6 +1,7 @@
 """What is to be done after a step is committed; each may be done more than once."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 
@@ -17,6 +18,21 @@ class EnqueueJob:
 
     run_id: str
     executor: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Have the run put in line when its time has come."""
+
+    run_id: str
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTimer:
+    """Remove the timer of a run that has left before its time; one that stays does no harm."""
+
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +61,5 @@ class Retire:
     """Have the thread removed by a worker, when it is time and nobody else has done it."""
 
 
-RunEffect: TypeAlias = CreateLog | EnqueueJob | Nudge | Seal | RollBack
+RunEffect: TypeAlias = CreateLog | EnqueueJob | SetTimer | ClearTimer | Nudge | Seal | RollBack
 Effect: TypeAlias = RunEffect | Retire

@@ -71,6 +71,17 @@ class QueueFullError(RunsError):
         self.limit = limit
 
 
+class TooManyRunsError(RunsError):
+    """As many runs are under way as their user or their assistant may have; nothing was stored."""
+
+    code = "too-many-runs"
+    retryable = True
+
+    def __init__(self, holder: str, limit: int) -> None:
+        super().__init__(f"{limit} runs of this {holder} are under way, the limit; try again later")
+        self.limit = limit
+
+
 class IdempotencyKeyUsedError(RunsError):
     """The idempotency key cannot stand for this request; nothing was stored."""
 
@@ -200,6 +211,39 @@ class RunStoppedError(RunsError):
         self.run_id = run_id
 
 
+class InputTimeoutError(RunsError, TimeoutError):
+    """Nobody answered the question of a run in time; the question is withdrawn."""
+
+    code = "input-timeout"
+
+    def __init__(self, run_id: str, waited_s: float) -> None:
+        super().__init__(f"run {run_id} was not answered within {waited_s:g} s")
+        self.run_id = run_id
+
+
+class InputTooLargeError(RunsError, ValueError):
+    """A question, or its answer, exceeds what a thread may hold; nothing was stored."""
+
+    code = "input-too-large"
+
+    def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"{what} of {size_bytes} bytes exceeds the limit of {limit_bytes}")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class NothingToResumeError(RunsError):
+    """A run brought an answer, and nothing on its thread waits for one; the thread is unchanged."""
+
+    code = "nothing-to-resume"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(
+            f"nothing on thread {thread_id} waits for an answer; start a run with an input"
+        )
+        self.thread_id = thread_id
+
+
 class OutputsNotFoundError(RunsError):
     """The run succeeded, but the log no longer holds its final values."""
 
@@ -244,6 +288,28 @@ class AssistantLoadError(RunsError):
         self.reason = reason
 
 
+class LangGraphMissingError(RunsError, ImportError):
+    """LangGraph is not installed; nothing was loaded."""
+
+    code = "langgraph-missing"
+
+    def __init__(self) -> None:
+        super().__init__('LangGraph is needed: pip install "jetrun[langgraph]"')
+
+
+class BlockingCallError(RunsError, RuntimeError):
+    """A call that waits was made on the event loop that it would wait for; nothing was done."""
+
+    code = "blocking-call"
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call}() would block the event loop that has to answer it; await a{call}(), or call "
+            "it from another thread"
+        )
+        self.call = call
+
+
 class ReadModelBehindError(RunsError):
     """The tables that are searched did not catch up with the records in time; nothing was read."""
 
@@ -267,18 +333,6 @@ class ReadModelUnavailableError(RunsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the read model cannot be used: {reason}")
         self.reason = reason
-
-
-class NothingToResumeError(RunsError):
-    """A run brought an answer, and nothing on its thread waits for one; the thread is unchanged."""
-
-    code = "nothing-to-resume"
-
-    def __init__(self, thread_id: str) -> None:
-        super().__init__(
-            f"nothing on thread {thread_id} waits for an answer; start a run with an input"
-        )
-        self.thread_id = thread_id
 
 
 class CheckpointNotFoundError(RunsError):
@@ -310,25 +364,3 @@ class GraphFailedError(RunsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the graph failed: {reason}")
         self.reason = reason
-
-
-class LangGraphMissingError(RunsError, ImportError):
-    """LangGraph is not installed; nothing was loaded."""
-
-    code = "langgraph-missing"
-
-    def __init__(self) -> None:
-        super().__init__('LangGraph is needed: pip install "jetrun[langgraph]"')
-
-
-class BlockingCallError(RunsError, RuntimeError):
-    """A call that waits was made on the event loop that it would wait for; nothing was done."""
-
-    code = "blocking-call"
-
-    def __init__(self, call: str) -> None:
-        super().__init__(
-            f"{call}() would block the event loop that has to answer it; await a{call}(), or call "
-            "it from another thread"
-        )
-        self.call = call

@@ -24,11 +24,13 @@ from bridge import (
 from runs.catalog import Assistant
 from runs.claims import Claims
 from runs.context import Outbox, RunContext
-from runs.errors import RunNotFoundError, RunNotStartableError, RunsError
+from runs.errors import InputTimeoutError, RunNotFoundError, RunNotStartableError, RunsError
 from runs.executor import RunExecutor
+from runs.inputs import Inputs
 from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
 from runs.outcome import INTERRUPTED
+from runs.reconciler import Known
 from runs.settings import WorkerSettings
 from runs.strays import keep_until_done
 
@@ -82,6 +84,8 @@ class Execution:
         self._leases = leases
         self._settings = settings
         self._is_handed_back = False
+        self._inputs: Inputs | None = None
+        self._known: Known | None = None
         self._nudged = asyncio.Event()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
 
@@ -118,12 +122,13 @@ class Execution:
         """
         self._leases.hold(self._job)
         try:
-            record = await self._claims.claim(self._run)
-            if record is None:
+            known = await self._claims.claim(self._run)
+            if known is None:
                 await self._job.ack()
             else:
                 self._leases.vouch(self._run.run_id)
-                await self._execute(record)
+                self._known = known
+                await self._execute(known.run.record)
         except RunNotStartableError as exc:
             _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
         except (CheckpointFencedError, StreamFencedError):
@@ -133,19 +138,17 @@ class Execution:
 
     async def _execute(self, record: RunRecord) -> None:
         outbox = Outbox(self._bridge, record.run_id, self._settings)
-        context = RunContext(record, record.attempt, outbox)
+        inputs = self._inputs = self._inputs_of(record)
+        context = RunContext(record, record.attempt, outbox, inputs.ask)
         given = record.kwargs.get("input")
         handling = asyncio.create_task(self._executor.execute(context, given))
         watching = asyncio.create_task(self._watch_state(record))
-        if self._assistant.timeout_s is not None:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(self._assistant.timeout_s, self._request, Stop.TIMED_OUT)
-        else:
-            timer = None
+        timer = self._start_timer()
         try:
             await asyncio.wait((handling, self._stop), return_when=asyncio.FIRST_COMPLETED)
             if not handling.done():
                 context.mark_cancelled()
+                inputs.stop()
                 await self._halt(handling)
             watching.cancel()
             await self._conclude(handling, context, outbox)
@@ -156,6 +159,16 @@ class Execution:
             if not self._stop.done():
                 handling.cancel()
             await outbox.abandon()
+
+    def _inputs_of(self, record: RunRecord) -> Inputs:
+        wait_s = self._settings.input_wait_s
+        return Inputs(self._bridge, self._manager, self._run, record.attempt, wait_s=wait_s)
+
+    def _start_timer(self) -> asyncio.TimerHandle | None:
+        if self._assistant.timeout_s is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self._assistant.timeout_s, self._request, Stop.TIMED_OUT)
 
     async def _halt(self, handling: asyncio.Task[None]) -> None:
         # Cancelled once: a second cancel would break the handler's own cleaning up.
@@ -212,7 +225,7 @@ class Execution:
 
     async def _settle(self, terminal_id: str | None = None) -> None:
         with suppress(RunNotFoundError):  # it is rolled back
-            await self._manager.reconciler.settle(self._run, terminal_id)
+            await self._manager.reconciler.settle(self._run, terminal_id, self._known)
         await self._job.ack()
 
     async def _watch_state(self, record: RunRecord) -> None:
@@ -232,6 +245,8 @@ class Execution:
             self._request(Stop.TAKEN_OVER)
         elif record.run_id in found.record.cancels:
             self._request(Stop.CANCELLED)
+        elif active.answer is not None and self._inputs is not None:
+            self._inputs.answered(active.answer)
 
 
 async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox: Outbox) -> Outcome:
@@ -248,8 +263,16 @@ async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox:
             outputs=await _store_values(context, outbox),
             is_interrupted=context.is_interrupted,
         )
-    except (CheckpointFencedError, StreamFencedError, StreamTerminatedError):
+    except (
+        CheckpointFencedError,
+        StreamFencedError,
+        StreamTerminatedError,
+        RunNotStartableError,
+    ):
         raise
+    except InputTimeoutError as exc:
+        fault = RunFault(error=type(exc).__name__, message=str(exc))
+        return Outcome(RunStatus.TIMEOUT, error=fault)
     except Exception as exc:  # the border to user code, which may raise anything
         if isinstance(outbox.failure, StreamFencedError | StreamTerminatedError):
             raise outbox.failure from exc

@@ -6,11 +6,13 @@ agree with its log.
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from bridge import (
     Following,
+    RunBridge,
     RunRef,
+    StreamEvent,
     StreamNotFoundError,
     check_id,
 )
@@ -22,14 +24,19 @@ from runs.errors import (
     ThreadNotFoundError,
     WebhookNotFoundError,
 )
+from runs.manager import RunManager
 from runs.models import CancelOutcome, RunFault, RunRecord, RunSpec, RunStatus
-from runs.sealing import wait_for_seal
-from runs.search_facade import SearchFacade
+from runs.question_facade import QuestionsFacade
+from runs.read_model import ReadModel
+from runs.run_waits import RunWaits
 from runs.thread import ThreadRecord
 from runs.webhooks.record import WebhookRecord
 
+#: A worker that has sealed a log writes record and thread within this time, or is gone.
+_LEFT_TO_WORKER_S: Final = 1.0
 
-class RunsFacade(SearchFacade):
+
+class RunsFacade(QuestionsFacade):
     """Threads and runs for the callers of one process.
 
     Args:
@@ -37,6 +44,12 @@ class RunsFacade(SearchFacade):
         bridge: Follows logs and reads final values.
         model: Finds threads and runs; see :class:`ThreadsFacade`.
     """
+
+    def __init__(
+        self, manager: RunManager, bridge: RunBridge, model: ReadModel | None = None
+    ) -> None:
+        super().__init__(manager, bridge, model)
+        self._waits = RunWaits(manager, bridge)
 
     async def create_background(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`.
@@ -114,7 +127,7 @@ class RunsFacade(SearchFacade):
         outcome = await self._manager.cancel(run, action, user_id=user_id)
         if wait and outcome is CancelOutcome.STOPPING:
             with suppress(RunNotFoundError):  # it is rolled back
-                await self._wait_for_end(run)
+                await self._waits.end(run)
             return CancelOutcome.STOPPED
         return outcome
 
@@ -174,8 +187,21 @@ class RunsFacade(SearchFacade):
                 return False
         return await self._manager.deletion.delete_run(run)
 
-    async def join_wait(self, thread_id: str, run_id: str, *, user_id: str | None = None) -> Any:
-        """Wait until a run has ended and return its final values.
+    async def join_wait(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        user_id: str | None = None,
+        created: RunRecord | None = None,
+    ) -> Any:
+        """Wait until a run has ended and return its final values, or what it asks its user.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            user_id: Who asks; ``None`` may see every run.
+            created: The record as the caller has just got it from a create; spares a read.
 
         Raises:
             RunNotFoundError: There is no such run in this thread, or it is someone else's.
@@ -183,10 +209,15 @@ class RunsFacade(SearchFacade):
             RunInterruptedError: It was cancelled.
             BridgeClosedError: This process is shutting down; join again elsewhere.
         """
-        record = await self.get_run(thread_id, run_id, user_id=user_id)
+        record = created or await self.get_run(thread_id, run_id, user_id=user_id)
+        values: StreamEvent | None = None
         if not record.status.is_final:
+            run = RunRef(thread_id, run_id)
             try:
-                record = await self._wait_for_end(RunRef(thread_id, run_id))
+                question, values = await self._waits.pause(run, has_begun=record.attempt > 0)
+                if question is not None:
+                    return question.shown()
+                record = await self._waits.settled(run, within_s=_LEFT_TO_WORKER_S)
             except RunNotFoundError as exc:  # it was rolled back, or deleted
                 raise RunInterruptedError(run_id) from exc
         if record.status is RunStatus.INTERRUPTED:
@@ -194,17 +225,9 @@ class RunsFacade(SearchFacade):
         if record.status is not RunStatus.SUCCESS:
             fault = record.error or RunFault(error="Error", message=record.status)
             raise RunFailedError(run_id, fault.error, fault.message)
+        if values is not None and values.id == record.outputs:
+            return values.data
         return None if record.outputs is None else await self._values_of(run_id, record.outputs)
-
-    async def _wait_for_end(self, run: RunRef) -> RunRecord:
-        await self._ensure_log(run)
-        await wait_for_seal(self._bridge, run.run_id)
-        return await self.settle(*run)
-
-    async def _ensure_log(self, run: RunRef) -> None:
-        if await self._bridge.find_thread(run.run_id) is None:
-            # Its creator died between the commit and the birth.
-            await self._manager.reconciler.repair(run.thread_id)
 
     @asynccontextmanager
     async def join_stream(
@@ -222,7 +245,7 @@ class RunsFacade(SearchFacade):
         """
         if user_id is not None or await self._bridge.find_thread(run_id) != thread_id:
             await self.get_run(thread_id, run_id, user_id=user_id)
-            await self._ensure_log(RunRef(thread_id, run_id))
+            await self._waits.ensure_log(RunRef(thread_id, run_id))
         async with AsyncExitStack() as stack:
             try:
                 opening = self._bridge.follow(run_id, last_event_id=last_event_id)
@@ -230,6 +253,19 @@ class RunsFacade(SearchFacade):
             except StreamNotFoundError as exc:
                 raise RunNotFoundError(run_id) from exc
             yield following
+
+    async def wait_settled(self, thread_id: str, run_id: str, *, within_s: float) -> RunRecord:
+        """Return the record once it and the thread agree with a sealed log.
+
+        Args:
+            thread_id: The thread.
+            run_id: The run.
+            within_s: Seconds that are left to the run's worker; then they are written here.
+
+        Raises:
+            RunNotFoundError: There is no such run, or it is rolled back.
+        """
+        return await self._waits.settled(_checked(thread_id, run_id), within_s=within_s)
 
     async def settle(self, thread_id: str, run_id: str) -> RunRecord:
         """Make record and thread final when the run's log is sealed; call it before showing that.

@@ -10,8 +10,9 @@ from typing import Any
 
 from bridge import RunBridge, RunRef, StateConflictError
 from runs.admission import new_thread
+from runs.answers import Answers
 from runs.catalog import AssistantCatalog
-from runs.commands import MergeMetadata, Release, RequestCancel, Start
+from runs.commands import Ask, BecomeDue, MergeMetadata, Release, RequestCancel, Start
 from runs.creation import RunCreation
 from runs.deletion import Deletion
 from runs.effects import Nudge
@@ -24,11 +25,12 @@ from runs.errors import (
     UnsupportedOptionError,
 )
 from runs.models import CancelAction, CancelOutcome, RunRecord, RunSpec, RunStatus, now
+from runs.quotas import Quotas
 from runs.reconciler import Reconciler
 from runs.records import Records, Versioned
 from runs.settings import RunSettings
 from runs.steps import ThreadSteps
-from runs.thread import ThreadRecord
+from runs.thread import ActiveRun, Question, ThreadRecord
 from runs.webhooks.announcing import Webhooks
 from runs.webhooks.sending import WebhookPolicy
 
@@ -51,11 +53,16 @@ class RunManager:
         webhooks: WebhookPolicy | None = None,
     ) -> None:
         limits = settings or RunSettings()
+        self._catalog = catalog
         self.records = Records(bridge)
         self.webhooks = Webhooks(bridge)
         self._webhook_policy = webhooks
         self._steps = ThreadSteps(self.records, max_conflicts=limits.max_conflicts)
-        self.reconciler = Reconciler(bridge, self.records, self._steps)
+        quotas = Quotas(bridge.states, self.records, limits)
+        self.reconciler = Reconciler(bridge, self.records, self._steps, quotas)
+        self._answers = Answers(
+            catalog, self.records, self._steps, self.reconciler, max_bytes=limits.max_input_bytes
+        )
         self._creation = RunCreation(
             bridge, catalog, self.records, self._steps, self.reconciler, limits
         )
@@ -129,7 +136,8 @@ class RunManager:
         """Create a run; it is executed when its turn comes.
 
         With an ``idempotency_key`` that was used before, nothing is created: the record of the
-        first run is returned, however far that has come.
+        first run is returned, however far that has come. With a ``command`` that answers, the run
+        that asked goes on: its record is returned.
 
         Returns:
             Its record, once its log can be followed.
@@ -138,15 +146,19 @@ class RunManager:
             AssistantNotFoundError: Nobody declared the assistant; nothing was stored.
             ThreadNotFoundError: The thread does not exist; nothing was stored.
             RunConflictError: The thread is busy and the strategy is ``reject``.
+            TooManyRunsError: The user, or the assistant, has as many runs under way as it may.
             QueueFullError: Too many runs wait on the thread; nothing was stored.
             IdempotencyKeyUsedError: The key was used for another request, or its run is removed.
             UnsupportedOptionError: An option is not available; nothing was stored.
+            NothingToResumeError: ``command`` brings an answer, and no run waits for one.
             WebhookRefusedError: The webhook must not be called; nothing was stored.
             InvalidContentError: The input is not JSON; nothing was stored.
             StreamCapacityExceededError: The log has no room; the run does not exist. Those it was
                 to replace are stopped all the same.
             UnavailableError: The server fell silent; the run may exist.
         """
+        if spec.command is not None and not self._catalog.get(spec.assistant_id).is_graph:
+            return await self._answers.give(spec)
         await self._check_webhook(spec)
         return await self._creation.create(spec)
 
@@ -159,14 +171,39 @@ class RunManager:
 
     async def start(
         self, run: RunRef, worker: str, attempt: int, known: Versioned[ThreadRecord] | None = None
-    ) -> ThreadRecord:
+    ) -> Versioned[ThreadRecord]:
         """Let a worker begin to execute the active run of a thread.
 
         Raises:
             RunNotStartableError: It has finished, is cancelled, waits, or has begun elsewhere.
         """
         command = Start(run.run_id, worker, attempt, now())
-        return (await self._steps.take(run.thread_id, command, known)).thread
+        return (await self._steps.take(run.thread_id, command, known)).versioned
+
+    async def become_due(self, run: RunRef) -> None:
+        """Put a run in line whose time has come; one that has left is passed over. Idempotent.
+
+        Raises:
+            ThreadNotFoundError: The thread is deleted.
+            UnavailableError: The server fell silent; call again.
+        """
+        taken = await self._steps.take(run.thread_id, BecomeDue(run.run_id, now()))
+        await self.reconciler.apply(taken)
+
+    async def ask(self, run: RunRef, attempt: int, question: Question | None) -> ActiveRun:
+        """Let the active run of a thread wait for its user; without a question, wait no longer.
+
+        Raises:
+            RunNotStartableError: It has finished, or another attempt has begun.
+            InputTooLargeError: The question exceeds ``max_input_bytes``; nothing was asked.
+        """
+        if question is not None:
+            self._answers.check_size("a question", question.prompt)
+        taken = await self._steps.take(run.thread_id, Ask(run.run_id, attempt, question, now()))
+        await self.reconciler.apply(taken)
+        active = taken.thread.find_active(run.run_id)
+        assert active is not None  # noqa: S101 - the rules refuse any other
+        return active
 
     async def release(self, run: RunRef, attempt: int) -> None:
         """Say that a worker gives a run back, to be executed again; a stale call does nothing.

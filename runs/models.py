@@ -17,6 +17,8 @@ from runs.errors import IllegalTransitionError
 
 #: Characters of an idempotency key.
 MAX_KEY: Final = 256
+#: Ten years; what is to begin later is probably a mistake of the unit.
+MAX_DELAY_S: Final = 315_360_000
 
 
 class RunStatus(StrEnum):
@@ -141,6 +143,7 @@ class RunSpec(Frozen):
         if_not_exists: Whether an unknown thread is an error or is created.
         user_id: The owner; ``None`` where there is no authentication.
         idempotency_key: A repeated create with the same key returns the first run.
+        after_seconds: How long after its creation the run may begin; ``None`` and 0 mean at once.
         webhook: Where the run is told of when it has ended.
     """
 
@@ -160,7 +163,7 @@ class RunSpec(Frozen):
     user_id: str | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=MAX_KEY)
     webhook: str | None = None
-    after_seconds: float | None = None
+    after_seconds: float | None = Field(None, ge=0, le=MAX_DELAY_S)
     interrupt_before: tuple[str, ...] | Literal["*"] | None = None
     interrupt_after: tuple[str, ...] | Literal["*"] | None = None
     checkpoint: dict[str, Any] | None = None
@@ -180,6 +183,7 @@ class RunRecord(Frozen):
         outputs: The id of the event that carries the final values.
         model_name: The model that it called last, where that told its name.
         usage: The tokens that its models counted, over its last execution.
+        due_at: When it may begin, if that is later than its creation.
         webhook: Where the run is told of when it has ended.
     """
 
@@ -205,6 +209,7 @@ class RunRecord(Frozen):
     updated_at: AwareDatetime
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
+    due_at: AwareDatetime | None = None
 
     def _become(self, status: RunStatus, **changes: Any) -> Self:
         if status not in LEGAL_TRANSITIONS[self.status]:

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, TypeVar, assert_never
 
 from bridge import (
     AlreadyQueuedError,
@@ -20,15 +20,30 @@ from bridge import (
     encode_json,
 )
 from runs.commands import Finish
-from runs.effects import CreateLog, Effect, EnqueueJob, Nudge, Retire, RollBack, Seal
+from runs.effects import (
+    ClearTimer,
+    CreateLog,
+    Effect,
+    EnqueueJob,
+    Nudge,
+    Retire,
+    RollBack,
+    Seal,
+    SetTimer,
+)
 from runs.errors import ContentionError, RunNotFoundError
 from runs.models import Outcome, RunRecord, now
 from runs.outcome import INTERRUPTED, outcome_of, terminal_of
+from runs.quotas import Quotas
 from runs.records import Records, Versioned
 from runs.retirement_line import put_in_line
+from runs.run_timers import RUN_TIMER, set_timer
 from runs.steps import Taken, ThreadSteps
+from runs.thread import ThreadRecord
 from runs.transitions import outstanding
 from runs.webhooks.announcing import Webhooks
+
+_Record = TypeVar("_Record")
 
 _MAX_RECORD_CONFLICTS: Final = 16
 #: A record that no thread refers to is a create under way, until it is older than any call lasts.
@@ -40,10 +55,24 @@ class _Closed(NamedTuple):
     effects: tuple[Effect, ...]
 
 
-class Reconciler:
-    """Does what the state asks for."""
+class Known(NamedTuple):
+    """A run and its thread as somebody has read or written them; perhaps they changed since."""
 
-    def __init__(self, bridge: RunBridge, records: Records, steps: ThreadSteps) -> None:
+    run: Versioned[RunRecord]
+    thread: Versioned[ThreadRecord]
+
+
+class Reconciler:
+    """Does what the state asks for.
+
+    Attributes:
+        quotas: Count the runs under way; one that ends leaves them.
+    """
+
+    def __init__(
+        self, bridge: RunBridge, records: Records, steps: ThreadSteps, quotas: Quotas
+    ) -> None:
+        self.quotas = quotas
         self._bridge = bridge
         self._records = records
         self._steps = steps
@@ -72,6 +101,10 @@ class Reconciler:
                 await self._bridge.create(run.run_id, thread_id=thread_id)
             case EnqueueJob():
                 await self._enqueue(run, effect.executor)
+            case SetTimer():
+                await set_timer(self._bridge.timers, run, effect.due)
+            case ClearTimer():
+                await self._bridge.timers.cancel(RUN_TIMER, run.run_id)
             case Nudge():
                 await self._bridge.controls.nudge(run.run_id)
             case Seal():
@@ -120,12 +153,15 @@ class Reconciler:
             await self._bridge.create(run.run_id, thread_id=run.thread_id)
             return await self._bridge.publish_terminal(run.run_id, kind, data)
 
-    async def settle(self, run: RunRef, terminal_id: str | None = None) -> RunRecord:
+    async def settle(
+        self, run: RunRef, terminal_id: str | None = None, known: Known | None = None
+    ) -> RunRecord:
         """Make record and thread agree with the run's log, once that is sealed.
 
         Args:
             run: The run.
             terminal_id: The id of its terminal event, where it is known; spares a search.
+            known: Record and thread as the caller knows them; spares two reads.
 
         Returns:
             The record: final when the log is sealed, else as it is.
@@ -134,16 +170,19 @@ class Reconciler:
             RunNotFoundError: There is no such run in the thread, or it has been rolled back.
             UnavailableError: The server fell silent; call again.
         """
-        closed = await self._close(run, terminal_id)
+        closed = await self._close(run, terminal_id, known)
         await self._apply(run.thread_id, closed.effects)
         if closed.record is None or RollBack(run.run_id) in closed.effects:
             raise RunNotFoundError(run.run_id)
         return closed.record
 
-    async def _close(self, run: RunRef, terminal_id: str | None = None) -> _Closed:
+    async def _close(
+        self, run: RunRef, terminal_id: str | None = None, known: Known | None = None
+    ) -> _Closed:
+        # What is known may be stale: each write below finds that out, and decides again.
         found, thread, terminal = await asyncio.gather(
-            self._records.find_run(run.run_id),
-            self._records.find_thread(run.thread_id),
+            self._records.find_run(run.run_id) if known is None else _given(known.run),
+            self._records.find_thread(run.thread_id) if known is None else _given(known.thread),
             self.find_terminal(run, terminal_id),
         )
         if found is not None and found.record.thread_id != run.thread_id:
@@ -169,6 +208,8 @@ class Reconciler:
             return _Closed(record, ())
         command = Finish(run.run_id, outcome_of(terminal), now(), is_removed=is_rolled_back)
         taken = await self._steps.take(run.thread_id, command, known=thread)
+        if found is not None:
+            await self.quotas.leave(found.record)
         return _Closed(record, taken.effects)
 
     async def find_terminal(
@@ -230,6 +271,10 @@ class Reconciler:
             found = await self._records.find_thread(thread_id)
         if found is not None:
             await self._apply(thread_id, outstanding(found.record))
+
+
+async def _given(known: Versioned[_Record]) -> Versioned[_Record] | None:
+    return known
 
 
 def _ended(run: RunRecord, terminal: StreamEvent) -> RunRecord:

@@ -46,6 +46,14 @@ class Records:
             return None
         return Versioned(RunRecord.decode(found.value), found.revision)
 
+    async def find_runs(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        """Return the records of these runs, on a cluster as they were a moment ago.
+
+        Absent ones are left out.
+        """
+        found = await self._states.find_many(_RUN, run_ids)
+        return [RunRecord.decode(each.value) for each in found]
+
     async def read_threads(self, rows: Sequence[Row]) -> list[ThreadRecord]:
         """Return threads that were found, each at least as new as it was found, in their order."""
         found = await self._read(_THREAD, rows)

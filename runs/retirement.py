@@ -94,7 +94,7 @@ class Retirement:
         if thread.deleting:
             # Whoever deleted it is probably at work.
             return self._settings.delete_wait_s - age_s
-        if thread.active is not None:
+        if thread.inflight_ids:
             return self._settings.temporary_ttl_s or _RETRY_S
         return self._settings.temporary_ttl_s - age_s
 

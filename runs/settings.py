@@ -17,6 +17,13 @@ class RunSettings(Section):
     """Admission: what a thread may hold and how hard a call tries."""
 
     max_queued_runs: int = Field(100, ge=0, le=10_000, description="waiting per thread")
+    max_runs_per_user: int | None = Field(
+        None, ge=1, le=2000, description="under way at one time, waiting ones too; None: no limit"
+    )
+    max_runs_per_assistant: int | None = Field(None, ge=1, le=2000, description="likewise")
+    max_input_bytes: int = Field(
+        65_536, ge=1, le=262_144, description="what a run asks its user, and the answer, each"
+    )
     max_conflicts: int = Field(
         64, ge=1, le=10_000, description="lost races of one call, after which it gives up"
     )
@@ -84,6 +91,7 @@ class WorkerSettings(Section):
     cancel_grace_s: Seconds = Field(5.0, description="time for a handler to stop when cancelled")
     state_poll_s: Seconds = Field(5.0, description="look for cancel wishes whose nudge was lost")
     fetch_wait_s: Seconds = Field(5.0, description="one wait for a job; then the worker asks again")
+    input_wait_s: Seconds = Field(7200.0, description="a run waits so long for its user's answer")
     max_unacknowledged_events: int = Field(
         512, ge=1, le=4096, description="emitted per run and not stored yet; then emit waits"
     )

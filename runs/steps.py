@@ -26,6 +26,12 @@ class Taken(NamedTuple):
 
     thread: ThreadRecord
     effects: tuple[Effect, ...]
+    revision: int
+
+    @property
+    def versioned(self) -> Versioned[ThreadRecord]:
+        """The thread as it is stored now."""
+        return Versioned(self.thread, self.revision)
 
 
 class ThreadSteps:
@@ -66,12 +72,13 @@ class ThreadSteps:
             if wanted is current.record:
                 # After a conflict the winner may have been ourselves, unnoticed: its effects are
                 # still ours to do.
-                return Taken(wanted, effects or (outstanding(wanted) if conflicts else ()))
+                left = effects or (outstanding(wanted) if conflicts else ())
+                return Taken(wanted, left, current.revision)
             try:
-                await self._records.write_thread(wanted, revision=current.revision)
+                stored = await self._records.write_thread(wanted, revision=current.revision)
             except StateConflictError:
                 if conflicts >= _EAGER_RETRIES:
                     await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - spreads retries
             else:
-                return Taken(wanted, effects)
+                return Taken(wanted, effects, stored.revision)
         raise ContentionError(f"thread {thread_id}", self._max_conflicts)

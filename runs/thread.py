@@ -28,6 +28,36 @@ class QueuedRun(Frozen):
     executor: str
 
 
+class DelayedRun(QueuedRun):
+    """A run that waits for its time, and then for its turn."""
+
+    due: AwareDatetime
+
+
+class Question(Frozen):
+    """What a run asks its user, and waits for."""
+
+    input_id: str
+    prompt: Any
+
+    def shown(self) -> dict[str, Any]:
+        """Return the question as clients of the platform look for it, in values and updates."""
+        return {"__interrupt__": [{"value": self.prompt, "id": self.input_id}]}
+
+    def pick(self, value: Any) -> Any:
+        """Return the answer to this question out of what was sent: that itself, or a map by id."""
+        if isinstance(value, dict) and value.keys() == {self.input_id}:
+            return value[self.input_id]
+        return value
+
+
+class Answer(Frozen):
+    """What the user said."""
+
+    input_id: str
+    value: Any
+
+
 class ActiveRun(QueuedRun):
     """The one run whose turn it is.
 
@@ -38,6 +68,8 @@ class ActiveRun(QueuedRun):
         worker: Which worker that is.
         released: That worker has given the run back, to be executed again.
         losses: How many attempts ended because their worker was lost.
+        question: What it asks its user at this moment.
+        answer: The answer to its last question.
     """
 
     since: AwareDatetime
@@ -46,6 +78,8 @@ class ActiveRun(QueuedRun):
     worker: str | None = None
     released: bool = False
     losses: int = 0
+    question: Question | None = None
+    answer: Answer | None = None
 
     @property
     def is_held(self) -> bool:
@@ -87,6 +121,7 @@ class ThreadRecord(Frozen):
         temporary: Made for one stateless run; it is deleted some time after that run has ended.
         deleting: Somebody deleted it; it is as if it did not exist, and its removal is under way.
         queue: Waiting runs, the next one first.
+        delayed: Runs whose time is still to come; they hold up nobody.
         cancels: The wish to cancel a run of this thread; the first wish stays.
     """
 
@@ -99,6 +134,7 @@ class ThreadRecord(Frozen):
     updated_at: AwareDatetime
     active: ActiveRun | None = None
     queue: tuple[QueuedRun, ...] = ()
+    delayed: tuple[DelayedRun, ...] = ()
     cancels: dict[str, CancelAction] = Field(default_factory=dict)
     outputs: OutputsRef | None = None
     last: LastRun | None = None
@@ -106,7 +142,9 @@ class ThreadRecord(Frozen):
     @property
     def status(self) -> ThreadStatus:
         """What the thread does now; nothing stores it."""
-        if self.active is not None:
+        if self.question is not None:
+            return ThreadStatus.INTERRUPTED
+        if self.inflight_ids:
             return ThreadStatus.BUSY
         if self.last is None:
             return ThreadStatus.IDLE
@@ -126,6 +164,13 @@ class ThreadRecord(Frozen):
         named = self.metadata.get("graph_id")
         return named if isinstance(named, str) else None
 
+    @property
+    def question(self) -> Question | None:
+        """What the active run waits for, unless it is being stopped."""
+        if self.active is None or self.active.run_id in self.cancels:
+            return None
+        return self.active.question
+
     def find_active(self, run_id: str) -> ActiveRun | None:
         """Return the active run when it is ``run_id``."""
         return self.active if self.active is not None and self.active.run_id == run_id else None
@@ -134,16 +179,25 @@ class ThreadRecord(Frozen):
         """Return the waiting run ``run_id``."""
         return next((run for run in self.queue if run.run_id == run_id), None)
 
+    def find_delayed(self, run_id: str) -> DelayedRun | None:
+        """Return the run ``run_id`` while its time is still to come."""
+        return next((run for run in self.delayed if run.run_id == run_id), None)
+
     @property
     def inflight_ids(self) -> tuple[str, ...]:
-        """The active run, if any, and those that wait, the next one first."""
+        """The active run, if any, those in line, the next one first, and the delayed ones."""
         active = () if self.active is None else (self.active.run_id,)
-        return (*active, *(run.run_id for run in self.queue))
+        return (*active, *(run.run_id for run in (*self.queue, *self.delayed)))
+
+    @property
+    def waiting_count(self) -> int:
+        """How many runs wait for their turn or their time."""
+        return len(self.queue) + len(self.delayed)
 
     @property
     def is_to_be_removed(self) -> bool:
         """Whether nothing holds the thread any more, and nothing of it shall remain."""
-        return (self.temporary or self.deleting) and self.active is None
+        return (self.temporary or self.deleting) and not self.inflight_ids
 
     def is_rolled_back(self, run_id: str) -> bool:
         """Whether the run is under way and nothing of it shall remain."""
@@ -151,4 +205,4 @@ class ThreadRecord(Frozen):
 
     def has_inflight(self, run_id: str) -> bool:
         """Whether the run is active or waits."""
-        return self.find_active(run_id) is not None or self.find_queued(run_id) is not None
+        return run_id in self.inflight_ids

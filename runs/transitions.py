@@ -7,32 +7,29 @@ thread object. Effects follow the commit; each is idempotent, and :func:`outstan
 what a crash may have left undone.
 """
 
-from datetime import datetime
-from typing import Any, TypeAlias, assert_never
+from typing import Any, assert_never
 
+from runs.admitting import admit, become_due, is_known
+from runs.asking import ask, give_answer
 from runs.commands import (
     Admit,
+    Ask,
+    BecomeDue,
     Command,
     Delete,
     Finish,
     Forget,
+    GiveAnswer,
     MergeMetadata,
     Release,
     RequestCancel,
     Start,
 )
-from runs.effects import CreateLog, Effect, EnqueueJob, Nudge, Retire, RollBack, Seal
-from runs.errors import (
-    QueueFullError,
-    RunConflictError,
-    RunNotFoundError,
-    RunNotStartableError,
-    ThreadNotFoundError,
-)
-from runs.models import CancelAction, MultitaskStrategy, RunStatus
-from runs.thread import ActiveRun, LastRun, OutputsRef, QueuedRun, ThreadRecord
-
-Step: TypeAlias = tuple[ThreadRecord, tuple[Effect, ...]]
+from runs.effects import ClearTimer, CreateLog, Effect, Nudge, Retire, RollBack, Seal, SetTimer
+from runs.errors import RunNotFoundError, RunNotStartableError, ThreadNotFoundError
+from runs.models import CancelAction, RunStatus
+from runs.thread import ActiveRun, LastRun, OutputsRef, ThreadRecord
+from runs.turns import Step, changed, effect_of_wish, effects_of_turn, retirement, stop_all
 
 
 def transition(thread: ThreadRecord, command: Command) -> Step:
@@ -46,10 +43,14 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
         RunsError: The rules refuse the command; the thread stays as it is.
     """
     match command:
-        case Admit():
-            return _admit(thread, command)
+        case Admit() | BecomeDue():
+            return _let_in(thread, command)
         case Start() | Release():
             return _execute(thread, command)
+        case Ask() | GiveAnswer():
+            return (
+                ask(thread, command) if isinstance(command, Ask) else give_answer(thread, command)
+            )
         case RequestCancel():
             return _request_cancel(thread, command)
         case Finish():
@@ -58,6 +59,18 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
             return _change(thread, command)
         case _:
             assert_never(command)
+
+
+def _let_in(thread: ThreadRecord, command: Admit | BecomeDue) -> Step:
+    if isinstance(command, BecomeDue):
+        return become_due(thread, command)
+    if is_known(thread, command):
+        return thread, outstanding(thread)
+    return admit(thread, command)
+
+
+def _talk(thread: ThreadRecord, command: Ask | GiveAnswer) -> Step:
+    return ask(thread, command) if isinstance(command, Ask) else give_answer(thread, command)
 
 
 def _change(thread: ThreadRecord, command: Forget | MergeMetadata | Delete) -> Step:
@@ -77,56 +90,19 @@ def outstanding(thread: ThreadRecord) -> tuple[Effect, ...]:
     effects: list[Effect] = []
     active = thread.active
     if active is not None and not active.is_held:
-        effects.extend(_effects_of_turn(thread, active))
+        effects.extend(effects_of_turn(thread, active))
     elif active is not None and active.run_id in thread.cancels:
         effects.append(Nudge(active.run_id))
     effects.extend(
         Seal(run.run_id) if run.run_id in thread.cancels else CreateLog(run.run_id)
         for run in thread.queue
     )
-    return (*effects, *_retirement(thread))
-
-
-def _admit(thread: ThreadRecord, command: Admit) -> Step:
-    if thread.deleting or command.user_id not in (None, thread.user_id):
-        raise ThreadNotFoundError(thread.thread_id)
-    if thread.has_inflight(command.run_id):
-        return thread, outstanding(thread)
-    if thread.active is None:
-        active = ActiveRun(run_id=command.run_id, executor=command.executor, since=command.at)
-        return (
-            _changed(thread, command.at, active=active),
-            (CreateLog(command.run_id), EnqueueJob(command.run_id, command.executor)),
-        )
-    queued = QueuedRun(run_id=command.run_id, executor=command.executor)
-    queue = (*thread.queue, queued)
-    match command.strategy:
-        case MultitaskStrategy.REJECT:
-            raise RunConflictError(thread.thread_id, thread.active.run_id)
-        case MultitaskStrategy.ENQUEUE:
-            if len(thread.queue) >= command.max_queued:
-                raise QueueFullError(thread.thread_id, command.max_queued)
-            return _changed(thread, command.at, queue=queue), (CreateLog(command.run_id),)
-        case MultitaskStrategy.INTERRUPT | MultitaskStrategy.ROLLBACK:
-            return _replace(thread, command, queue)
-        case _:
-            assert_never(command.strategy)
-
-
-def _replace(thread: ThreadRecord, command: Admit, queue: tuple[QueuedRun, ...]) -> Step:
-    # Those that wait are about to leave; the bound only counts how many may be about to.
-    limit = 2 * command.max_queued + 1
-    if len(thread.queue) >= limit:
-        raise QueueFullError(thread.thread_id, limit)
-    stopping, stops = _stop_all(thread, CancelAction(command.strategy.value))
-    return _changed(stopping, command.at, queue=queue), (CreateLog(command.run_id), *stops)
-
-
-def _stop_all(thread: ThreadRecord, action: CancelAction) -> Step:
-    wishes = {**dict.fromkeys(thread.inflight_ids, action), **thread.cancels}
-    # The active run last: the runs behind it must not get their turn in between.
-    stops = tuple(_effect_of_wish(thread, run_id) for run_id in reversed(thread.inflight_ids))
-    return thread.model_copy(update={"cancels": wishes}), stops
+    for delayed in thread.delayed:
+        if delayed.run_id in thread.cancels:
+            effects.append(Seal(delayed.run_id))
+        else:
+            effects += (CreateLog(delayed.run_id), SetTimer(delayed.run_id, delayed.due))
+    return (*effects, *retirement(thread))
 
 
 def _execute(thread: ThreadRecord, command: Start | Release) -> Step:
@@ -149,30 +125,28 @@ def _start(thread: ThreadRecord, command: Start) -> Step:
         "worker": command.worker,
         "released": False,
         "losses": active.losses + active.is_held,
+        # What the attempt before it asked was asked by nobody who still waits.
+        "question": None,
+        "answer": None,
     }
-    return _changed(thread, command.at, active=active.model_copy(update=begun)), ()
+    return changed(thread, command.at, active=active.model_copy(update=begun)), ()
 
 
 def _release(thread: ThreadRecord, command: Release) -> Step:
     active = thread.find_active(command.run_id)
     if active is None or active.attempt != command.attempt or not active.is_held:
         return thread, ()
-    return _changed(thread, command.at, active=active.model_copy(update={"released": True})), ()
+    return changed(thread, command.at, active=active.model_copy(update={"released": True})), ()
 
 
 def _request_cancel(thread: ThreadRecord, command: RequestCancel) -> Step:
     if not thread.has_inflight(command.run_id):
         raise RunNotFoundError(command.run_id)
-    effects = (_effect_of_wish(thread, command.run_id),)
+    effects = (effect_of_wish(thread, command.run_id),)
     if command.run_id in thread.cancels:
         return thread, effects
     wishes = {**thread.cancels, command.run_id: command.action}
-    return _changed(thread, command.at, cancels=wishes), effects
-
-
-def _effect_of_wish(thread: ThreadRecord, run_id: str) -> Effect:
-    is_executed = thread.active is not None and thread.active.has_begun(run_id)
-    return Nudge(run_id) if is_executed else Seal(run_id)
+    return changed(thread, command.at, cancels=wishes), effects
 
 
 def _finish(thread: ThreadRecord, command: Finish) -> Step:
@@ -200,28 +174,37 @@ def _finish(thread: ThreadRecord, command: Finish) -> Step:
 
 def _leave(thread: ThreadRecord, command: Finish, changes: dict[str, Any]) -> Step:
     if thread.find_active(command.run_id) is None:
-        changes["queue"] = tuple(run for run in thread.queue if run.run_id != command.run_id)
-        return _changed(thread, command.at, **changes), ()
+        return _leave_line(thread, command, changes)
     if not thread.queue:
-        free = _changed(thread, command.at, active=None, **changes)
-        return free, _retirement(free)
+        free = changed(thread, command.at, active=None, **changes)
+        return free, retirement(free)
     head, *rest = thread.queue
     turn = ActiveRun(run_id=head.run_id, executor=head.executor, since=command.at)
-    changed = _changed(thread, command.at, active=turn, queue=tuple(rest), **changes)
-    return changed, _effects_of_turn(changed, turn)
+    moved = changed(thread, command.at, active=turn, queue=tuple(rest), **changes)
+    return moved, effects_of_turn(moved, turn)
+
+
+def _leave_line(thread: ThreadRecord, command: Finish, changes: dict[str, Any]) -> Step:
+    run_id = command.run_id
+    changes["queue"] = tuple(run for run in thread.queue if run.run_id != run_id)
+    changes["delayed"] = tuple(run for run in thread.delayed if run.run_id != run_id)
+    rest = changed(thread, command.at, **changes)
+    if thread.find_delayed(run_id) is None:
+        return rest, ()
+    return rest, (ClearTimer(run_id), *retirement(rest))
 
 
 def _forget(thread: ThreadRecord, command: Forget) -> Step:
     if thread.outputs is None or thread.outputs.run_id != command.run_id:
         return thread, ()
-    return _changed(thread, command.at, outputs=None), ()
+    return changed(thread, command.at, outputs=None), ()
 
 
 def _merge_metadata(thread: ThreadRecord, command: MergeMetadata) -> Step:
     if thread.deleting:
         raise ThreadNotFoundError(thread.thread_id)
     merged = {**thread.metadata, **command.metadata}
-    return _changed(thread, command.at, metadata=merged), ()
+    return changed(thread, command.at, metadata=merged), ()
 
 
 def _delete(thread: ThreadRecord, command: Delete) -> Step:
@@ -230,20 +213,5 @@ def _delete(thread: ThreadRecord, command: Delete) -> Step:
     since = command.idle_since
     if since is not None and (thread.inflight_ids or thread.updated_at > since):
         return thread, ()
-    stopping, stops = _stop_all(thread, CancelAction.INTERRUPT)
-    return _changed(stopping, command.at, deleting=True), (Retire(), *stops)
-
-
-def _retirement(thread: ThreadRecord) -> tuple[Effect, ...]:
-    return (Retire(),) if thread.deleting or thread.is_to_be_removed else ()
-
-
-def _effects_of_turn(thread: ThreadRecord, turn: ActiveRun) -> tuple[Effect, ...]:
-    if turn.run_id in thread.cancels:
-        return (Seal(turn.run_id),)
-    # The log is there unless a crash came between the commit and the birth; asking is cheap.
-    return (CreateLog(turn.run_id), EnqueueJob(turn.run_id, turn.executor))
-
-
-def _changed(thread: ThreadRecord, at: datetime, **changes: Any) -> ThreadRecord:
-    return thread.model_copy(update={"updated_at": at, **changes})
+    stopping, stops = stop_all(thread, CancelAction.INTERRUPT)
+    return changed(stopping, command.at, deleting=True), (Retire(), *stops)

@@ -8,13 +8,15 @@ import asyncio
 import logging
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
+from runs.due_runs import DueRuns
 from runs.errors import RunsError
 from runs.execution import Execution
 from runs.executors import Executors
@@ -26,6 +28,10 @@ from runs.settings import GraphSettings, RunSettings, WorkerSettings
 from runs.sweeper import Sweeper
 
 _LOG = logging.getLogger("jetrun.worker")
+
+
+#: Jobs that one request asks for at most.
+_MAX_AHEAD: Final = 8
 
 
 class JobPayload(Frozen):
@@ -90,7 +96,7 @@ class Worker:
             self._bridge.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
         ):
             pulling = [asyncio.create_task(self._pull(each)) for each in consumers.values()]
-            pulling += [asyncio.create_task(each) for each in (self._retire(), sweeper.serve())]
+            pulling += [asyncio.create_task(each) for each in self._chores(sweeper)]
             stopping = asyncio.create_task(stop.wait())
             _LOG.info("worker.ready", extra={"worker": self.name})
             try:
@@ -119,23 +125,25 @@ class Worker:
         if execution is not None:
             execution.nudge()
 
+    def _chores(self, sweeper: Sweeper) -> Sequence[Coroutine[Any, Any, None]]:
+        due = DueRuns(self._bridge.timers, self._manager)
+        return self._retire(), sweeper.serve(), due.serve(self._settings.fetch_wait_s)
+
     async def _retire(self) -> None:
         manager = self._manager
         retirement = Retirement(self._bridge, manager.records, manager.deletion, self._limits)
         await retirement.serve(self._settings.fetch_wait_s)
 
     async def _pull(self, consumer: JobConsumer) -> None:
-        # One job a request, and none requested without room: a job must never wait here
-        # unattended, because its lease would lapse and another worker would take it for lost.
+        # No job may wait here unattended: its lease would lapse, and another worker would take it
+        # for lost. What comes without room goes back at once.
         while True:
-            jobs = await consumer.fetch(1, wait_s=self._settings.fetch_wait_s)
-            for job in jobs:
+            await self._room.wait()
+            ahead = min(_MAX_AHEAD, self._settings.concurrency - len(self._executions))
+            for job in await consumer.fetch(ahead, wait_s=self._settings.fetch_wait_s):
                 await self._take(job)
-            while jobs and not self._room.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.lease_s / 3):
-                        await self._room.wait()
-                await _give_back(consumer)
+            if not self._room.is_set():
+                await consumer.decline_until(self._room)
 
     async def _take(self, job: Job) -> None:
         known = self._executions.get(job.run_id)
@@ -205,12 +213,6 @@ class Worker:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
-
-
-async def _give_back(consumer: JobConsumer) -> None:
-    # Without waiting: what was handed out here although nobody asked for it any more.
-    for job in await consumer.fetch(1, wait_s=0):
-        await job.nak()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from bridge.ids import shard
 from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
 from runs.retirement_line import LINE
+from runs.run_timers import RUN_TIMER
 
 _DESCRIPTION: Final = (
     "What jetrun keeps and sends on NATS, for programs beside it. They receive; they publish by "
@@ -89,6 +90,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
+        ),
+        "timers": _channel(
+            subjects.timer(RUN_TIMER, "RUN"),
+            ["timer"],
+            "Runs that wait for their time. It then is kept at the target until a worker has it.",
+            subjects.timers_stream,
         ),
         "retirement": _channel(
             subjects.job(LINE, "THREAD"),

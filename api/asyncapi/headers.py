@@ -71,6 +71,16 @@ STATE: Final[Mapping[str, Schema]] = {
     wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the revision that it replaces; 0 for none"),
 }
 
+TIMER: Final[Mapping[str, Schema]] = {
+    wire.SCHEDULE: _of({"type": "string", "pattern": "^@at "}, "when the server fires it"),
+    wire.SCHEDULE_TARGET: _of(_TEXT, "where the server stores it again then"),
+}
+
+#: What the server adds to a timer as it stores it.
+TIMER_STORED: Final[Mapping[str, Schema]] = {
+    wire.ROLLUP: _of({"type": "string", "const": "sub"}, "it takes the place of an earlier one"),
+}
+
 
 def headers_schema(*required: Mapping[str, Schema], **optional: Mapping[str, Schema]) -> Schema:
     """Return the schema of a message's headers; a header that is in no table is not allowed."""

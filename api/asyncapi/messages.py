@@ -13,6 +13,7 @@ from runs import RunFault, RunRecord, RunStatus, ThreadRecord
 from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
 from runs.retirement_line import Place
+from runs.run_timers import TimedRun
 from runs.worker import JobPayload
 
 JSON: Final = "application/json"
@@ -26,6 +27,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     JobPayload,
     Place,
     GraphQuestion,
+    TimedRun,
 )
 _ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _ANY: Final = {"description": "any JSON value"}
@@ -122,6 +124,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
         headers.EVENT, headers.DEAD_LETTER, given={"Run-Meta": headers.EVENT_OPTIONAL["Run-Meta"]}
     )
     state = headers.headers_schema(headers.STATE)
+    timer = headers.headers_schema(headers.TIMER, stored=headers.TIMER_STORED)
     none = headers.headers_schema()
     control = {
         name: _event(name, payload, **({"deleted": headers.DELETED} if name == DELETED else {}))
@@ -161,6 +164,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
         ),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
+        "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
         "graphQuestion": _message(
             "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)

@@ -2,5 +2,6 @@
 
 from bridge.memory.bridge import MemoryStreamBridge
 from bridge.memory.log import MemorySettings
+from bridge.memory.timers import MemoryTimers
 
-__all__ = ["MemorySettings", "MemoryStreamBridge"]
+__all__ = ["MemorySettings", "MemoryStreamBridge", "MemoryTimers"]

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
+from bridge.coordination import NoCheckpoints
 from bridge.dead_letters import MAX_LISTED, DeadLetter
 from bridge.errors import (
     BatchTooLargeError,
@@ -34,7 +35,6 @@ from bridge.events import (
 from bridge.flight import MAX_ATOMIC_EVENTS
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
-from bridge.memory.checkpoints import NoCheckpoints
 from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.holding import MemoryLeases
@@ -77,6 +77,7 @@ class MemoryStreamBridge(RunBridge):
         self._log = server.log
         self.states = self.state_feed = server.states
         self.jobs = server.jobs
+        self.timers = server.timers
         self.controls = server.controls
         self.holders = server.holders
         self.checkpoints = NoCheckpoints()

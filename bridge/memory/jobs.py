@@ -142,6 +142,10 @@ class MemoryJobConsumer:
             await self._queue.wait(left_s)
         return taken
 
+    async def decline_until(self, ready: asyncio.Event) -> None:
+        """Wait: what was not fetched does not come."""
+        await ready.wait()
+
     async def close(self) -> None:
         """Do nothing: what was not fetched was not handed out."""
 

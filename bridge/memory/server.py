@@ -4,6 +4,7 @@ from bridge.memory.holding import MemoryControls, MemoryHolders
 from bridge.memory.jobs import MemoryJobQueue
 from bridge.memory.log import MemoryLog, MemorySettings
 from bridge.memory.states import MemoryStates
+from bridge.memory.timers import MemoryTimers
 
 
 class MemoryServer:
@@ -13,6 +14,7 @@ class MemoryServer:
         log: The events of all runs.
         states: Records that bridges agree on.
         jobs: Runs that wait for a worker.
+        timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
     """
@@ -23,5 +25,6 @@ class MemoryServer:
             max_record_bytes=settings.max_event_bytes, max_tombstones=settings.max_tombstones
         )
         self.jobs = MemoryJobQueue()
+        self.timers = MemoryTimers()
         self.controls = MemoryControls()
         self.holders = MemoryHolders()

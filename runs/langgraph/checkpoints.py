@@ -100,6 +100,8 @@ class Assembly:
     async def tuples(self, stored: Sequence[StoredCheckpoint]) -> list[CheckpointTuple]:
         """Return the checkpoints with their values and pending writes.
 
+        Those that are removed meanwhile are left out.
+
         Raises:
             CheckpointDamagedError: A value is gone.
             UnavailableError: The server fell silent.
@@ -108,10 +110,15 @@ class Assembly:
         wanted = {slot.home for each in stored for slot in each.slots.values()}
         written = asyncio.gather(*map(self.pending, stored))
         homes, noted = await asyncio.gather(self._homes(list(wanted - known.keys())), written)
-        return [
-            self._tuple(each, {**homes, **known}, writes)
-            for each, writes in zip(stored, noted, strict=True)
-        ]
+        whole: list[CheckpointTuple] = []
+        for each, writes in zip(stored, noted, strict=True):
+            try:
+                whole.append(self._tuple(each, {**homes, **known}, writes))
+            except CheckpointDamagedError:
+                entry = each.entry
+                if await self._log.find(entry.thread_id, entry.lane, entry.entry_id) is not None:
+                    raise
+        return whole
 
     async def _homes(
         self, keys: Sequence[CheckpointKey]

@@ -55,7 +55,8 @@ class HeldClaims:
             bound = self._bound(thread_id)
             wanted, attempt = (run_id, 0) if bound is None else (bound.run_id, bound.attempt)
             claim = self._held.get(thread_id)
-            if claim is None or claim.run_id != wanted:
+            # A call that names no run belongs to the one that writes.
+            if claim is None or wanted not in (None, claim.run_id):
                 claim = await self._log.claim(thread_id, run_id=wanted, attempt=attempt)
                 self._held[thread_id] = claim
                 if len(self._held) > _MAX_HELD:

@@ -87,12 +87,12 @@ class JetStreamSaver(WaitingSaver):
         place = Place.of(config)
         if not place.namespace:
             self._claims.begin(place.thread_id)
-        entry = await self._log.find(*place)
-        if entry is None:
-            return None
-        stored = decode_checkpoint(entry)
-        self._slots.note(place._replace(checkpoint_id=entry.entry_id), stored.slots)
-        return (await self._assembly.tuples([stored]))[0]
+        while (entry := await self._log.find(*place)) is not None:
+            stored = decode_checkpoint(entry)
+            self._slots.note(place._replace(checkpoint_id=entry.entry_id), stored.slots)
+            for whole in await self._assembly.tuples([stored]):
+                return whole
+        return None
 
     async def aput(
         self,

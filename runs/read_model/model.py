@@ -145,6 +145,7 @@ class ReadModel:
                     answer = await self._database.read(partial(_if_covered, newest, work))
                     if answer is not None:
                         return answer[0]
+                    self._known = None
         except ReadModelUnavailableError:
             self._known = None
             raise
@@ -165,7 +166,7 @@ class ReadModel:
             if newest.stream != known.stream or newest.seq < known.seq:
                 _LOG.info("read_model.started_over", extra={"known": known.seq})
                 await self._database.start_over()
-                known = StatePosition(newest.stream, 0)
+                known = await self._write(StatePosition(newest.stream, 0), (), 0)
             await self._read_pages(known, newest.seq)
         except ReadModelUnavailableError:
             self._known = None

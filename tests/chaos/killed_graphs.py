@@ -3,6 +3,7 @@
 import asyncio
 import operator
 import random
+import sys
 from itertools import chain
 from typing import Annotated, TypedDict
 
@@ -11,11 +12,12 @@ from langgraph.channels import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings
+from bridge import BridgeSettings, CheckpointFencedError, JetStreamBridge, NatsSettings
 from runs.langgraph import JetStreamSaver
 
 STEPS = 8
 WIDTH = 3
+FENCED = 3
 
 
 class State(TypedDict):
@@ -59,15 +61,23 @@ def config(thread_id):
     return {"configurable": {"thread_id": thread_id, "run_id": "run"}}
 
 
-async def _execute(nats, thread_id, attempt, durability):
+async def _execute(begun, nats, thread_id, attempt, durability):
     async with JetStreamBridge(BridgeSettings(nats=NatsSettings(**nats))) as bridge:
         saver = JetStreamSaver(bridge.checkpoints)
         await saver.claim(thread_id, "run", attempt)
-        begun = await saver.aget_tuple(config(thread_id))
-        given = {"step": 0, "done": [], "delta": []} if begun is None else None
+        found = await saver.aget_tuple(config(thread_id))
+        given = {"step": 0, "done": [], "delta": []} if found is None else None
+        begun.set()
         await build(saver).ainvoke(given, config(thread_id), durability=durability)
 
 
-def execute(nats, thread_id, attempt, durability):
-    """Begin the run, or go on with it where the last process was killed."""
-    uvloop.run(_execute(nats, thread_id, attempt, durability))
+def execute(begun, nats, thread_id, attempt, durability):
+    """Begin the run, or go on with it where the last process was killed.
+
+    ``begun`` is set when it is about to. It exits with ``FENCED`` when a later attempt has taken
+    the thread.
+    """
+    try:
+        uvloop.run(_execute(begun, nats, thread_id, attempt, durability))
+    except CheckpointFencedError:
+        sys.exit(FENCED)

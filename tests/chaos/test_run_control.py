@@ -1,23 +1,21 @@
-"""Run control under races of many processes and under SIGKILL of any of them.
+"""Run control under races of many gateways and under SIGKILL of any process.
 
-What counts is read from the logs: never two runs of a thread at once, no run lost, exactly one
-terminal each, and records, threads and waiting clients that agree with them.
+Clients speak HTTP to gateways that are processes of their own. What counts is read from the logs:
+never two runs of a thread at once, no run lost, exactly one terminal each, and records, threads and
+waiting clients that agree with them.
 """
 
 import asyncio
-import json
-import os
 import random
-import sys
-from contextlib import AsyncExitStack
+import time
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from fleet import Client, Fleet, open_session
 
+from api.settings import Settings
 from bridge import (
     END,
-    BridgeSettings,
     JetStreamBridge,
     LogSettings,
     NatsSettings,
@@ -26,21 +24,20 @@ from bridge import (
 from runs import (
     AssistantCatalog,
     AssistantSettings,
-    RunFailedError,
-    RunInterruptedError,
     RunManager,
-    RunNotFoundError,
+    RunSettings,
     RunsFacade,
-    RunSpec,
+    WorkerSettings,
     outcome_of,
 )
 
 pytestmark = pytest.mark.chaos
 
-CREATORS = 8
-THREADS, FEW_THREADS = 50, 12
+GATEWAYS = 8
+THREADS, FEW_THREADS = 50, 3
 STRATEGIES = ("enqueue", "interrupt", "rollback", "reject")
-KILLS = 6
+#: Of `make test` and, with its factor of 20, of `make chaos`: 15 and 200.
+ROUNDS, MORE_ROUNDS = 15, 10
 LEASE_S = 2.0
 HANDLER = """
 import asyncio
@@ -51,81 +48,44 @@ async def works(ctx, given):
         await asyncio.sleep(given["pause_s"])
     ctx.result(ctx.run_id)
 """
+QUICK = {"steps": 1, "pause_s": 0.005}
+SLOW = {"steps": 3, "pause_s": 0.05}
 
 
 @pytest.fixture
-def nats(server):
-    return {
-        "url": server.url,
-        "user": server.user,
-        "password": server.password.get_secret_value(),
-    }
+def settings(server, tmp_path):
+    """Settings of all processes of one test."""
+    handler = tmp_path / "handler.py"
+    handler.write_text(HANDLER)
+    return Settings(
+        nats=NatsSettings(url=server.url, user=server.user, password=server.password),
+        data=tmp_path / "data",
+        assistants={"works": AssistantSettings(function=f"{handler}:works")},
+        worker=WorkerSettings(lease_s=LEASE_S, probe_s=1.5, cancel_grace_s=0.5),
+        runs=RunSettings(stale_s=1),
+    )
 
 
 @pytest.fixture
-def function(tmp_path):
-    path = tmp_path / "handler.py"
-    path.write_text(HANDLER)
-    return f"{path}:works"
+async def fleet(settings, tmp_path):
+    (tmp_path / "logs").mkdir()
+    started = Fleet(settings, tmp_path / "logs")
+    yield started
+    await started.close()
 
 
 @pytest.fixture
-async def bridge(nats):
-    async with AsyncExitStack() as stack:
-        log = LogSettings(outage_budget_s=60)
-        settings = BridgeSettings(nats=NatsSettings(**nats), log=log)
-        yield await stack.enter_async_context(JetStreamBridge(settings))
+async def bridge(settings):
+    """The judge's own connection."""
+    log = LogSettings(outage_budget_s=60)
+    patient = settings.bridge.model_copy(update={"log": log})
+    async with JetStreamBridge(patient) as opened:
+        yield opened
 
 
 @pytest.fixture
-def facade(bridge, function):
-    declared = {"works": AssistantSettings(function=function)}
-    return RunsFacade(RunManager(bridge, AssistantCatalog(declared)), bridge)
-
-
-@pytest.fixture
-async def processes(nats, function, tmp_path):
-    """Start workers and creators as processes; all end with the test."""
-    started = []
-
-    class Processes:
-        async def worker(self):
-            catalog = {"works": {"function": function}}
-            environment = {
-                **{name: value for name, value in os.environ.items() if "JETRUN" not in name},
-                **{f"JETRUN_NATS__{name.upper()}": value for name, value in nats.items()},
-                "JETRUN_ASSISTANTS": json.dumps(catalog),
-                "JETRUN_WORKER__LEASE_S": str(LEASE_S),
-                "JETRUN_WORKER__PROBE_S": "1.5",
-                "JETRUN_WORKER__CANCEL_GRACE_S": "0.5",
-                "JETRUN_RUNS__STALE_S": "1",
-            }
-            return await self._start([sys.executable, "-P", "-m", "runs.worker"], environment)
-
-        async def creator(self, **orders):
-            facts = {"nats": nats, "assistant": "works", "function": function, **orders}
-            script = str(Path(__file__).with_name("run_creators.py"))
-            return await self._start([sys.executable, script, json.dumps(facts)], dict(os.environ))
-
-        async def _start(self, command, environment):
-            with (tmp_path / f"{len(started)}.log").open("wb") as log:
-                process = await asyncio.create_subprocess_exec(
-                    *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=log
-                )
-            started.append(process)
-            return process
-
-    yield Processes()
-    for process in started:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def told_by(creator):
-    """Return what a creator wrote; a line that its death cut off does not count."""
-    output, _ = await creator.communicate()
-    return [json.loads(line) for line in output.split(b"\n")[:-1]]
+def facade(bridge, settings):
+    return RunsFacade(RunManager(bridge, AssistantCatalog(settings.assistants)), bridge)
 
 
 async def log_of(bridge, run_id):
@@ -156,7 +116,7 @@ def assert_settled(bridge, facade, eventually):
     async def check(thread_id, *, within_s=LEASE_S + 5):
         async def is_free():
             thread = await facade.get_thread(thread_id)
-            return (thread.active, thread.queue, thread.cancels) == (None, (), {})
+            return (thread.inflight_ids, thread.cancels) == ((), {})
 
         await eventually(is_free, within_s=within_s, what=f"{thread_id} is free")
         logs = {run: await log_of(bridge, run) for run in await bridge.list_runs(thread_id)}
@@ -173,137 +133,165 @@ def assert_settled(bridge, facade, eventually):
     return check
 
 
-async def test_eight_processes_on_the_same_threads_never_run_two_at_once_and_lose_none(
-    processes, assert_settled, chaos_factor
+async def create_everywhere(client, threads, rounds):
+    """Create ``rounds`` runs on each thread, one after the other per thread; return the runs."""
+    created = []
+
+    async def create_on(thread_id, strategy):
+        for _ in range(rounds):
+            status, run = await client.create(thread_id, strategy, QUICK)
+            if status == 200:
+                created.append(run)
+            else:
+                assert run["code"] in ("run-conflict", "queue-full"), run
+
+    for n in range(0, len(threads), 8):
+        await asyncio.gather(*(create_on(*each) for each in threads[n : n + 8]))
+    return created
+
+
+async def test_eight_gateways_on_the_same_threads_never_run_two_at_once_and_lose_none(
+    fleet, assert_settled, chaos_factor
 ):
-    count = THREADS if chaos_factor > 1 else FEW_THREADS // len(STRATEGIES)
+    count = THREADS // len(STRATEGIES) + 1 if chaos_factor > 1 else FEW_THREADS
     threads = [(f"{strategy}-{n}", strategy) for n in range(count) for strategy in STRATEGIES]
-    for _ in range(2):
-        await processes.worker()
-    creators = [
-        await processes.creator(
-            name=f"c{n}",
-            work="create_everywhere",
-            threads=threads,
-            rounds=1 + min(chaos_factor, 5),
-            input={"steps": 1, "pause_s": 0.005},
+    starting = [fleet.gateway() for _ in range(GATEWAYS)]
+    gateways = await asyncio.gather(*starting, fleet.worker(), fleet.worker())
+    rounds = 1 + min(chaos_factor, 5)
+    async with open_session() as session:
+        clients = [Client(session, [url], random.Random(url)) for _, url in gateways[:GATEWAYS]]
+        created = await asyncio.gather(
+            *(create_everywhere(client, threads, rounds) for client in clients)
         )
-        for n in range(CREATORS)
-    ]
-    told = await asyncio.gather(*map(told_by, creators))
-    assert [creator.returncode for creator in creators] == [0] * CREATORS
-    created = [run for runs in told for run in runs]
     for thread_id, strategy in threads:
-        mine = [run["run_id"] for run in created if run["thread_id"] == thread_id]
-        assert mine
+        mine = [
+            [run["run_id"] for run in runs if run["thread_id"] == thread_id] for runs in created
+        ]
         logs = await assert_settled(thread_id, within_s=60 * (1 + chaos_factor))
-        assert logs.keys() == set(mine)
+        assert logs.keys() == {run_id for runs in mine for run_id in runs}
+        assert logs
         if strategy in ("enqueue", "reject"):
             assert {events[-1].event for events in logs.values()} == {"end"}
-        for runs in told:
-            spans = [span_of(logs[run["run_id"]]) for run in runs if run["run_id"] in logs]
-            executed = [span for span in spans if span]
+        for runs in mine:
+            executed = [span for run_id in runs if (span := span_of(logs[run_id]))]
             assert executed == sorted(executed), f"{thread_id} was not executed in order"
 
 
-class Client:
-    """Creates runs at a gateway that is never killed, and waits for each of them."""
+class Users:
+    """Clients that create, cancel and roll back runs, and wait for each run that they created."""
 
-    def __init__(self, facade, threads):
-        self._facade = facade
-        self._threads = threads
+    def __init__(self, client, threads, random_):
+        self.created = []
         self.waiting = []
+        self._client = client
+        self._threads = threads
+        self._random = random_
 
-    async def create(self, random_):
-        thread, strategy = random_.choice(self._threads)
-        spec = RunSpec(
-            thread_id=thread,
-            assistant_id="works",
-            input={"steps": 3, "pause_s": 0.05},
-            multitask_strategy=strategy,
-            if_not_exists="create",
-        )
-        run = await self._facade.create_background(spec)
-        self.waiting.append(asyncio.create_task(self._wait(run)))
+    async def act(self):
+        """Do random things until cancelled."""
+        while True:
+            if self.created and self._random.random() < 0.4:
+                await self._stop(self._random.choice(self.created[-20:]))
+            else:
+                await self._create()
+            await asyncio.sleep(self._random.uniform(0, 0.15))
+
+    async def _create(self):
+        thread_id, strategy = self._random.choice(self._threads)
+        later = {"after_seconds": 0.3} if self._random.random() < 0.2 else {}
+        status, run = await self._client.create(thread_id, strategy, SLOW, **later)
+        if status == 200:
+            self.created.append(run)
+            self.waiting.append(asyncio.create_task(self._wait(run)))
+        else:
+            # A repeat whose run was rolled back before it was answered.
+            assert run["code"] in ("queue-full", "run-conflict", "idempotency-key-used"), run
 
     async def _wait(self, run):
-        try:
-            assert await self._facade.join_wait(run.thread_id, run.run_id) == run.run_id
-        except (RunFailedError, RunInterruptedError, RunNotFoundError):
-            return
+        status, outcome = await self._client.wait(run)
+        if status == 200 and outcome != run["run_id"]:
+            # What is rolled back is gone, before or after it has ended.
+            stopped = ("RunInterruptedError", "RunNotFoundError", "DeadLetter")
+            assert outcome["__error__"]["error"] in stopped, outcome
+        assert status in (200, 404), outcome
+
+    async def _stop(self, run):
+        action = self._random.choice(("interrupt", "rollback"))
+        path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/cancel?action={action}"
+        status, problem = await self._client.ask("POST", path)
+        assert status in (202, 404, 409), problem
 
 
 class Havoc:
-    """Workers, creators and a server, of which one after the other is killed."""
+    """Kills workers, gateways and the server, and starts their successors."""
 
-    def __init__(self, server, processes, threads):
-        self.told = []
-        self._random = random.Random(20_26)
+    def __init__(self, server, fleet, random_):
+        self.urls = []
         self._server = server
-        self._processes = processes
-        self._threads = threads
+        self._fleet = fleet
+        self._random = random_
         self._workers = []
-        self._creators = []
+        self._gateways = []
 
     async def start(self):
-        for n in range(2):
-            self._workers.append(await self._processes.worker())
-            await self._start_creator(f"c{n}")
+        self._workers = [await self._fleet.worker() for _ in range(2)]
+        for _ in range(3):
+            await self._start_gateway()
 
-    async def _start_creator(self, name):
-        given = {"steps": 3, "pause_s": 0.05}
-        orders = {"work": "wreak_havoc", "threads": self._threads, "input": given}
-        self._creators.append(await self._processes.creator(name=name, **orders))
+    async def _start_gateway(self, port=0):
+        process, url = await self._fleet.gateway(port)
+        self._gateways.append((process, url))
+        if url not in self.urls:
+            self.urls.append(url)
 
-    async def kill(self, number):
-        match ("worker", "creator", "server")[number % 3]:
+    async def kill_one(self):
+        match self._random.choice(("worker", "gateway", "server")):
             case "worker":
                 worker = self._workers.pop(0)
                 assert worker.returncode is None, "a worker ended by itself"
                 worker.kill()
-                self._workers.append(await self._processes.worker())
-            case "creator":
-                await self._kill_creator()
-                await self._start_creator(f"k{number}")
+                self._workers.append(await self._fleet.worker())
+            case "gateway":
+                process, url = self._gateways.pop(0)
+                assert process.returncode is None, "a gateway ended by itself"
+                process.kill()
+                await process.wait()
+                await self._start_gateway(int(url.rsplit(":", 1)[1]))
             case "server":
                 await self._server.kill()
                 await asyncio.sleep(self._random.choice((0, 0.3, LEASE_S + 0.5)))
                 await self._server.restart()
 
-    async def _kill_creator(self):
-        creator = self._creators.pop(0)
-        assert creator.returncode is None, "a creator ended by itself"
-        creator.kill()
-        self.told += await told_by(creator)
-
-    async def kill_creators(self):
-        while self._creators:
-            await self._kill_creator()
-
 
 async def test_whoever_is_killed_every_run_ends_once_and_every_thread_is_free(
-    server, facade, processes, assert_settled, chaos_factor
+    server, facade, fleet, assert_settled, chaos_factor
 ):
     random_ = random.Random(20_26)
     threads = [(f"t-{n}", STRATEGIES[n % 3]) for n in range(9)]
     for thread_id, _ in threads:
         await facade.create_thread(thread_id=thread_id)
-    client = Client(facade, threads)
-    havoc = Havoc(server, processes, threads)
+    havoc = Havoc(server, fleet, random_)
     await havoc.start()
-    for number in range(KILLS * chaos_factor):
-        for _ in range(5):
-            await client.create(random_)
-            await asyncio.sleep(random_.uniform(0, 0.4))
-        await havoc.kill(number)
-    await havoc.kill_creators()
-    # Runs in line are executed one after the other, so the bound grows with the longest line.
-    lines = [len((await facade.get_thread(thread_id)).inflight_ids) for thread_id, _ in threads]
-    _, late = await asyncio.wait(client.waiting, timeout=LEASE_S + 5 + max(lines) * 0.5)
-    assert not late
-    for wait in client.waiting:
-        wait.result()
+    async with open_session() as session:
+        users = Users(Client(session, havoc.urls, random_), threads, random_)
+        acting = [asyncio.create_task(users.act()) for _ in range(3)]
+        for _ in range(ROUNDS if chaos_factor == 1 else MORE_ROUNDS * chaos_factor):
+            await asyncio.sleep(random_.uniform(0, 1))
+            await havoc.kill_one()
+            for each in acting:
+                assert not each.done(), each.result()
+        for each in acting:
+            each.cancel()
+        await asyncio.wait(acting)
+        # Runs in line are executed one after the other: the bound grows with the longest line.
+        lines = [len((await facade.get_thread(thread_id)).inflight_ids) for thread_id, _ in threads]
+        within_s = LEASE_S + 5 + max(lines) * 0.5
+        deadline = time.monotonic() + within_s
+        _, late = await asyncio.wait(users.waiting, timeout=within_s)
+        assert not late, f"{len(late)} clients still wait"
+        for wait in users.waiting:
+            wait.result()
     logs = {}
     for thread_id, _ in threads:
-        logs |= await assert_settled(thread_id)
-    assert {run["run_id"] for run in havoc.told} <= logs.keys()
+        logs |= await assert_settled(thread_id, within_s=max(1, deadline - time.monotonic()))
+    assert {run["run_id"] for run in users.created} <= logs.keys()

@@ -50,7 +50,7 @@ async def running_gateway(settings, identify=nobody):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
         webhooks = settings.webhooks
         catalog = AssistantCatalog(settings.assistants)
-        manager = RunManager(bridge, catalog, webhooks=policy_of(webhooks))
+        manager = RunManager(bridge, catalog, settings.runs, webhooks=policy_of(webhooks))
         facade = RunsFacade(manager, bridge)
         gateway = Gateway(create_app(settings, bridge, facade, identify), bridge, facade)
         listener = open_listener(settings.http)
@@ -91,16 +91,29 @@ async def gateway(start_gateway):
 
 
 @pytest.fixture
-async def worker(settings):
-    """A worker process that executes the built-in assistants."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runs.worker", env=child_environment(settings)
-    )
-    yield process
-    if process.returncode is None:
-        process.terminate()
+async def start_worker(settings):
+    """Start worker processes that execute the built-in assistants; they end with the test."""
+    started = []
+
+    async def start(**changes):
+        command = (sys.executable, "-P", "-m", "runs.worker")
+        environment = child_environment(settings.model_copy(update=changes))
+        started.append(await asyncio.create_subprocess_exec(*command, env=environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.terminate()
     async with asyncio.timeout(20):
-        await process.wait()
+        for process in started:
+            await process.wait()
+
+
+@pytest.fixture
+async def worker(start_worker):
+    """A worker process that executes the built-in assistants."""
+    return await start_worker()
 
 
 @pytest.fixture

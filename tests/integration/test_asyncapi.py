@@ -75,7 +75,7 @@ async def seen(client):
 async def stored(client):
     """Every message that the streams hold."""
     found = []
-    for stream in ("EVENTS", "STATE", "JOBS", "DEAD"):
+    for stream in ("EVENTS", "STATE", "JOBS", "TIMERS", "DEAD"):
         js = client.jetstream()
         state = (await js.stream_info(f"JETRUN_{stream}")).state
         for seq in range(state.first_seq, state.last_seq + 1):
@@ -93,19 +93,7 @@ async def ask_nobody(bridge):
         await bridge.calls.ask("graph", question, within_s=0.1, is_repeatable=True)
 
 
-async def do_everything(gateway, http, open_run):
-    """Have every kind of message published."""
-    bridge = gateway.bridge
-    await open_run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
-    await open_run.publish_many([new_event("burst", n) for n in range(60)])
-    await bridge.mark_awaiting_input(open_run.run_id)
-    async with bridge.consume("strict", run_id=open_run.run_id) as deliveries:
-        async for delivery in deliveries:
-            if delivery.event.event == "plain":
-                await delivery.term("not wanted")
-                break
-            await delivery.ack()
-    await bridge.begin_attempt(open_run.run_id, 2)
+async def end_in_every_way(bridge):
     for kind, data in (
         ("end", {"status": "success", "outputs": None, "error": None}),
         ("cancel", {"status": "interrupted", "outputs": None, "error": None}),
@@ -123,6 +111,22 @@ async def do_everything(gateway, http, open_run):
         run_id = f"{kind}-{data is None}"
         await bridge.create(run_id, thread_id="endings")
         await bridge.publish_terminal(run_id, kind, data)
+
+
+async def do_everything(gateway, http, open_run):
+    """Have every kind of message published."""
+    bridge = gateway.bridge
+    await open_run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
+    await open_run.publish_many([new_event("burst", n) for n in range(60)])
+    await bridge.mark_awaiting_input(open_run.run_id)
+    async with bridge.consume("strict", run_id=open_run.run_id) as deliveries:
+        async for delivery in deliveries:
+            if delivery.event.event == "plain":
+                await delivery.term("not wanted")
+                break
+            await delivery.ack()
+    await bridge.begin_attempt(open_run.run_id, 2)
+    await end_in_every_way(bridge)
     await bridge.cleanup("end-True")
     ended = (await bridge.status("cancel-False")).terminal
     await Departure(bridge._log, bridge.states, bridge._seals).remove(ended)
@@ -132,6 +136,8 @@ async def do_everything(gateway, http, open_run):
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
         await answer.read()
+    async with http.post("/runs", json={"assistant_id": "echo", "after_seconds": 3600}) as answer:
+        assert answer.status == 200, await answer.text()
     path = f"{open_run.path}/cancel"
     async with http.post(path) as answer:
         assert answer.status in (202, 409), await answer.text()

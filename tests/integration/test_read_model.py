@@ -268,7 +268,8 @@ async def test_a_search_finds_what_a_look_at_every_record_finds(
 ):
     limit, offset, few = page
     # One that has seen every step, and one that reads what is left of them.
-    model, late = ReadModel(bridge.state_feed), ReadModel(bridge.state_feed)
+    patient = ReadModelSettings(wait_s=60)
+    model, late = (ReadModel(bridge.state_feed, settings=patient) for _ in range(2))
     try:
         monkeypatch.setattr("runs.read_model.selection._FEW", few)
         # Deleted ids never come back; each example has its own.
@@ -330,6 +331,13 @@ async def take(bridge, known, step, suffix):
     record = step.model_copy(update=changes)
     await store(bridge, record)
     known[kind][key] = record
+
+
+async def test_a_stream_without_records_is_searched_at_once(connect, keep):
+    async with keep(await connect(), wait_s=5) as model:
+        assert await run_ids(model) == await thread_ids(model) == []
+    async with keep(await connect(), wait_s=5) as model:
+        assert await run_ids(model) == []
 
 
 async def test_a_restarted_process_reads_only_what_changed_since(bridge, keep, monkeypatch):
@@ -499,7 +507,7 @@ async def test_a_stream_that_was_set_back_is_read_anew(bridge, keep, tmp_path, s
 
 
 async def test_a_search_waits_no_longer_than_it_may(bridge, keep, monkeypatch):
-    async with keep(wait_s=0.2, poll_s=60) as model:
+    async with keep(wait_s=2, poll_s=60) as model:
         assert await run_ids(model) == []
         never = asyncio.Event()
 

@@ -149,6 +149,19 @@ async def test_rolling_a_resumed_interrupt_back_asks_the_question_again(bridge, 
     assert done["items"] == ["one", "other", "last"]
 
 
+@pytest.mark.parametrize("where", ["configurable", "metadata"])
+async def test_a_run_is_rolled_back_wherever_its_id_was_said(bridge, new_saver, where):
+    await asking(new_saver()).ainvoke({"items": []}, config(run_id="1"))
+    messages = await everything(bridge)
+    said = config()
+    said[where] = {**said.get(where, {}), "run_id": "2"}
+    await asking(new_saver()).ainvoke(Command(resume="one"), said)
+    await asking(new_saver()).ainvoke(Command(resume="two"), said)
+    assert await everything(bridge) > messages
+    await bridge.checkpoints.roll_back("t", "2")
+    assert await everything(bridge) == messages
+
+
 async def test_a_run_that_was_rolled_back_stores_nothing_more(bridge, new_saver):
     before, zombie = new_saver(), new_saver()
     at = await put(before, config(run_id="1"), "kept")

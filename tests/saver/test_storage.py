@@ -170,6 +170,19 @@ async def test_a_checkpoint_that_lost_a_value_says_so(bridge, saver):
         await JetStreamSaver(bridge.checkpoints).aget_tuple(config())
 
 
+async def test_what_is_removed_while_it_is_read_is_left_out(bridge, saver, monkeypatch):
+    at = await put(saver, config(), {"x": "1"}, x="needed")
+    await put(saver, at, {"x": "1", "y": "1"}, y=1)
+    read = bridge.checkpoints.read
+
+    async def too_late(keys):
+        await bridge.checkpoints.erase("t")
+        return await read(keys)
+
+    monkeypatch.setattr(bridge.checkpoints, "read", too_late)
+    assert await saver.aget_tuple(config()) is None
+
+
 async def test_an_allow_list_decides_what_is_decoded_and_shares_the_claim(bridge):
     strict = JsonPlusSerializer(allowed_msgpack_modules=None)
     saver = JetStreamSaver(bridge.checkpoints, serde=strict)

@@ -1,6 +1,6 @@
 """The rules of run control hold for every sequence of commands."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -9,17 +9,30 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from runs.commands import (
     Admit,
+    Ask,
+    BecomeDue,
     Delete,
     Finish,
     Forget,
+    GiveAnswer,
     MergeMetadata,
     Release,
     RequestCancel,
     Start,
 )
-from runs.effects import CreateLog, EnqueueJob, Nudge, Retire, RollBack, Seal
+from runs.effects import (
+    ClearTimer,
+    CreateLog,
+    EnqueueJob,
+    Nudge,
+    Retire,
+    RollBack,
+    Seal,
+    SetTimer,
+)
 from runs.errors import (
     IllegalTransitionError,
+    NothingToResumeError,
     QueueFullError,
     RunConflictError,
     RunNotFoundError,
@@ -27,10 +40,11 @@ from runs.errors import (
     ThreadNotFoundError,
 )
 from runs.models import CancelAction, MultitaskStrategy, Outcome, RunFault, RunRecord, RunStatus
-from runs.thread import ThreadRecord, ThreadStatus
+from runs.thread import Answer, Question, ThreadRecord, ThreadStatus
 from runs.transitions import outstanding, transition
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DUE = AT + timedelta(hours=1)
 MAX_QUEUED = 3
 SUCCESS = Outcome(RunStatus.SUCCESS, outputs="9-9")
 FINAL = [
@@ -47,6 +61,10 @@ def new_thread():
 
 def admit(thread, run_id, strategy=MultitaskStrategy.ENQUEUE):
     return transition(thread, Admit(run_id, "echo", strategy, MAX_QUEUED, AT))
+
+
+def delay(thread, run_id, strategy=MultitaskStrategy.ENQUEUE):
+    return transition(thread, Admit(run_id, "echo", strategy, MAX_QUEUED, AT, due=DUE))
 
 
 def start(thread, run_id, attempt=1, worker="w1"):
@@ -87,6 +105,125 @@ def test_reject_names_the_active_run_and_changes_nothing():
     with pytest.raises(RunConflictError) as caught:
         admit(thread_with("a"), "b", MultitaskStrategy.REJECT)
     assert caught.value.run_id == "a"
+
+
+def test_a_delayed_run_makes_the_thread_busy_and_holds_up_nobody():
+    thread, effects = delay(new_thread(), "later")
+    assert effects == (CreateLog("later"), SetTimer("later", DUE))
+    assert (thread.active, thread.status) == (None, ThreadStatus.BUSY)
+    thread, effects = admit(thread, "now")
+    assert thread.active.run_id == "now"
+    assert effects == (CreateLog("now"), EnqueueJob("now", "echo"))
+    with pytest.raises(RunNotStartableError):
+        start(thread, "later")
+
+
+def test_a_delayed_run_gets_its_turn_when_its_time_has_come_and_the_thread_is_free():
+    free, effects = transition(delay(new_thread(), "later")[0], BecomeDue("later", DUE))
+    assert free.active.run_id == "later"
+    assert effects == (CreateLog("later"), EnqueueJob("later", "echo"))
+    assert transition(free, BecomeDue("later", DUE)) == (free, ())
+    busy, effects = transition(delay(thread_with("a", "b"), "later")[0], BecomeDue("later", DUE))
+    assert (busy.inflight_ids, busy.delayed, effects) == (("a", "b", "later"), (), ())
+
+
+def test_a_delayed_run_counts_for_reject_and_for_the_bound_of_those_that_wait():
+    thread, _ = delay(new_thread(), "later")
+    with pytest.raises(RunConflictError) as caught:
+        admit(thread, "b", MultitaskStrategy.REJECT)
+    assert caught.value.run_id == "later"
+    for n in range(MAX_QUEUED - 1):
+        thread, _ = delay(thread, f"d{n}")
+    with pytest.raises(QueueFullError):
+        delay(thread, "one too many")
+    thread, _ = admit(thread, "now")
+    with pytest.raises(QueueFullError):
+        admit(thread, "behind it")
+
+
+def test_a_replacing_run_stops_delayed_runs_and_starts_at_once_on_a_free_thread():
+    thread, effects = admit(delay(new_thread(), "later")[0], "a", MultitaskStrategy.INTERRUPT)
+    assert thread.active.run_id == "a"
+    assert effects == (CreateLog("a"), EnqueueJob("a", "echo"), Seal("later"))
+    thread, effects = finish(thread, "later", Outcome(RunStatus.INTERRUPTED))
+    assert (thread.inflight_ids, effects) == (("a",), (ClearTimer("later"),))
+
+
+def test_a_cancelled_delayed_run_is_sealed_at_once_and_never_becomes_due():
+    thread, effects = cancel(delay(new_thread(), "later")[0], "later")
+    assert effects == (Seal("later"),)
+    assert transition(thread, BecomeDue("later", DUE)) == (thread, ())
+    assert outstanding(thread) == (Seal("later"),)
+
+
+QUESTION = Question(input_id="q", prompt="sure?")
+
+
+def asking(*queued):
+    thread, _ = start(thread_with("a", *queued), "a")
+    return transition(thread, Ask("a", 1, QUESTION, AT))
+
+
+def answer(thread, value="yes", **who):
+    return transition(thread, GiveAnswer("echo", value, AT, **who))
+
+
+def test_a_run_that_asks_makes_the_thread_interrupted_until_it_is_answered():
+    thread, effects = asking()
+    assert (thread.status, thread.question, effects) == (ThreadStatus.INTERRUPTED, QUESTION, ())
+    thread, effects = answer(thread)
+    assert (thread.status, thread.question, effects) == (ThreadStatus.BUSY, None, (Nudge("a"),))
+    assert thread.active.answer == Answer(input_id="q", value="yes")
+    with pytest.raises(NothingToResumeError):
+        answer(thread)
+
+
+@pytest.mark.parametrize(("value", "given"), [({"q": 1}, 1), ({"other": 1}, {"other": 1})])
+def test_an_answer_may_be_a_map_by_question(value, given):
+    assert answer(asking()[0], value)[0].active.answer.value == given
+
+
+def test_only_the_attempt_that_runs_may_ask_and_a_later_one_asks_anew():
+    thread, _ = asking()
+    with pytest.raises(RunNotStartableError):
+        transition(thread, Ask("a", 2, QUESTION, AT))
+    thread, _ = start(thread, "a", attempt=2, worker="w2")
+    assert thread.question is None
+
+
+def test_a_withdrawn_question_keeps_an_answer_that_came_in_the_same_moment():
+    answered, _ = answer(asking()[0])
+    assert transition(answered, Ask("a", 1, None, AT))[0] is answered
+    withdrawn, _ = transition(asking()[0], Ask("a", 1, None, AT))
+    assert (withdrawn.question, withdrawn.active.answer) == (None, None)
+
+
+def test_nobody_else_and_no_other_assistant_answers():
+    thread, _ = asking()
+    with pytest.raises(ThreadNotFoundError):
+        answer(thread, user_id="eve")
+    with pytest.raises(NothingToResumeError):
+        transition(thread, GiveAnswer("other", 1, AT))
+    cancelled, _ = cancel(thread, "a")
+    with pytest.raises(NothingToResumeError):
+        answer(cancelled)
+
+
+@pytest.mark.parametrize("strategy", MultitaskStrategy)
+def test_a_run_that_asks_gives_way_to_whoever_comes(strategy):
+    thread, effects = admit(asking()[0], "b", strategy)
+    action = CancelAction.ROLLBACK if strategy == "rollback" else CancelAction.INTERRUPT
+    assert thread.cancels == {"a": action}
+    assert effects == (CreateLog("b"), Nudge("a"))
+
+
+def test_a_run_that_asks_gives_way_to_those_that_wait_and_to_one_that_becomes_due():
+    thread, effects = asking("b")
+    assert (thread.cancels, effects) == ({"a": CancelAction.INTERRUPT}, (Nudge("a"),))
+    delayed, effects = delay(asking()[0], "later")
+    assert (delayed.cancels, delayed.status) == ({}, ThreadStatus.INTERRUPTED)
+    thread, effects = transition(delayed, BecomeDue("later", DUE))
+    assert (thread.cancels, effects) == ({"a": CancelAction.INTERRUPT}, (Nudge("a"),))
 
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])
@@ -280,6 +417,7 @@ class Runs(RuleBasedStateMachine):
         self.admitted = []
         self.finished = []
         self.wishes = {}
+        self.delayed = []
 
     def apply(self, command):
         before = self.thread
@@ -294,11 +432,26 @@ class Runs(RuleBasedStateMachine):
             return None
         return effects
 
-    @rule(target=run_ids, strategy=st.sampled_from(MultitaskStrategy))
-    def admit_one(self, strategy):
+    @rule(run_id=run_ids)
+    def become_due(self, run_id):
+        is_due = self.thread.find_delayed(run_id) is not None and run_id not in self.wishes
+        self.apply(BecomeDue(run_id, DUE))
+        assert self.thread.find_delayed(run_id) is None or run_id in self.wishes
+        if is_due:  # from now on it stands behind those that were admitted before
+            self.admitted.remove(run_id)
+            self.admitted.append(run_id)
+            self.delayed.remove(run_id)
+            self.note_who_gave_way()
+
+    @rule(
+        target=run_ids,
+        strategy=st.sampled_from(MultitaskStrategy),
+        due=st.sampled_from([None, None, DUE]),
+    )
+    def admit_one(self, strategy, due):
         self.offered += 1
         run_id = f"r{self.offered}"
-        command = Admit(run_id, "echo", strategy, MAX_QUEUED, AT)
+        command = Admit(run_id, "echo", strategy, MAX_QUEUED, AT, due=due)
         inflight = self.thread.inflight_ids
         effects = self.apply(command)
         if effects is None:
@@ -308,6 +461,9 @@ class Runs(RuleBasedStateMachine):
             for each in inflight:
                 self.wishes.setdefault(each, CancelAction(strategy.value))
         self.admitted.append(run_id)
+        if due is not None:
+            self.delayed.append(run_id)
+        self.note_who_gave_way()
         return run_id
 
     @rule(run_id=run_ids, attempt=st.integers(1, 3), worker=st.sampled_from(["w1", "w2"]))
@@ -324,6 +480,26 @@ class Runs(RuleBasedStateMachine):
         assert self.apply(Release(run_id, attempt, AT)) == ()
         if self.thread.active is not before:
             assert (before.run_id, before.attempt, before.is_held) == (run_id, attempt, True)
+
+    @rule(run_id=run_ids, attempt=st.integers(1, 3), asks=st.booleans())
+    def ask_one(self, run_id, attempt, asks):
+        effects = self.apply(Ask(run_id, attempt, QUESTION if asks else None, AT))
+        assert effects is None or self.thread.active.run_id == run_id
+        self.note_who_gave_way()
+
+    @rule()
+    def answer_it(self):
+        asked = self.thread.question
+        try:
+            self.apply(GiveAnswer("echo", 1, AT))
+        except NothingToResumeError:
+            assert asked is None
+        assert self.thread.question is None
+
+    def note_who_gave_way(self):
+        active = self.thread.active
+        if active is not None and active.question and self.thread.queue:
+            self.wishes.setdefault(active.run_id, CancelAction.INTERRUPT)
 
     @rule(run_id=run_ids, action=st.sampled_from(CancelAction))
     def cancel_one(self, run_id, action):
@@ -350,9 +526,14 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def inflight_runs_are_those_admitted_and_not_finished_in_order(self):
-        inflight = [run for run in self.admitted if run not in self.finished]
+        inflight = [run for run in self.admitted if run not in (*self.finished, *self.delayed)]
         active = [self.thread.active.run_id] if self.thread.active else []
         assert active + [run.run_id for run in self.thread.queue] == inflight
+
+    @invariant()
+    def delayed_runs_are_those_whose_time_has_not_come(self):
+        delayed = [run for run in self.delayed if run not in self.finished]
+        assert [run.run_id for run in self.thread.delayed] == delayed
 
     @invariant()
     def no_run_waits_while_none_is_active(self):
@@ -366,7 +547,7 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def the_queue_is_bounded(self):
-        assert len(self.thread.queue) <= 2 * MAX_QUEUED + 1
+        assert self.thread.waiting_count <= 2 * MAX_QUEUED + 1
 
     @invariant()
     def a_crash_before_the_effects_can_be_made_good_from_the_state(self):
@@ -376,6 +557,9 @@ class Runs(RuleBasedStateMachine):
             is_cancelled = active.run_id in self.thread.cancels
             wanted = Seal(active.run_id) if is_cancelled else EnqueueJob(active.run_id, "echo")
             assert wanted in effects
+        for run in self.thread.delayed:
+            is_cancelled = run.run_id in self.thread.cancels
+            assert (Seal(run.run_id) if is_cancelled else SetTimer(run.run_id, DUE)) in effects
         jobs = [effect for effect in effects if isinstance(effect, EnqueueJob)]
         assert all(active and job.run_id == active.run_id for job in jobs)
 
