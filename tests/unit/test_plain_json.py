@@ -74,7 +74,7 @@ CYCLE.append(CYCLE)
         (Broken(), None),
         (CYCLE, [None]),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_each_kind_of_value_has_one_form(value, shown):
     assert json.loads(encode_plain(value)) == shown
