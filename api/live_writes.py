@@ -1,9 +1,10 @@
-"""Write a live event to one client without waiting: what most deliveries are.
+"""Write live events to one client without waiting: what most deliveries are.
 
-A run with many readers costs little more than one system call for each of them: the chunk is
-encoded once for all, and written straight to the client's transport.
+A run with many readers costs little more than one system call for each of them: what came at one
+time is encoded as one chunk for all, and written straight to the client's transport.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -17,18 +18,31 @@ MAX_UNREAD_BYTES: Final = 64 << 10
 
 
 class Chunks:
-    """Encodes frames as HTTP chunks; remembers the last one, which the next reader wants, too."""
+    """Encodes frames as HTTP chunks; remembers the last ones, which the next reader wants, too."""
 
     def __init__(self) -> None:
-        self._event: StreamEvent | None = None
-        self._chunk = b""
+        self._events: Sequence[StreamEvent] = ()
+        self._may_end = False
+        self._chunks: dict[frozenset[str], bytes] = {}
 
-    def of(self, event: StreamEvent) -> bytes:
-        """Return the chunk of an event's frame."""
-        if event is not self._event:
-            frame = event.frame
-            self._event, self._chunk = event, b"%x\r\n%b\r\n" % (len(frame), frame)
-        return self._chunk
+    def of(self, events: Sequence[StreamEvent], modes: ModeFilter) -> bytes | None:
+        """Return one chunk of the frames that are wanted; empty when none is.
+
+        ``None`` where the stream may end with one of them: its reader has to look.
+        """
+        if events is not self._events:
+            self._events, self._chunks = events, {}
+            self._may_end = any(event.category == INPUT for event in events)
+        if self._may_end:
+            return None
+        chunk = self._chunks.get(modes.names)
+        if chunk is None:
+            frames = b"".join(
+                [event.frame for event in events if modes.admits(event.event, event.category)]
+            )
+            chunk = b"%x\r\n%b\r\n" % (len(frames), frames) if frames else b""
+            self._chunks[modes.names] = chunk
+        return chunk
 
 
 def live_push(
@@ -45,19 +59,18 @@ def live_push(
     if request.version < HttpVersion11 or response.compression:
         return None
 
-    def push(event: StreamEvent) -> bool:
-        if event.category == INPUT:
-            return False  # the stream may end with it
-        if not modes.admits(event.event, event.category):
-            return True
+    def push(events: Sequence[StreamEvent]) -> bool:
         transport = request.transport
         if transport is None or transport.is_closing():
             return False
         if transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             return False
-        chunk = chunks.of(event)
-        transport.write(chunk)
-        request.writer.output_size += len(chunk)
+        chunk = chunks.of(events, modes)
+        if chunk is None:
+            return False
+        if chunk:
+            transport.write(chunk)
+            request.writer.output_size += len(chunk)
         return True
 
     return push

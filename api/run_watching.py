@@ -65,7 +65,7 @@ class RunWatching:
         spec = await self._read_spec(request)
         after = None
         if spec.command is not None and spec.thread_id is not None:
-            after = await self._facade.find_place_of_question(spec.thread_id)
+            after = await self._facade.find_place_of_question(spec.thread_id, user_id=spec.user_id)
         run = _ref(await self._create(request, spec))
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
         reading = Reading(*run, user_of(request), ModeFilter(spec.stream_mode), after)

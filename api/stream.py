@@ -205,5 +205,7 @@ class RunStreams:
         last, shown = batch[-1], find_shown(batch)
         if shown is None or not isinstance(last, StreamEvent):
             return None
-        question = await self._facade.find_question(reading.thread_id, reading.run_id)
+        question = await self._facade.find_question(
+            reading.thread_id, reading.run_id, user_id=reading.user_id
+        )
         return last.id if question is not None and question.input_id == shown else None

@@ -43,8 +43,9 @@ class ModeFilter:
         modes: Modes, or event names; none at all, or ``*`` among them, admits everything.
 
     Attributes:
-        admits_all: Whether every event is wanted.
+        admits_all: Whether it admits everything.
         joins_messages: Whether messages are wanted as the text so far, and not in pieces.
+        names: What it goes by: two filters with the same names admit the same.
     """
 
     def __init__(self, modes: Iterable[str] = ()) -> None:
@@ -54,7 +55,7 @@ class ModeFilter:
             names.add("messages")
         self.admits_all = not names or ALL in names
         self._admits_custom = "custom" in names
-        self._names = frozenset(names | _ALWAYS)
+        self.names = frozenset({ALL} if self.admits_all else names | _ALWAYS)
 
     def like(self, asked: Iterable[str]) -> "ModeFilter":
         """Return this filter with messages in the form that the run's creator asked for."""
@@ -65,10 +66,10 @@ class ModeFilter:
 
     def admits(self, event: str, category: str = "stream") -> bool:
         """Whether an event is wanted; a question to the user always is."""
-        if self.admits_all or event in self._names or category == INTERRUPTS:
+        if self.admits_all or event in self.names or category == INTERRUPTS:
             return True
         mode = event.partition("|")[0].partition("/")[0]
-        return mode in self._names or (self._admits_custom and mode not in PLATFORM_EVENTS)
+        return mode in self.names or (self._admits_custom and mode not in PLATFORM_EVENTS)
 
 
 def parse_modes(values: Sequence[str]) -> ModeFilter:

@@ -1,6 +1,7 @@
 """Run the benchmarks and print each figure beside its baseline."""
 
 import argparse
+import gc
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,11 +14,13 @@ from bench import (
     archive_sink,
     checkpoints,
     create_and_wait,
+    delivery,
     fanout,
     first_event,
     machine,
-    publish_concurrent,
-    publish_sequential,
+    memory,
+    publish,
+    replay,
     resume,
     search,
 )
@@ -42,13 +45,15 @@ class Measurement(Protocol):
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     module.__name__.rsplit(".", 1)[1]: module
     for module in (
-        publish_sequential,
-        publish_concurrent,
+        publish,
         first_event,
         fanout,
+        delivery,
+        replay,
         resume,
         checkpoints,
         create_and_wait,
+        memory,
         archive_sink,
         archive_lag,
         archive_page,
@@ -88,4 +93,5 @@ async def run(given: argparse.Namespace) -> None:
 
 
 machine.raise_open_files()
+gc.freeze()  # as the roles do when they start
 uvloop.run(run(arguments()))

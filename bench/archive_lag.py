@@ -25,7 +25,7 @@ from store import ArchiveLayout
 TITLE: Final = "archive lag and memory of the sink at 5,000 events a second, 200-byte events"
 PER_SECOND: Final = 5_000
 RUNS: Final = 10
-TICK_S: Final = 0.02
+TICK_S: Final = 0.1
 LOOK_S: Final = 0.002
 SECONDS: Final = 20.0
 SMOKE_SECONDS: Final = 2.0

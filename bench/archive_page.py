@@ -17,7 +17,7 @@ from statistics import median
 from typing import Final
 
 from bench.report import Figure
-from bench.rounds import TimedAction, interleaved, percentile, timed
+from bench.rounds import TimedAction, in_turns, percentile, timed
 from bench.setting import EVENT, PAYLOAD, open_bridge, running_server
 from bridge import EventId, RunRef, StreamEvent, new_id, timestamp
 from store import ArchiveLayout, JetStreamRunEventStore, encode_line
@@ -37,7 +37,7 @@ _SEED: Final = 1
 async def measure(*, smoke: bool) -> list[Figure]:
     large = SMOKE_LARGE if smoke else LARGE
     async with _reading((SMALL, large)) as actions:
-        seconds = await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, actions)
+        seconds = await in_turns(SMOKE_ROUNDS if smoke else ROUNDS, actions)
         peaks = {name: await _peak_kib(action) for name, action in actions.items()}
     millis = {name: [each * 1000 for each in values] for name, values in seconds.items()}
     return [

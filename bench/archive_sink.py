@@ -21,7 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from bench.archived import caught_up, files_below, sinking
 from bench.report import Figure
-from bench.rounds import TimedAction, interleaved, rate, timed
+from bench.rounds import TimedAction, in_turns, rate, timed
 from bench.setting import DATA, EVENT, bare_client, new_run, open_bridge, running_server
 from bridge import JetStreamBridge, RetentionSettings, new_event, wire
 from bridge.subjects import Subjects
@@ -31,7 +31,7 @@ from store.sink_status import CONSUMER
 TITLE: Final = "events a second from a full log into files, 200-byte events"
 EVENTS: Final = 50_000
 SMOKE_EVENTS: Final = 5_000
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 SMOKE_ROUNDS: Final = 1
 #: Runs that publish at the same time, in pieces of this size.
 RUNS: Final = (1, 50)
@@ -52,7 +52,7 @@ async def measure(*, smoke: bool) -> list[Figure]:
     figures = []
     for runs in RUNS:
         async with _draining(count, runs) as actions:
-            seconds = await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, actions)
+            seconds = await in_turns(SMOKE_ROUNDS if smoke else ROUNDS, actions)
         rates = {name: rate(count, each) for name, each in seconds.items()}
         figures.append(
             Figure(

@@ -6,12 +6,13 @@ frames, so many seconds apart.
 
 import asyncio
 import sys
+import time
 from itertools import count, islice
 from typing import Final
 
 import uvloop
 
-from bench.setting import EVENT, PAYLOAD
+from bench.setting import EVENT, stamped
 from bridge import sse_frame
 
 _HEAD: Final = (
@@ -21,7 +22,7 @@ _HEAD: Final = (
 
 def encode(number: int) -> bytes:
     """Return the frame as one chunk of a chunked body, as the gateway sends it."""
-    frame = sse_frame(f"{number}-{number}", EVENT, PAYLOAD)
+    frame = sse_frame(f"{number}-{number}", EVENT, f'"{stamped()}"'.encode())
     return b"%x\r\n%b\r\n" % (len(frame), frame)
 
 
@@ -51,11 +52,13 @@ async def main() -> None:
     numbers = count(2)
     while line := await lines.readline():
         wanted, pause_s = line.split()
+        due_s = time.monotonic()
         for number in islice(numbers, int(wanted)):
             frame = encode(number)
             for reader in Reader.readers:
                 reader.write(frame)
-            await asyncio.sleep(float(pause_s))
+            due_s += float(pause_s)
+            await asyncio.sleep(due_s - time.monotonic())
 
 
 uvloop.run(main())

@@ -20,7 +20,7 @@ from nats.js.api import Header, StorageType, StreamConfig
 
 from bench.children import gateway, settings_of, worker
 from bench.report import Figure
-from bench.rounds import interleaved, percentile, timed
+from bench.rounds import in_turns, percentile, timed
 from bench.setting import bare_client, open_bridge, running_server
 from runs import AssistantCatalog, MultitaskStrategy, RunManager, RunSpec
 
@@ -57,7 +57,7 @@ async def _over_http(directory: Path, runs: int, *, smoke: bool) -> list[Figure]
                 await asyncio.gather(*(client(runs // CONCURRENT or 1) for _ in range(CONCURRENT)))
 
             rounds = SMOKE_ROUNDS if smoke else ROUNDS
-            seconds = (await interleaved(rounds, {"ours": timed(burst)}))["ours"]
+            seconds = (await in_turns(rounds, {"ours": timed(burst)}))["ours"]
     made = max(1, runs // CONCURRENT) * CONCURRENT
     return [
         Figure("runs, 10 at a time", made / median(seconds), "/s", target=">= 250 /s on 2 cores"),
@@ -112,7 +112,7 @@ async def _creates(count: int, *, smoke: bool) -> Figure:
                 await jetstream.publish(f"bare.{uuid4().hex}", b"x" * 500, headers=headers)
 
         rounds = SMOKE_ROUNDS if smoke else ROUNDS
-        seconds = await interleaved(rounds, {"ours": prepared, "bare": timed(publish)})
+        seconds = await in_turns(rounds, {"ours": prepared, "bare": timed(publish)})
         ours, bare = (median(seconds[name]) / count * 1000 for name in ("ours", "bare"))
     return Figure(
         "create a run, or reject it",

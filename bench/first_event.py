@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 
 from bench.children import child, gateway, read_line, settings_of, worker
 from bench.report import Figure
-from bench.rounds import interleaved, percentile
+from bench.rounds import in_turns, percentile
 from bench.setting import DATA, running_server
 
 TITLE: Final = "from the POST that creates a run to its first SSE event"
@@ -60,7 +60,7 @@ async def _measure(url: str, bare_url: str, *, smoke: bool) -> dict[str, list[fl
         async def bare() -> float:
             return await _first_event(bare_session, "/stream")
 
-        return await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, {"run": run, "bare": bare})
+        return await in_turns(SMOKE_ROUNDS if smoke else ROUNDS, {"run": run, "bare": bare})
 
 
 async def _first_event(session: ClientSession, path: str) -> float:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from nats.js import JetStreamContext
 
 from bench.report import Figure
-from bench.rounds import TimedAction, interleaved, percentile, timed
+from bench.rounds import TimedAction, in_turns, percentile, timed
 from bench.setting import DATA, EVENT, bare_client, new_run, open_bridge, running_server
 from bridge import JetStreamBridge, StreamEvent, new_event
 from bridge.ids import EventId
@@ -51,7 +51,7 @@ async def measure(*, smoke: bool) -> list[Figure]:
             for size, readers in zip(sizes, (small, large), strict=True)
             for what, action in readers.items()
         }
-        seconds = await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, actions)
+        seconds = await in_turns(SMOKE_ROUNDS if smoke else ROUNDS, actions)
     millis = {name: [each * 1000 for each in values] for name, values in seconds.items()}
     return [
         *(_against_bare(millis, size, kind) for size in sizes for kind in _KINDS),

@@ -7,10 +7,12 @@ measurement says more about the neighbours than about the code.
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
+from typing import TypeVar
 
 Action = Callable[[], Awaitable[None]]
 #: An action that knows itself which of its seconds count.
 TimedAction = Callable[[], Awaitable[float]]
+Result = TypeVar("Result")
 
 
 def timed(action: Action) -> TimedAction:
@@ -24,21 +26,23 @@ def timed(action: Action) -> TimedAction:
     return count
 
 
-async def interleaved(rounds: int, actions: Mapping[str, TimedAction]) -> dict[str, list[float]]:
+async def in_turns(
+    rounds: int, actions: Mapping[str, Callable[[], Awaitable[Result]]]
+) -> dict[str, list[Result]]:
     """Run the actions in turns, A B B A and so on, after one round that does not count.
 
     Returns:
-        The seconds of each action, round by round.
+        What each action returned, round by round.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    results: dict[str, list[Result]] = {name: [] for name in actions}
     for action in actions.values():
         await action()
     for number in range(rounds):
         # Every other round goes backwards, so that nobody always comes after the same neighbour.
-        names = list(actions) if number % 2 == 0 else list(reversed(actions))
+        names = list(actions)[:: 1 if number % 2 == 0 else -1]
         for name in names:
-            seconds[name].append(await actions[name]())
-    return seconds
+            results[name].append(await actions[name]())
+    return results
 
 
 def rate(count: int, seconds: list[float]) -> float:

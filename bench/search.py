@@ -21,7 +21,7 @@ from aiohttp import ClientSession
 from api.settings import Settings
 from bench.children import gateway, settings_of
 from bench.report import Figure
-from bench.rounds import TimedAction, interleaved, percentile, timed
+from bench.rounds import TimedAction, in_turns, percentile, timed
 from bench.setting import bare_client, open_bridge, running_server
 from bridge import new_id
 from bridge.server.embedded import EmbeddedServer
@@ -119,7 +119,7 @@ async def _starts(settings: Settings, empty: Settings, rounds: int) -> dict[str,
         shutil.rmtree(kept, ignore_errors=True)
         return await _start(settings)
 
-    return await interleaved(
+    return await in_turns(
         rounds,
         {
             # The one after it finds the file that it left.
@@ -166,7 +166,7 @@ async def _searches(settings: Settings, count: int, rounds: int) -> dict[str, li
             name: timed(partial(_search, session, body, of))
             for name, (of, body) in _asked(count).items()
         }
-        return await interleaved(rounds, {**actions, "ok": timed(ok)})
+        return await in_turns(rounds, {**actions, "ok": timed(ok)})
 
 
 def _figures_of_starts(count: int, seconds: dict[str, list[float]]) -> list[Figure]:

@@ -1,6 +1,7 @@
 """What the measurements run on: a NATS server each, a bridge, and a bare client beside it."""
 
 import tempfile
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StorageType, StreamConfig
 
 from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RetentionSettings, new_id
+from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 
 EVENT_BYTES: Final = 200
@@ -19,17 +21,29 @@ EVENT: Final = "updates"
 #: As JSON the event's data is exactly EVENT_BYTES long.
 DATA: Final = "x" * (EVENT_BYTES - 2)
 PAYLOAD: Final = f'"{DATA}"'.encode()
+#: Digits at the front of an event's data that say when it was sent.
+STAMP_DIGITS: Final = 20
 
 #: The stream that the bare client publishes to: on file, one replica, nothing else.
 BARE_STREAM: Final = "BARE"
 BARE_SUBJECT: Final = "bare.subject"
 
 
+def stamped() -> str:
+    """Return data of the usual size that begins with the monotonic clock's nanoseconds."""
+    return f"{time.monotonic_ns():0{STAMP_DIGITS}d}{DATA[STAMP_DIGITS:]}"
+
+
 @asynccontextmanager
-async def running_server() -> AsyncGenerator[EmbeddedServer]:
-    """Run a nats-server on a directory that is deleted afterwards."""
+async def running_server(*, sync_always: bool = False) -> AsyncGenerator[EmbeddedServer]:
+    """Run a nats-server on a directory that is deleted afterwards.
+
+    Args:
+        sync_always: Whether each write is forced to disk before it is acknowledged.
+    """
+    settings = EmbeddedServerSettings(sync_always=sync_always)
     with tempfile.TemporaryDirectory(prefix="jetrun-bench-") as directory:
-        async with EmbeddedServer(Path(directory) / "nats") as server:
+        async with EmbeddedServer(Path(directory) / "nats", settings) as server:
             yield server
 
 

@@ -17,6 +17,7 @@ from bridge.errors import NoAnswerError
 from bridge.ids import check_id
 from bridge.replies import SilenceError
 from bridge.subjects import Subjects
+from bridge.wire import encode_headers
 
 #: Of an answer in one message; larger ones are sent in several.
 _PART_BYTES: Final = 512 << 10
@@ -74,7 +75,7 @@ class CallChannel:
         inbox, replies = self._connection.open_replies()
         parts: list[bytes] = []
         try:
-            await self._connection.publish(subject, question, reply=inbox)
+            self._connection.publish(subject, question, reply=inbox)
             while True:
                 for message in await replies.take(patience_s):
                     headers = message.headers or {}
@@ -126,6 +127,6 @@ class CallChannel:
         with suppress(SilenceError):  # whoever asks then hears nothing, and knows that
             for number in range(count):
                 part = content[number * _PART_BYTES : (number + 1) * _PART_BYTES]
-                headers = {_PART: str(number), _PARTS: str(count)}
-                await self._connection.publish(message.reply, part, headers=headers)
+                headers = encode_headers({_PART: str(number), _PARTS: str(count)})
+                self._connection.publish(message.reply, part, headers=headers)
                 await asyncio.sleep(0)

@@ -15,7 +15,6 @@ from typing import Any, Final
 import nats
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -26,6 +25,7 @@ from bridge.errors import (
     EventTooLargeError,
     UnavailableError,
 )
+from bridge.nats_client import NatsClient
 from bridge.outage import Outage
 from bridge.outbound import Outbound, encode_message
 from bridge.pulse import Pulse
@@ -52,7 +52,7 @@ class Connection:
     def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
         self._settings = settings
         self._name = name
-        self._client = Client()
+        self._client = NatsClient()
         self._outbound = Outbound(self._client)
         self._replies = Replies(settings.log.request_timeout_s)
         self._up = asyncio.Event()
@@ -227,22 +227,22 @@ class Connection:
             raise BridgeClosedError
         return self._up.is_set()
 
-    async def publish(
-        self,
-        subject: str,
-        payload: bytes,
-        *,
-        reply: str = "",
-        headers: Mapping[str, str] | None = None,
+    def publish(
+        self, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b""
     ) -> None:
-        """Send one message without waiting for an answer.
+        """Send one message behind all that were published before, and wait for no answer.
+
+        Args:
+            subject: Where it goes; made of checked ids.
+            payload: The content.
+            reply: Where the answer goes; empty when none is wanted.
+            headers: As ``wire`` encodes them.
 
         Raises:
             SilenceError: The connection is down; nothing was sent.
             EventTooLargeError: The message exceeds the server's limit.
-            InvalidEventError: A header cannot be sent.
         """
-        if not self.is_open:
+        if not self._opened or self._closed:
             raise BridgeClosedError
         if not self._up.is_set() or not self._client.is_connected:
             raise SilenceError(sent=False)
@@ -257,7 +257,7 @@ class Connection:
         subject: str,
         payload: bytes,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: bytes = b"",
     ) -> Msg:
         """Send one request and wait for its answer, once, at most ``request_timeout_s``.
 
@@ -267,7 +267,7 @@ class Connection:
         token = str(next(self._tokens))
         future = self._replies.expect(token)
         try:
-            await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
+            self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
             message = await future
         finally:
             self._replies.forget(token)
@@ -323,11 +323,26 @@ class Connection:
         Raises:
             BridgeClosedError: The connection is closed.
         """
+        return await self._subscribe(subject, cb=callback, queue=group)
+
+    async def listen(self, subject: str, handle: Callable[[Msg], None]) -> Subscription:
+        """Subscribe a core subject, and handle each message as soon as it is parsed.
+
+        Args:
+            subject: The subject.
+            handle: Must neither wait nor raise; there is no queue before it.
+
+        Raises:
+            BridgeClosedError: The connection is closed.
+        """
+        return await self._subscribe(subject, future=Inbox(handle))
+
+    async def _subscribe(self, subject: str, **receiver: Any) -> Subscription:
         if not self.is_open:
             raise BridgeClosedError
         client = self._client
         try:
-            return await client.subscribe(subject, queue=group, cb=callback)
+            return await client.subscribe(subject, **receiver)
         except RuntimeError:
             # uvloop refuses to write to a transport that has just died. nats-py has noted the
             # subscription, and sends it when it is connected again.
@@ -350,7 +365,7 @@ class Connection:
         token = str(next(self._tokens))
         echo = self._replies.expect(token)
         try:
-            await self.publish(f"{self._inbox}.{token}", b"")
+            self.publish(f"{self._inbox}.{token}", b"")
             await echo
         finally:
             self._replies.forget(token)

@@ -29,7 +29,7 @@ class CoreControls:
     async def nudge(self, run_id: str) -> None:
         """Ask whoever executes the run to look at its state; lost while disconnected."""
         with suppress(SilenceError):
-            await self._connection.publish(self._subjects.control(check_id("run_id", run_id)), b"")
+            self._connection.publish(self._subjects.control(check_id("run_id", run_id)), b"")
 
     @asynccontextmanager
     async def listen(self, callback: Callable[[str], None]) -> AsyncGenerator[None]:

@@ -10,7 +10,7 @@ from typing import Final
 from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import ApiError, ForeignMessageError, Stored, StreamCapacityExceededError
-from bridge.events import NewEvent, StreamEvent, timestamp
+from bridge.events import StreamEvent, timestamp
 from bridge.publication import FULL, publish_once
 from bridge.replies import SilenceError
 from bridge.stream_reader import StoredMessage, StreamReader
@@ -83,7 +83,7 @@ class DeadLetters:
         run = RunRef(event.thread_id, event.run_id)
         subject = self._subjects.dead_letter(consumer, run)
         headers = {
-            **_event_headers(event),
+            **wire.headers_of(event),
             wire.DEAD_CONSUMER: consumer,
             wire.DEAD_SEQUENCE: str(event.event_id.stream_seq),
             wire.DEAD_CAUSE: cause.value,
@@ -92,11 +92,12 @@ class DeadLetters:
             wire.DEAD_TIME: timestamp(),
             wire.MESSAGE_ID: f"{consumer}:{event.event_id.stream_seq}",
         }
+        lines = wire.encode_headers(headers)
         outage = self._connection.outage(f"storing a dead letter of {consumer}")
         stored = Stored.NO
         while True:
             try:
-                await publish_once(self._connection, subject, event.payload, headers)
+                await publish_once(self._connection, subject, event.payload, lines)
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
                 await outage.wait(stored)
@@ -143,14 +144,3 @@ class DeadLetters:
             )
         except (KeyError, ValueError) as error:
             raise ForeignMessageError(run.run_id, message.seq, repr(error)) from error
-
-
-def _event_headers(event: StreamEvent) -> dict[str, str]:
-    again = NewEvent(
-        event.event,
-        event.payload,
-        event.category,
-        event.metadata_json,
-        created_at=event.created_at,
-    )
-    return wire.encode_headers(again, event.run_seq, event.total_bytes, event.writer)

@@ -98,8 +98,8 @@ def check_token(what: str, value: object, max_length: int = MAX_NAME_LENGTH) -> 
 
 def timestamp() -> str:
     """Return the time now as RFC 3339 in UTC, in microseconds."""
-    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
-    return f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
+    seconds, microseconds = divmod(time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
 
 
 @lru_cache(maxsize=2)

@@ -11,10 +11,10 @@ from uuid import uuid4
 from bridge import wire
 from bridge.connection import Connection
 from bridge.events import DELETED, TERMINAL_EVENTS, NewEvent, StreamEvent
-from bridge.publication import Ack, publish_once
+from bridge.publication import Ack, read_ack
 
-MAX_BATCH_EVENTS: Final = 500
-MAX_ATOMIC_EVENTS: Final = 1000
+#: The server takes no larger batch.
+MAX_BATCH_EVENTS: Final = 1000
 
 
 class Head(NamedTuple):
@@ -60,17 +60,17 @@ class Flight:
         self.events = events
         self.predecessor = predecessor
         self.writer = writer
-        self._headers: list[dict[str, str]] = []
+        self._headers: list[bytes] = []
         run_seq, total = predecessor.run_seq, predecessor.total_bytes
         for event in events:
             run_seq += 1
             total += len(event.payload)
-            self._headers.append(wire.encode_headers(event, run_seq, total, writer))
+            self._headers.append(wire.encode_event(event, run_seq, total, writer))
         self.end = run_seq, total
-        first = self._headers[0]
-        first[wire.EXPECTED_SUBJECT_SEQUENCE] = str(predecessor.stream_seq)
+        self._headers[0] += wire.encode_expected(predecessor.stream_seq)
         if events[0].event_id is not None:
-            first[wire.MESSAGE_ID] = wire.message_id(run_id, events[0].event_id)
+            message_id = wire.message_id(run_id, events[0].event_id)
+            self._headers[0] += wire.encode_headers({wire.MESSAGE_ID: message_id})
 
     @property
     def first_run_seq(self) -> int:
@@ -92,22 +92,23 @@ class Flight:
             SilenceError: No answer.
             ApiError: Refused; nothing of it is stored.
         """
-        if len(self.events) == 1:
-            payload = self.events[0].payload
-            return await publish_once(connection, self._subject, payload, self._headers[0])
+        last = len(self.events) - 1
+        headers = self._headers[last]
+        if last:
+            headers += self._send_all_but_last(connection)
+        payload = self.events[last].payload
+        message = await connection.request(self._subject, payload, headers=headers)
+        ack = read_ack(message.data)
+        return Ack(ack.seq - last, ack.duplicate) if last else ack
+
+    def _send_all_but_last(self, connection: Connection) -> bytes:
+        """Begin a new batch; return what the last message must carry to commit it."""
         batch_id = uuid4().hex
         last = len(self.events) - 1
-        for index, (event, described) in enumerate(zip(self.events, self._headers, strict=True)):
-            batched = {
-                **described,
-                wire.BATCH_ID: batch_id,
-                wire.BATCH_SEQUENCE: str(index + 1),
-            }
-            if index < last:
-                await connection.publish(self._subject, event.payload, headers=batched)
-        batched[wire.BATCH_COMMIT] = "1"
-        ack = await publish_once(connection, self._subject, self.events[last].payload, batched)
-        return Ack(ack.seq - last, ack.duplicate)
+        for index in range(last):
+            headers = self._headers[index] + wire.encode_batch_place(batch_id, index + 1)
+            connection.publish(self._subject, self.events[index].payload, headers=headers)
+        return wire.encode_batch_place(batch_id, last + 1, is_last=True)
 
     def find_first(self, successor: StreamEvent) -> int | None:
         """Tell from the event behind the predecessor whether this flight was stored.

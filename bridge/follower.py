@@ -76,12 +76,15 @@ class Follower:
     def tap(self, push: Push) -> None:
         """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
 
-        def push_next(event: StreamEvent) -> bool:
-            behind = event.run_seq - self._position.run_seq
-            if behind == 1 and not event.is_terminal and push(event):
-                self._position = event.event_id
-                return True
-            return behind <= 0
+        def push_next(events: Sequence[StreamEvent]) -> bool:
+            ahead = events[0].run_seq - self._position.run_seq
+            if ahead < 1:
+                events = events[1 - ahead :]  # the rest is known
+            if events and (ahead > 1 or not push(events)):
+                return False
+            if events:
+                self._position = events[-1].event_id
+            return True
 
         self._inbox.push = push_next
 

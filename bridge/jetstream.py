@@ -3,51 +3,45 @@
 The server holds the state. What this object remembers, it can forget at any time.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import islice
 from typing import Any, Final
 
 from bridge.awaiting import AwaitingInput
+from bridge.births import Births
 from bridge.calls import CallChannel
 from bridge.checkpoints.log import CheckpointLog
-from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
+from bridge.cold_tier import NO_COLD_TIER, ColdTier
 from bridge.connection import Connection
-from bridge.consumers import Consumers
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.controls import CoreControls
-from bridge.dead_letters import MAX_LISTED, DeadLetter, DeadLetters
-from bridge.deletion import delete_events
+from bridge.dead_letters import DeadLetter, DeadLetters
+from bridge.deletion import Deletion
 from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
-    ConflictError,
     EventTooLargeError,
     InvalidEventError,
     ReservedEventError,
-    StreamNotFoundError,
-    StreamTerminatedError,
 )
 from bridge.event_log import EventLog
 from bridge.events import (
-    DELETED,
     RESERVED_EVENTS,
-    STATUS_OF_EVENT,
     NewEvent,
     StreamEvent,
     StreamInfo,
-    StreamStatus,
     Terminal,
 )
-from bridge.flight import MAX_ATOMIC_EVENTS
+from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
-from bridge.ids import SHARDS, EventId, check_id, parse_cursor, shard_token
+from bridge.ids import check_id
 from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.names import Names
 from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
 from bridge.retention.run_holders import RunHolders
@@ -59,11 +53,12 @@ from bridge.seals import Seals
 from bridge.settings import BridgeSettings
 from bridge.state import JetStreamStates
 from bridge.state_feed import JetStreamStateFeed
-from bridge.stats import CLOSED_STATS, StreamStats, Tally
+from bridge.stats import CLOSED_STATS, StreamStats
+from bridge.stored_runs import StoredRuns
 from bridge.stream_bridge import HEARTBEAT_S, Following
 from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
-from bridge.subscription import Subscription, SubscriptionNames
+from bridge.subscription import Subscription
 from bridge.tail import Tails
 from bridge.timers import JetStreamTimers
 from bridge.topology import ensure_streams
@@ -141,18 +136,47 @@ class JetStreamBridge(RunBridge):
         self._log = EventLog(self._reader, self._subjects, self._seals)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
-        self._dead_letters = DeadLetters(
-            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
-        )
-        self._consumers = Consumers(
-            connection, self._subjects, self._dead_letters, idle_s=limits.consumer_idle_s
-        )
         self.states = JetStreamStates(connection, state_reader, self._subjects)
         self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
+        dead_letters = DeadLetters(
+            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
+        )
+        self._names = Names(
+            connection, self._subjects, self._refs, dead_letters, idle_s=limits.consumer_idle_s
+        )
         self._awaiting = AwaitingInput(self.states)
-        self._survey = Survey(self._reader, self._subjects)
+        survey = Survey(self._reader, self._subjects)
+        self._stored = StoredRuns(self._log, survey, self._awaiting, self._cold)
         self._room = LogRoom(self._reader, self._settings)
+        self._births = Births(
+            self._log,
+            self._writers,
+            self._refs,
+            self._seals,
+            self._room,
+            prompt_s=limits.request_timeout_s,
+        )
+        self._deletion = Deletion(
+            connection,
+            self._log,
+            self._refs,
+            self._seals,
+            dead_letters,
+            ttl_s=self._settings.retention.deleted_ttl_s,
+        )
+        self.retention = Retention(
+            connection,
+            self._log,
+            self.states,
+            seals=self._seals,
+            survey=survey,
+            room=self._room,
+            settings=self._settings,
+        )
+        self._assemble_shared(connection)
+
+    def _assemble_shared(self, connection: Connection) -> None:
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
@@ -165,15 +189,6 @@ class JetStreamBridge(RunBridge):
             self._stream_reader(self._subjects.items_stream),
             self._subjects,
             self._settings.items,
-        )
-        self.retention = Retention(
-            connection,
-            self._log,
-            self.states,
-            seals=self._seals,
-            survey=self._survey,
-            room=self._room,
-            settings=self._settings,
         )
         self.holders = RollCall(connection, self._subjects.holders)
 
@@ -203,37 +218,7 @@ class JetStreamBridge(RunBridge):
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()
-        run = RunRef.checked(thread_id, run_id)
-        if not self._room.has_room_for_run:
-            await self._refuse_new(run)
-        started_s = asyncio.get_running_loop().time()
-        is_ours = await self._refs.claim(run)
-        if not is_ours:
-            await self._refuse_departed(run)
-        birth = await self._writers.of(run).create(attempt_event(run))
-        took_s = asyncio.get_running_loop().time() - started_s
-        if not is_ours or took_s > self._settings.log.request_timeout_s:
-            # A run that leaves altogether leaves an empty log, in which a creator that had looked
-            # before could give birth to it again.
-            await self._refuse_departed(run, birth)
-        self._room.count_run()
-        return str(birth)
-
-    async def _refuse_departed(self, run: RunRef, birth: EventId | None = None) -> None:
-        seal = await self._seals.find(run)
-        is_deleted = seal is None and await self._refs.is_deleted(run.run_id)
-        if seal is None and not is_deleted:
-            return
-        if birth is not None:
-            await self._log.run(run).purge(below_seq=birth.stream_seq + 1)
-        if is_deleted:
-            self._refs.forget(run.run_id)
-        raise StreamTerminatedError(run.run_id, DELETED if seal is None else seal.event)
-
-    async def _refuse_new(self, run: RunRef) -> None:
-        is_known = await self._refs.find_record(run.run_id) is not None
-        if not is_known and not await self._refs.is_deleted(run.run_id):
-            self._room.refuse_run()
+        return str(await self._births.create(RunRef.checked(thread_id, run_id)))
 
     async def begin_attempt(self, run_id: str, attempt: int) -> str:
         """Append the attempt's ``metadata``; see :meth:`StreamBridge.begin_attempt`."""
@@ -245,25 +230,26 @@ class JetStreamBridge(RunBridge):
     async def publish_event(self, run_id: str, event: NewEvent) -> str:
         """Append one encoded event; see :meth:`StreamBridge.publish`."""
         self._check_open()
-        self._check_event(event)
+        size_bytes = self._check_event(event)
         writer = await self._writer(run_id)
-        self._room.admit(_size(event))
+        self._room.admit(size_bytes)
         return str((await writer.append([event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
         self._check_open()
-        batch = list(islice(events, MAX_ATOMIC_EVENTS + 1))
-        if len(batch) > MAX_ATOMIC_EVENTS:
-            raise BatchTooLargeError(len(batch), MAX_ATOMIC_EVENTS)
+        batch = list(islice(events, MAX_BATCH_EVENTS + 1))
+        if len(batch) > MAX_BATCH_EVENTS:
+            raise BatchTooLargeError(len(batch), MAX_BATCH_EVENTS)
+        size_bytes = 0
         for event in batch:
-            self._check_event(event)
+            size_bytes += self._check_event(event)
             if event.event_id is not None:
                 raise InvalidEventError("publish_many takes no event_id; publish those singly")
         writer = await self._writer(run_id)
         if not batch:
             return []
-        self._room.admit(sum(_size(event) for event in batch))
+        self._room.admit(size_bytes)
         return [str(event_id) for event_id in await writer.append(batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
@@ -277,26 +263,7 @@ class JetStreamBridge(RunBridge):
     async def status(self, run_id: str) -> StreamInfo:
         """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
         run = await self._known(run_id)
-        run_log = self._log.run(run)
-        last = await run_log.last()
-        first = await run_log.find_next(1)
-        is_awaiting = await self._awaiting.is_marked(last)
-        if first is None or last.event == DELETED:
-            raise StreamNotFoundError(run_id)
-        return StreamInfo(
-            run_id=run.run_id,
-            thread_id=run.thread_id,
-            status=STATUS_OF_EVENT.get(last.event, StreamStatus.ACTIVE),
-            first_id=first.id,
-            last_id=last.id,
-            event_count=last.run_seq,
-            total_bytes=last.total_bytes,
-            subscribers=self._tails.count(run),
-            created_at=first.created_at,
-            updated_at=last.created_at,
-            terminal=last if last.is_terminal else None,
-            awaiting_input=is_awaiting,
-        )
+        return await self._stored.status(run, subscribers=self._tails.count(run))
 
     async def mark_awaiting_input(self, run_id: str) -> None:
         """Allow a longer silence; see :meth:`StreamBridge.mark_awaiting_input`."""
@@ -308,18 +275,7 @@ class JetStreamBridge(RunBridge):
 
     async def _delete(self, run_id: str) -> None:
         self._check_open()
-        ref = await self._refs.find_record(run_id)
-        if ref is None:
-            if await self._refs.is_deleted(run_id):
-                return
-            raise StreamNotFoundError(run_id)
-        run_log = self._log.run(RunRef(ref.value.decode(), run_id))
-        ttl_s = self._settings.retention.deleted_ttl_s
-        await delete_events(self._connection, run_log, ttl_s=ttl_s)
-        await self._seals.forget(run_log.run)
-        await self._dead_letters.forget(run_log.run)
-        # The marker keeps those out who are on their way; this one all who come after it has gone.
-        await self._refs.delete(ref)
+        await self._deletion.delete(run_id)
 
     async def newest_events(self) -> AsyncGenerator[list[StreamEvent]]:
         """Yield the newest event of every run of the log, page by page, in no particular order.
@@ -328,18 +284,14 @@ class JetStreamBridge(RunBridge):
             UnavailableError: The server fell silent.
         """
         self._check_open()
-        for number in range(SHARDS):
-            async for page in self._survey.shard(shard_token(number)):
-                yield [sighting.newest for sighting in page]
+        async for page in self._stored.newest_events():
+            yield page
 
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
         if not self._is_open:
             return CLOSED_STATS
-        tally = Tally()
-        async for page in self.newest_events():
-            tally.add(page)
-        return tally.stats(self._tails.total)
+        return await self._stored.count(subscribers=self._tails.total)
 
     @asynccontextmanager
     async def follow(
@@ -372,14 +324,11 @@ class JetStreamBridge(RunBridge):
             ValueError: ``keep`` is less than 1.
             StreamNotFoundError: Nobody created the run.
         """
+        self._check_open()
         if keep < 1:
             msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
             raise ValueError(msg)
-        run = await self._known(run_id)
-        run_log = self._log.run(run)
-        if (await run_log.last()).event == DELETED:
-            raise StreamNotFoundError(run_id)
-        return await run_log.purge(keep=keep)
+        return await self._stored.trim(await self._known(run_id), keep=keep)
 
     async def find_thread(self, run_id: str) -> str | None:
         """Return the thread that owns a run; see :meth:`RunBridge.find_thread`."""
@@ -394,14 +343,7 @@ class JetStreamBridge(RunBridge):
 
     async def find_event(self, run_id: str, event_id: str) -> StreamEvent | None:
         """Return one event of a run by its id; ``None`` when neither log nor archive holds it."""
-        cursor = parse_cursor(event_id)
-        run = await self._known(run_id)
-        if not isinstance(cursor, EventId):
-            return None
-        event = await self._log.run(run).find(cursor.stream_seq)
-        if event is None:
-            event = await find_archived(self._cold, run, cursor.run_seq)
-        return event if event is not None and event.event_id == cursor else None
+        return await self._stored.find_event(await self._known(run_id), event_id)
 
     async def read_archived(
         self, run: RunRef, after_run_seq: int, *, limit: int = 500
@@ -412,7 +354,7 @@ class JetStreamBridge(RunBridge):
             ColdTierError: The archive is there and cannot be read; try again.
         """
         self._check_open()
-        return await self._cold.read(run, after_run_seq=after_run_seq, limit=limit)
+        return await self._stored.read_archived(run, after_run_seq, limit=limit)
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
@@ -430,14 +372,16 @@ class JetStreamBridge(RunBridge):
             limit: At most so many; fewer do not mean that the end was reached.
         """
         self._check_open()
-        run_log = self._log.run(run)
-        found: list[StreamEvent] = []
-        complete = False
-        while not found and not complete:
-            events, complete = await run_log.read(stream_seq + 1, limit)
-            found = [event for event in events if event.run_seq > run_seq]
-            stream_seq = events[-1].event_id.stream_seq if events else stream_seq
-        return found
+        return await self._stored.read_after(run, run_seq, stream_seq=stream_seq, limit=limit)
+
+    async def is_logged(self, run: RunRef) -> bool:
+        """Whether the log holds any event of a run; one that has left it is known all the same.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        return await self._stored.is_logged(run)
 
     def leases(self, *, every_s: float, max_blocked_s: float) -> ThreadLeases:
         """Make what holds on to the jobs of this process; see :class:`ThreadLeases`."""
@@ -454,11 +398,7 @@ class JetStreamBridge(RunBridge):
 
     async def _open_source(self, spec: ConsumerSpec) -> ClaimSource:
         self._check_open()
-        if spec.run_id is not None:
-            run = await self._known(spec.run_id)
-            if spec.thread_id not in (None, run.thread_id):
-                raise ConflictError(f"run {run.run_id} is not of thread {spec.thread_id}")
-        return await self._consumers.open(spec)
+        return await self._names.open_source(spec)
 
     @asynccontextmanager
     async def subscription(
@@ -492,45 +432,32 @@ class JetStreamBridge(RunBridge):
             UnavailableError: The server fell silent.
         """
         self._check_open()
-        check_id("thread_id", thread_id)
-        names = SubscriptionNames(
-            self._connection,
-            self._subjects,
-            check_id("subscription", name),
-            wanted=self._subjects.events_of(
-                thread_id, None if run_id is None else check_id("run_id", run_id)
-            ),
-            ack_wait_s=ack_wait_s,
-            idle_s=idle_s or self._settings.log.consumer_idle_s,
-        )
-        subscription = await names.open()
-        try:
+        async with self._names.subscription(
+            name, thread_id=thread_id, run_id=run_id, ack_wait_s=ack_wait_s, idle_s=idle_s
+        ) as subscription:
             yield subscription
-        finally:
-            await subscription.close()
 
     async def list_consumers(self) -> list[ConsumerInfo]:
         """Return every name; see :meth:`Consuming.list_consumers`."""
         self._check_open()
-        return await self._consumers.list()
+        return await self._names.list()
 
     async def get_consumer(self, name: str) -> ConsumerInfo:
         """Return one name; see :meth:`Consuming.get_consumer`."""
         self._check_open()
-        return await self._consumers.get(check_id("consumer", name))
+        return await self._names.get(name)
 
     async def delete_consumer(self, name: str) -> None:
         """Forget a name; see :meth:`Consuming.delete_consumer`."""
         self._check_open()
-        await self._consumers.delete(check_id("consumer", name))
+        await self._names.delete(name)
 
     async def list_dead_letters(
         self, name: str, *, after: int = 0, limit: int = 100
     ) -> list[DeadLetter]:
         """Return what a consumer gave up; see :meth:`Consuming.list_dead_letters`."""
         self._check_open()
-        check_id("consumer", name)
-        return await self._dead_letters.list(name, after=after, limit=min(limit, MAX_LISTED))
+        return await self._names.list_dead_letters(name, after=after, limit=limit)
 
     async def first_sequence(self) -> int:
         """Return the sequence of the oldest event in the log."""
@@ -546,18 +473,20 @@ class JetStreamBridge(RunBridge):
         if not self._is_open:
             raise BridgeClosedError
 
-    def _check_event(self, event: NewEvent) -> None:
+    def _check_event(self, event: NewEvent) -> int:
         if event.event in RESERVED_EVENTS:
             raise ReservedEventError(event.event)
-        self._check_size(event)
+        return self._check_size(event)
 
-    def _check_size(self, event: NewEvent) -> None:
+    def _check_size(self, event: NewEvent) -> int:
+        size_bytes = len(event.payload) + len(event.metadata or b"")
         limit = min(
             self._connection.max_payload - HEADER_ROOM_BYTES,
             self._settings.retention.max_bytes_per_run,
         )
-        if _size(event) > limit:
-            raise EventTooLargeError(_size(event), limit)
+        if size_bytes > limit:
+            raise EventTooLargeError(size_bytes, limit)
+        return size_bytes
 
     async def _known(self, run_id: str) -> RunRef:
         self._check_open()
@@ -567,7 +496,3 @@ class JetStreamBridge(RunBridge):
         # The usual case goes without a detour.
         run = self._refs.recall(run_id) or await self._refs.get_writable(run_id)
         return self._writers.of(run)
-
-
-def _size(event: NewEvent) -> int:
-    return len(event.payload) + len(event.metadata or b"")

@@ -91,7 +91,7 @@ class JetStreamJobQueue:
         stored = Stored.NO
         while True:
             try:
-                await publish_once(self._connection, subject, payload, {})
+                await publish_once(self._connection, subject, payload)
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
                 await outage.wait(stored)

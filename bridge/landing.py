@@ -27,6 +27,7 @@ from bridge.run_log import RunLog
 _SILENCE: Final = 0
 #: Instead of a server's code: an event is too large for the server that is connected now.
 _TOO_LARGE: Final = 1
+_REFUSALS: Final = (SilenceError, ApiError, EventTooLargeError)
 _SPLIT_ON: Final = BATCH_NOT_STORED | {_TOO_LARGE}
 
 
@@ -66,9 +67,10 @@ class Landing:
             EventTooLargeError: The server takes less than it did when the event was queued.
             StreamNotFoundError: The run is gone.
         """
-        refusal = await self._send()
-        if isinstance(refusal, Ack):
-            return refusal
+        try:
+            return await self._flight.send(self._connection)
+        except _REFUSALS as error:
+            refusal = self._judge(error)
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
         while True:
             if refusal in _SPLIT_ON and self._divisible and self._stored is Stored.NO:
@@ -79,32 +81,30 @@ class Landing:
                 if decided:
                     return None if first_seq is None else Ack(first_seq, duplicate=False)
             await outage.wait(self._stored)
-            refusal = await self._send()
-            if isinstance(refusal, Ack):
-                return refusal
+            try:
+                return await self._flight.send(self._connection)
+            except _REFUSALS as error:
+                refusal = self._judge(error)
 
-    async def _send(self) -> Ack | int:
-        """Send once; return the ack, or the code of a refusal to decide on.
+    def _judge(self, error: SilenceError | ApiError | EventTooLargeError) -> int:
+        """Return the code of a refusal to decide on.
 
         Raises:
             BridgeError: Refused for good, and no earlier copy can be stored.
         """
         is_unknown = self._stored is Stored.UNKNOWN
-        try:
-            return await self._flight.send(self._connection)
-        except SilenceError as silence:
-            if silence.sent:
+        if isinstance(error, SilenceError):
+            if error.sent:
                 self._stored = Stored.UNKNOWN
             return _SILENCE
-        except ApiError as error:
-            code = error.err_code
-            if is_unknown or code in BATCH_NOT_STORED or code in DECIDE_BY_READING:
-                return code
-            raise _translated(error) from error
-        except EventTooLargeError:
+        if isinstance(error, EventTooLargeError):
             if is_unknown or self._divisible:
                 return _TOO_LARGE
-            raise
+            raise error
+        code = error.err_code
+        if is_unknown or code in BATCH_NOT_STORED or code in DECIDE_BY_READING:
+            return code
+        raise _translated(error) from error
 
     async def _decide(self, refusal: int, outage: Outage) -> tuple[bool, int | None]:
         """Find out what became of the flight.

@@ -110,7 +110,7 @@ class ThreadLeases:
                 if self._is_alive and time.monotonic() >= renew_at:
                     renew_at = time.monotonic() + self._every_s
                     for job in list(self._held.values()):
-                        await _send(connection, job.lease, IN_PROGRESS)
+                        _send(connection, job.lease, IN_PROGRESS)
                 await asyncio.sleep(min(_BEAT_S, self._every_s) / 2)
 
     def _find_executed(self, run_ids: Sequence[str]) -> Sequence[str]:
@@ -119,8 +119,8 @@ class ThreadLeases:
         return [run_id for run_id in run_ids if run_id in self._executed]
 
 
-async def _send(connection: Connection, subject: str, payload: bytes) -> None:
+def _send(connection: Connection, subject: str, payload: bytes) -> None:
     try:
-        await connection.publish(subject, payload)
+        connection.publish(subject, payload)
     except SilenceError:
         return  # said again at the next renewal, or asked again

@@ -41,7 +41,7 @@ class Place:
         self._identity = uuid4().hex[:12]
         self._marks = count(1)
         self._attempt: int | None = None
-        self._checked = EventId(0, 0)
+        self._checked: EventId | Head = EventId(0, 0)
         self._losses = 0
         self.writer = self._next_mark()
         self.head: Head | None = None
@@ -68,8 +68,7 @@ class Place:
 
     def advance(self, flight: Flight, first_seq: int) -> Head:
         """Move behind a flight that was stored, and return the new head."""
-        self.head = flight.head(first_seq)
-        self._checked = EventId(self.head.stream_seq, self.head.run_seq)
+        self.head = self._checked = flight.head(first_seq)
         self._losses = 0
         return self.head
 

@@ -1,6 +1,5 @@
 """Publish to JetStream once, and say exactly what the server answered."""
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -33,7 +32,7 @@ class Ack(NamedTuple):
 
 
 async def publish_once(
-    connection: Connection, subject: str, payload: bytes, headers: Mapping[str, str]
+    connection: Connection, subject: str, payload: bytes, headers: bytes = b""
 ) -> Ack:
     """Publish one message and wait for the server's word.
 
@@ -54,7 +53,7 @@ async def find_duplicate(connection: Connection, subject: str, message_id: str) 
     """
     headers = {wire.MESSAGE_ID: message_id, wire.EXPECTED_MESSAGE_ID: uuid4().hex}
     try:
-        return await publish_once(connection, subject, b"", headers)
+        return await publish_once(connection, subject, b"", wire.encode_headers(headers))
     except ApiError as error:
         if error.err_code != WRONG_LAST_MESSAGE_ID:
             raise

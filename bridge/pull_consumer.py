@@ -74,7 +74,7 @@ class PulledMessage:
     async def acknowledge(self, verb: bytes) -> None:
         """Tell the server what became of the message; lost while disconnected: it comes again."""
         try:
-            await self._connection.publish(self.message.reply, verb)
+            self._connection.publish(self.message.reply, verb)
         except SilenceError:
             return
 
@@ -246,7 +246,7 @@ class PullConsumer:
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
         inbox = f"{self._inbox}.{self._request_number}"
-        await self._connection.publish(subject, orjson.dumps(body), reply=inbox)
+        self._connection.publish(subject, orjson.dumps(body), reply=inbox)
 
     async def _on_message(self, message: Msg) -> None:
         if message.headers and "Status" in message.headers:

@@ -93,6 +93,8 @@ class Replies:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
+        # Python 3.11 asks the system for the process's id each time that it is asked for the loop.
+        self._loop = asyncio.get_running_loop()
         # In the order of their deadlines, because all wait equally long.
         self._single: dict[str, tuple[asyncio.Future[Msg], float]] = {}
         self._many: dict[str, ReplyStream] = {}
@@ -100,21 +102,19 @@ class Replies:
 
     def expect(self, token: str) -> asyncio.Future[Msg]:
         """Wait for one answer; the future fails with SilenceError when none comes in time."""
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        deadline = loop.time() + self._timeout_s
+        future = self._loop.create_future()
+        deadline = self._loop.time() + self._timeout_s
         self._single[token] = future, deadline
         if self._watch is None:
             # One timer for all that wait: one for each would be started and stopped per request.
-            self._watch = loop.call_at(deadline, self._fail_late)
+            self._watch = self._loop.call_at(deadline, self._fail_late)
         return future
 
     def _fail_late(self) -> None:
-        loop = asyncio.get_running_loop()
         self._watch = None
         for future, deadline in self._single.values():
-            if deadline > loop.time():
-                self._watch = loop.call_at(deadline, self._fail_late)
+            if deadline > self._loop.time():
+                self._watch = self._loop.call_at(deadline, self._fail_late)
                 return
             _fail(future)
 

@@ -51,7 +51,7 @@ class RollCall:
             found = present(orjson.loads(message.data))
             if found and message.reply:
                 with suppress(SilenceError):  # whoever asks then decides without this answer
-                    await self._connection.publish(message.reply, orjson.dumps(list(found)))
+                    self._connection.publish(message.reply, orjson.dumps(list(found)))
 
         subscription = await self._connection.subscribe(self._subject, on_message)
         with suppress(SilenceError):  # the server is away: it hears of it when it comes back
@@ -100,7 +100,7 @@ class RollCall:
         found: set[str] = set()
         inbox, replies = self._connection.open_replies()
         try:
-            await self._connection.publish(self._subject, orjson.dumps(list(run_ids)), reply=inbox)
+            self._connection.publish(self._subject, orjson.dumps(list(run_ids)), reply=inbox)
             while len(found) < len(run_ids) and (left_s := deadline - loop.time()) > 0:
                 for answer in await replies.take(left_s):
                     if not answer.data:  # nobody listens

@@ -49,6 +49,10 @@ class RunLog:
             raise StreamNotFoundError(self.run.run_id)
         return event
 
+    async def is_held(self) -> bool:
+        """Whether the log itself holds anything of the run, beside how it ended."""
+        return await self._reader.find_last(self.subject) is not None
+
     async def newest(self) -> tuple[StreamEvent, int]:
         """Return the newest event, and the sequence that the next publish has to expect.
 

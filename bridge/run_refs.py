@@ -32,7 +32,7 @@ class RunRefs:
     def __init__(self, states: StateRecords, *, max_cached: int) -> None:
         self._states = states
         self._max_cached = max_cached
-        self._threads: OrderedDict[str, str] = OrderedDict()
+        self._runs: OrderedDict[str, RunRef] = OrderedDict()
 
     async def claim(self, run: RunRef) -> bool:
         """Note whose the run is; return whether nobody had.
@@ -58,8 +58,7 @@ class RunRefs:
 
     def recall(self, run_id: str) -> RunRef | None:
         """Return a run that this process remembers, without asking anybody."""
-        thread_id = self._threads.get(run_id)
-        return None if thread_id is None else RunRef(thread_id, run_id)
+        return self._runs.get(run_id)
 
     async def find(self, run_id: str) -> RunRef | None:
         """Return a run; ``None`` when nobody created it, or it was deleted.
@@ -68,10 +67,10 @@ class RunRefs:
             InvalidIdError: ``run_id`` is not one subject token.
             UnavailableError: The server fell silent.
         """
-        known = self._threads.get(check_id("run_id", run_id))
+        known = self._runs.get(check_id("run_id", run_id))
         if known is not None:
-            self._threads.move_to_end(run_id)
-            return RunRef(known, run_id)
+            self._runs.move_to_end(run_id)
+            return known
         record = await self.find_record(run_id)
         if record is None:
             return None
@@ -125,9 +124,9 @@ class RunRefs:
 
     def forget(self, run_id: str) -> None:
         """Remember a run no longer."""
-        self._threads.pop(run_id, None)
+        self._runs.pop(run_id, None)
 
     def _remember(self, run: RunRef) -> None:
-        self._threads[run.run_id] = run.thread_id
-        if len(self._threads) > self._max_cached:
-            self._threads.popitem(last=False)
+        self._runs[run.run_id] = run
+        if len(self._runs) > self._max_cached:
+            self._runs.popitem(last=False)

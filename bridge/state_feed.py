@@ -26,10 +26,10 @@ class JetStreamStateFeed:
     async def read(self, after: int) -> Sequence[StateChange]:
         """Return the next changes; see :meth:`StateFeed.read`."""
         page = await self._reader.read(self._subject, after + 1)
-        return [_change(message) for message in page.messages]
+        return [self._change(message) for message in page.messages]
 
-
-def _change(message: StoredMessage) -> StateChange:
-    kind, key = message.subject.rsplit(".", 2)[1:]
-    value = None if message.payload == TOMBSTONE else message.payload
-    return StateChange(kind, key, value, message.seq)
+    def _change(self, message: StoredMessage) -> StateChange:
+        # The kind stands behind the shard; what follows is the key, of one token or of several.
+        _, kind, key = message.subject[len(self._subject) - 1 :].split(".", 2)
+        value = None if message.payload == TOMBSTONE else message.payload
+        return StateChange(kind, key, value, message.seq)

@@ -6,7 +6,15 @@ exactly one terminal event and it is the last. Asking never creates anything.
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -28,8 +36,8 @@ from bridge.stats import StreamStats
 HEARTBEAT_S: Final = 5.0
 
 
-#: Takes one event at once, without waiting; returns whether it did.
-Push: TypeAlias = Callable[[StreamEvent], bool]
+#: Takes events at once, without waiting; returns whether it did: all of them, or none.
+Push: TypeAlias = Callable[[Sequence[StreamEvent]], bool]
 
 
 class Following(Protocol):
@@ -42,13 +50,14 @@ class Following(Protocol):
     def tap(self, push: Push) -> None:
         """Let the bridge hand live events over at once, while :meth:`batches` waits.
 
-        Saves the switch to the reader's task for each event, which is most of what a delivery to
-        many readers costs. An event goes to ``push`` or into a batch, never to both, and the order
-        stays. Terminal events, gaps and whatever ``push`` does not take come in batches. A bridge
-        may leave it alone and put everything into batches.
+        Saves the switch to the reader's task, which is most of what a delivery to many readers
+        costs. What came at one time comes in one call, as the same sequence for all readers that
+        are as far as each other. An event goes to ``push`` or into a batch, never to both, and the
+        order stays. Terminal events, gaps and whatever ``push`` does not take come in batches. A
+        bridge may leave it alone and put everything into batches.
 
         Args:
-            push: Takes an event without waiting, or returns False; it must not raise.
+            push: Takes events without waiting, or returns False; it must not raise.
         """
 
     def batches(self) -> AsyncIterator[Batch]:
@@ -122,7 +131,7 @@ class StreamBridge(Consuming):
     async def publish_event(self, run_id: str, event: NewEvent) -> str:
         """Append one encoded event; see :meth:`publish`."""
 
-    async def publish(
+    def publish(
         self,
         run_id: str,
         event: str,
@@ -131,8 +140,10 @@ class StreamBridge(Consuming):
         category: str = "stream",
         metadata: Mapping[str, Any] | None = None,
         event_id: str | None = None,
-    ) -> str:
-        """Append one event durably.
+    ) -> Coroutine[Any, Any, str]:
+        """Append one event durably; await what the call returns.
+
+        What cannot be encoded is refused by the call itself, not by the await.
 
         Args:
             run_id: The run.
@@ -156,7 +167,7 @@ class StreamBridge(Consuming):
             BridgeClosedError: The bridge is not open.
         """
         encoded = new_event(event, data, category=category, metadata=metadata, event_id=event_id)
-        return await self.publish_event(run_id, encoded)
+        return self.publish_event(run_id, encoded)
 
     @abstractmethod
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:

@@ -8,7 +8,7 @@ import asyncio
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from nats.aio.msg import Msg
@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import ApiError
+from bridge.nats_client import parse_header_lines
 from bridge.replies import SilenceError
 
 NOT_FOUND: Final = 10037
@@ -24,8 +25,7 @@ MAX_PAGE_BYTES: Final = 4 << 20
 MAX_SUBJECTS: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """One message as the stream holds it."""
 
     subject: str
@@ -90,7 +90,7 @@ class StreamReader:
         return StoredMessage(
             message["subject"],
             message["seq"],
-            parse_headers(b64decode(message.get("hdrs", ""))),
+            _headers(b64decode(message.get("hdrs", ""))),
             b64decode(message.get("data", "")),
         )
 
@@ -189,7 +189,7 @@ class StreamReader:
         async with self._slots:
             inbox, replies = self._connection.open_replies()
             try:
-                await self._connection.publish(self._direct, orjson.dumps(query), reply=inbox)
+                self._connection.publish(self._direct, orjson.dumps(query), reply=inbox)
                 messages: list[StoredMessage] = []
                 while True:
                     for reply in await replies.take(self._timeout_s):
@@ -214,11 +214,6 @@ def _stored(message: Msg) -> StoredMessage:
     )
 
 
-def parse_headers(raw: bytes) -> dict[str, str]:
-    """Parse a message's header block as the server stores it."""
-    headers: dict[str, str] = {}
-    for line in raw.split(b"\r\n")[1:]:
-        name, colon, value = line.partition(b":")
-        if colon:
-            headers[name.decode()] = value.strip().decode(errors="replace")
-    return headers
+def _headers(raw: bytes) -> dict[str, str]:
+    """Parse a message's header block as the server stores it, with its status line."""
+    return parse_header_lines(raw.partition(b"\r\n")[2])

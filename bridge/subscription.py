@@ -258,7 +258,7 @@ class SubscriptionNames:
         body = {"stream_name": stream, "config": config, "action": "update"}
         subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{name}"
         with suppress(SilenceError, BridgeClosedError):  # an older note makes repeats, no losses
-            await self._connection.publish(
+            self._connection.publish(
                 subject, orjson.dumps(body), reply=self._connection.new_inbox()
             )
 

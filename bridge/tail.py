@@ -1,12 +1,13 @@
 """The live feed of a run, shared by all its readers in this process.
 
-One core subscription serves any number of readers; each event is decoded once. The feed is at most
-once: whatever may have been lost is reported to the readers, who then read the log.
+One core subscription serves any number of readers; each event is decoded once, and what came at one
+time is handed to all readers as one sequence. The feed is at most once: whatever may have been lost
+is reported to the readers, who then read the log.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -20,10 +21,13 @@ from bridge.events import StreamEvent
 from bridge.replies import SilenceError
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.stream_bridge import Push
 from bridge.subjects import RunRef, Subjects
 
 #: Looks at the log that readers of one run ask for within this time share one answer.
 _LOOK_SHARED_S: Final = 1.0
+#: So many events are handed out together at most; a reader's buffer may take fewer.
+_MAX_TOGETHER: Final = 64
 #: Within this time every node of a cluster has learnt of a subscription made at one of them.
 _SETTLE_S: Final = 0.2
 
@@ -35,7 +39,7 @@ class Reader:
         max_events: Above so many the reader drops them all and reads the log instead.
 
     Attributes:
-        push: Takes an event at once while the reader waits, without a switch to its task; returns
+        push: Takes events at once while the reader waits, without a switch to its task; returns
             whether it did. What it does not take waits here.
         is_stale: Live events may have been lost: the log knows.
         is_closed: No live event will come any more.
@@ -46,24 +50,24 @@ class Reader:
         self._events: deque[StreamEvent] = deque()
         self._wake = asyncio.Event()
         self._is_waiting = False
-        self.push: Callable[[StreamEvent], bool] | None = None
+        self.push: Push | None = None
         self.is_stale = False
         self.is_closed = False
 
-    def offer(self, event: StreamEvent, *, at_once: bool) -> None:
-        """Take a live event, without waiting for anybody.
+    def offer(self, events: Sequence[StreamEvent], *, at_once: bool) -> None:
+        """Take live events that follow each other, without waiting for anybody.
 
         Args:
-            event: The event.
-            at_once: Whether it may go to :attr:`push`.
+            events: The events.
+            at_once: Whether they may go to :attr:`push`.
         """
-        if at_once and self._is_waiting and self.push is not None and self.push(event):
+        if at_once and self._is_waiting and self.push is not None and self.push(events):
             return
         self._is_waiting = False
-        if len(self._events) >= self._max_events:
+        if len(self._events) + len(events) > self._max_events:
             self._events.clear()
             self.is_stale = True
-        self._events.append(event)
+        self._events.extend(events)
         self._wake.set()
 
     def mark_stale(self) -> None:
@@ -120,6 +124,9 @@ class Tail:
         self._look: asyncio.Task[StreamEvent | None] | None = None
         self._looked_at = float("-inf")
         self._opening: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._max_together = min(_MAX_TOGETHER, settings.max_buffered_events)
+        self._heard: list[StreamEvent] = []
         self.readers: set[Reader] = set()
         self.is_gone = False
 
@@ -135,7 +142,7 @@ class Tail:
 
     async def _open(self) -> None:
         outage = self._connection.outage(f"subscribing {self._subject}")
-        self._subscription = await self._connection.subscribe(self._subject, self._on_message)
+        self._subscription = await self._connection.listen(self._subject, self._on_message)
         while True:
             try:
                 await self._connection.flush()
@@ -153,7 +160,7 @@ class Tail:
         if self._subscription is not None:
             await self._connection.unsubscribe(self._subscription)
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, message: Msg) -> None:
         if message.reply and not message.data:
             return  # somebody asks the server whether the run is read
         headers = message.headers or {}
@@ -163,10 +170,28 @@ class Tail:
         except (KeyError, ValueError, ForeignMessageError):
             self.mark_stale()  # reading the log will say what is wrong
             return
-        # In a burst, events that wait are joined into one write: quicker than a write for each.
-        is_alone = self._subscription is None or self._subscription.pending_msgs == 0
-        for reader in self.readers:
-            reader.offer(event, at_once=is_alone)
+        heard = self._heard
+        if heard and (event.is_terminal or not self._goes_with(heard, event)):
+            self._hand_out()
+        if not self._heard:
+            self._loop.call_soon(self._hand_out)
+        self._heard.append(event)
+
+    def _goes_with(self, heard: Sequence[StreamEvent], event: StreamEvent) -> bool:
+        newest = heard[-1]
+        return (
+            event.run_seq == newest.run_seq + 1
+            and not newest.is_terminal
+            and len(heard) < self._max_together
+        )
+
+    def _hand_out(self) -> None:
+        """Offer what came in this turn of the event loop to all readers."""
+        events, self._heard = self._heard, []
+        if events:
+            at_once = not events[-1].is_terminal
+            for reader in self.readers:
+                reader.offer(events, at_once=at_once)
 
     def mark_stale(self) -> None:
         """Send every reader to the log."""

@@ -155,11 +155,12 @@ class JetStreamTimers:
             wire.SCHEDULE: f"@at {_instant(at)}",
             wire.SCHEDULE_TARGET: self._subjects.firing(*_checked(kind, key)),
         }
+        lines = wire.encode_headers(headers)
         outage = self._connection.outage(f"setting timer {kind} {key}")
         while True:
             try:
                 await publish_once(
-                    self._connection, self._subjects.timer(kind, key), payload, headers
+                    self._connection, self._subjects.timer(kind, key), payload, lines
                 )
             except SilenceError as silence:
                 await outage.wait(Stored.UNKNOWN if silence.sent else Stored.NO)

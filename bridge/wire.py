@@ -7,7 +7,7 @@ forwards bytes and never parses JSON.
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.errors import ForeignMessageError
+from bridge.errors import ForeignMessageError, InvalidEventError
 from bridge.events import NewEvent, StreamEvent
 from bridge.ids import EventId
 from bridge.subjects import RunRef
@@ -51,20 +51,51 @@ BATCH_SEQUENCE: Final = "Nats-Batch-Sequence"
 BATCH_COMMIT: Final = "Nats-Batch-Commit"
 
 
-def encode_headers(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -> dict[str, str]:
-    """Make the headers that describe ``event`` at its place in the run."""
-    headers = {
-        EVENT: event.event,
-        SEQ: str(run_seq),
-        BYTES: str(total_bytes),
-        CATEGORY: event.category,
-        TIME: event.created_at,
-        WRITER: writer,
-        VERSION: WIRE_VERSION,
-    }
-    if event.metadata is not None:
-        headers[META] = event.metadata.decode("ascii")
-    return headers
+_EVENT_HEADERS: Final = 7
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """Encode headers as lines, each with its end, as they stand in a message.
+
+    Raises:
+        InvalidEventError: One holds a line break, which would begin another header.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
+    return _checked(lines, len(headers))
+
+
+def encode_event(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -> bytes:
+    """Encode the headers that describe ``event`` at its place in the run, as lines.
+
+    Raises:
+        InvalidEventError: One holds a line break, which would begin another header.
+    """
+    # One text for all: this is done for each event that is published.
+    lines = (
+        f"{EVENT}: {event.event}\r\n{SEQ}: {run_seq}\r\n{BYTES}: {total_bytes}\r\n"
+        f"{CATEGORY}: {event.category}\r\n{TIME}: {event.created_at}\r\n"
+        f"{WRITER}: {writer}\r\n{VERSION}: {WIRE_VERSION}\r\n"
+    ).encode()
+    if event.metadata is None:
+        return _checked(lines, _EVENT_HEADERS)
+    return _checked(b"%b%b: %b\r\n" % (lines, META.encode(), event.metadata), _EVENT_HEADERS + 1)
+
+
+def encode_expected(stream_seq: int) -> bytes:
+    """Encode the demand that the subject's newest message has this sequence; 0: there is none."""
+    return f"{EXPECTED_SUBJECT_SEQUENCE}: {stream_seq}\r\n".encode()
+
+
+def encode_batch_place(batch_id: str, number: int, *, is_last: bool = False) -> bytes:
+    """Encode the place of a message in an atomic batch; the last one commits it."""
+    commit = f"{BATCH_COMMIT}: 1\r\n" if is_last else ""
+    return f"{BATCH_ID}: {batch_id}\r\n{BATCH_SEQUENCE}: {number}\r\n{commit}".encode()
+
+
+def _checked(lines: bytes, count: int) -> bytes:
+    if lines.count(b"\n") != count:
+        raise InvalidEventError("a header must not hold a line break")
+    return lines
 
 
 def headers_of(event: StreamEvent) -> dict[str, str]:

@@ -98,6 +98,7 @@ class RunWriter:
         self._settings = settings
         self._batch_slots = batch_slots
         self._marks = marks
+        self._loop = asyncio.get_running_loop()
         self._place = Place(log)
         self._queue: deque[Entry] = deque()
         self._queued_events = 0
@@ -158,7 +159,7 @@ class RunWriter:
         head = self._place.head
         if self._free.is_set() and head is not None and not head.is_terminal:
             return await self._append_at_once(events, head)
-        entry = Entry(events, asyncio.get_running_loop().create_future())
+        entry = Entry(events, self._loop.create_future())
         while self._is_full(entry):
             self._room.clear()
             await self._room.wait()
@@ -178,7 +179,7 @@ class RunWriter:
         try:
             ids = await self._store(events, head, divisible=False)
             if ids is None:  # overtaken: the first of all that came meanwhile
-                entry = Entry(events, asyncio.get_running_loop().create_future())
+                entry = Entry(events, self._loop.create_future())
                 self._push_back([entry])
         except BaseException as error:
             self._give_up(error)
@@ -310,8 +311,17 @@ class RunWriter:
     ) -> list[EventId] | None:
         """Put ``events`` behind ``head``; ``None`` when they must be tried again elsewhere."""
         flight = self._flight(events, head)
-        ack = await self._land(flight, divisible=divisible)
+        landing = Landing(self._connection, self._log, flight, divisible=divisible)
+        if len(events) == 1:
+            ack = await landing.land()
+        else:
+            async with self._batch_slots:
+                ack = await landing.land()
         if ack is None:
+            if landing.must_split:
+                self._singles_left = len(events)
+            else:
+                await self._place.catch_up()
             return None
         if ack.duplicate:
             return [await self._find_stored(ack)]
@@ -335,19 +345,6 @@ class RunWriter:
 
     def _flight(self, events: Sequence[NewEvent], head: Head) -> Flight:
         return Flight(self._log.subject, self._log.run.run_id, events, head, self._place.writer)
-
-    async def _land(self, flight: Flight, *, divisible: bool) -> Ack | None:
-        landing = Landing(self._connection, self._log, flight, divisible=divisible)
-        if len(flight.events) == 1:
-            ack = await landing.land()
-        else:
-            async with self._batch_slots:
-                ack = await landing.land()
-        if landing.must_split:
-            self._singles_left = len(flight.events)
-        elif ack is None:
-            await self._place.catch_up()
-        return ack
 
     async def _answer_after_end(self, entry: Entry, head: Head) -> None:
         """Answer a caller who comes after the end: only what was stored before counts."""

@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 
 from bridge import MemorySettings, MemoryStreamBridge
 from runs.catalog import AssistantCatalog
+from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.manager import RunManager
-from runs.settings import AssistantSettings, RunSettings, WorkerSettings
+from runs.read_model import ReadModel
+from runs.settings import AssistantSettings, ExpirySettings, RunSettings, WorkerSettings
 from runs.worker import Worker
 
 
@@ -22,6 +24,7 @@ async def open_in_memory(
     *,
     runs: RunSettings | None = None,
     worker: WorkerSettings | None = None,
+    expiry: ExpirySettings | None = None,
     log: MemorySettings | None = None,
 ) -> AsyncGenerator[RunsFacade]:
     """Open run control and a worker for the length of a context.
@@ -32,15 +35,20 @@ async def open_in_memory(
         assistants: The functions to execute, beside the built-in ones.
         runs: Limits of run control.
         worker: How many runs are executed at one time, and how they are let go at the end.
-        log: How much is kept.
+        expiry: When ended runs and threads at rest leave; by default they stay.
+        log: How much of events is kept.
     """
     catalog = AssistantCatalog(assistants)
     async with MemoryStreamBridge(log) as bridge, bridge.peer() as own:
         stop = asyncio.Event()
         executing = Worker(own, catalog, worker or WorkerSettings(), runs)
         serving = asyncio.create_task(executing.serve(stop), name="worker in memory")
+        manager, model = RunManager(bridge, catalog, runs), ReadModel(bridge.state_feed)
+        expiring = Expiry(model, manager.records, manager.deletion, expiry or ExpirySettings())
         try:
-            yield RunsFacade(RunManager(bridge, catalog, runs), bridge)
+            async with expiring.going_on():
+                yield RunsFacade(manager, bridge, model)
         finally:
             stop.set()
             await serving
+            await model.close()

@@ -22,19 +22,20 @@ from runs.thread import ThreadRecord, ThreadStatus
 
 _LOG = logging.getLogger("jetrun.observers")
 
-_KIND: Final = "observer"
+#: The kind of record.
+OBSERVER: Final = "observer"
 _MAX_KNOWN: Final = 10_000
 _HUMAN: Final = frozenset({"human", "user"})
 
 
-class _Position(Frozen):
+class ObserverPosition(Frozen):
     """The revisions up to which an observer was told."""
 
     runs: int
     threads: int
 
 
-_NOWHERE: Final = _Position(runs=0, threads=0)
+_NOWHERE: Final = ObserverPosition(runs=0, threads=0)
 
 
 class _Told(IntEnum):
@@ -101,12 +102,12 @@ class RunObservation:
 
     async def _find_position(self) -> None:
         with suppress(StateConflictError):  # the name was used before
-            await self._states.create(_KIND, self._name, _NOWHERE.encode())
-        found = await self._states.find(_KIND, self._name)
+            await self._states.create(OBSERVER, self._name, _NOWHERE.encode())
+        found = await self._states.find(OBSERVER, self._name)
         assert found is not None  # noqa: S101 - nothing removes it
-        position, self._revision = _Position.decode(found.value), found.revision
+        position, self._revision = ObserverPosition.decode(found.value), found.revision
         # Revisions count all changes, so that of a new name's record is where news begins.
-        here = _Position(runs=found.revision, threads=found.revision)
+        here = ObserverPosition(runs=found.revision, threads=found.revision)
         self._position = here if position == _NOWHERE else position
 
     async def _tell_for_ever(self) -> None:
@@ -126,19 +127,19 @@ class RunObservation:
         threads, threads_reached = await self._records.changed_threads(after=before.threads)
         for thread in threads:
             await self._tell_thread(thread.record)
-        reached = _Position(runs=runs_reached, threads=threads_reached)
+        reached = ObserverPosition(runs=runs_reached, threads=threads_reached)
         if reached != before:
             self._position = reached
             await self._note(reached)
 
-    async def _note(self, reached: _Position) -> None:
+    async def _note(self, reached: ObserverPosition) -> None:
         try:
             self._revision = await self._states.update(
-                _KIND, self._name, reached.encode(), revision=self._revision
+                OBSERVER, self._name, reached.encode(), revision=self._revision
             )
         except StateConflictError:
             # Another process has the name as well. Both go on; who notes last is found later.
-            found = await self._states.find(_KIND, self._name)
+            found = await self._states.find(OBSERVER, self._name)
             self._revision = self._revision if found is None else found.revision
 
     async def _tell_run(self, run: RunRecord) -> None:

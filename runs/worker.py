@@ -32,6 +32,8 @@ _LOG = logging.getLogger("jetrun.worker")
 
 #: Jobs that one request asks for at most.
 _MAX_AHEAD: Final = 8
+#: Jobs that come within this time have waited for a worker.
+_AT_ONCE_S: Final = 0.01
 
 
 class JobPayload(Frozen):
@@ -136,12 +138,19 @@ class Worker:
 
     async def _pull(self, consumer: JobConsumer) -> None:
         # No job may wait here unattended: its lease would lapse, and another worker would take it
-        # for lost. What comes without room goes back at once.
+        # for lost. What comes without room goes back at once. More than one is asked for only while
+        # jobs come without a wait: a worker that hangs must not be handed again what it holds.
+        ahead = 1
+        clock = asyncio.get_running_loop().time
         while True:
             await self._room.wait()
-            ahead = min(_MAX_AHEAD, self._settings.concurrency - len(self._executions))
-            for job in await consumer.fetch(ahead, wait_s=self._settings.fetch_wait_s):
+            asked_at = clock()
+            free = self._settings.concurrency - len(self._executions)
+            jobs = await consumer.fetch(min(ahead, free), wait_s=self._settings.fetch_wait_s)
+            for job in jobs:
                 await self._take(job)
+            is_busy = jobs and clock() - asked_at < _AT_ONCE_S
+            ahead = min(2 * ahead, _MAX_AHEAD) if is_busy else 1
             if not self._room.is_set():
                 await consumer.decline_until(self._room)
 

@@ -35,6 +35,9 @@ class Log(History, Protocol):
     async def is_deleted(self, run_id: str) -> bool:
         """Whether a run was deleted."""
 
+    async def is_logged(self, run: RunRef) -> bool:
+        """Whether the log holds any event of a run."""
+
 
 class Upkeep:
     """Goes over the archive round after round, beside the writing of it.
@@ -147,7 +150,7 @@ class Upkeep:
         if await self._archiver.keep_end(run):
             _LOG.info("archive.let_go", extra={"run_id": run.run_id, "events": last.run_seq})
             return True
-        if await self._log.read_after(run, 0, limit=1):
+        if await self._log.is_logged(run):
             return False
         await self._archiver.forget(run)
         return True

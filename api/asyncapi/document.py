@@ -10,8 +10,11 @@ from bridge.awaiting import AWAITING
 from bridge.ids import shard
 from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
+from runs.observation import OBSERVER
 from runs.retirement_line import LINE
 from runs.run_timers import RUN_TIMER
+from runs.webhooks.announcing import LINE as CALLS
+from runs.webhooks.announcing import WEBHOOK
 
 _DESCRIPTION: Final = (
     "What jetrun keeps and sends on NATS, for programs beside it. They receive; they publish by "
@@ -25,7 +28,9 @@ _PARAMETERS: Final = {
     "run": "the run",
     "assistant": "the assistant that executes it",
     "consumer": "the durable consumer",
-    "key": "a digest of user, thread and key; of a sweep, what is looked at",
+    "key": (
+        "a digest of user, thread and key; of a sweep, what is looked at; of an observer, its name"
+    ),
 }
 
 
@@ -88,6 +93,8 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.holders, ["rollCall"], "Who executes these runs? Nothing is kept."
         ),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
+        "webhooks": _state(subjects, WEBHOOK, "RUN", "webhook"),
+        "observers": _state(subjects, OBSERVER, "KEY", "observer"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
         ),
@@ -107,6 +114,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.call("ASSISTANT"),
             ["graphQuestion"],
             "Questions to one of the workers that have loaded a graph. Nothing is kept.",
+        ),
+        "webhookCalls": _channel(
+            subjects.job(CALLS, "RUN"),
+            ["job"],
+            "Webhooks that are to be called.",
+            subjects.jobs_stream,
         ),
         "controls": _channel(subjects.control("RUN"), ["nudge"], "Nudges; nothing is kept."),
     }

@@ -12,8 +12,10 @@ from bridge.events import BIRTH, DELETED
 from runs import RunFault, RunRecord, RunStatus, ThreadRecord
 from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
+from runs.observation import ObserverPosition
 from runs.retirement_line import Place
 from runs.run_timers import TimedRun
+from runs.webhooks.record import WebhookRecord
 from runs.worker import JobPayload
 
 JSON: Final = "application/json"
@@ -25,9 +27,11 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     RunFault,
     KeyedRun,
     JobPayload,
+    ObserverPosition,
     Place,
     GraphQuestion,
     TimedRun,
+    WebhookRecord,
 )
 _ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _ANY: Final = {"description": "any JSON value"}
@@ -163,7 +167,11 @@ def messages() -> dict[str, Mapping[str, Any]]:
             {"type": "array", "items": {"type": "string"}},
         ),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
-        "job": _message("A run that waits for a worker.", none, _ref(JobPayload)),
+        "webhook": _message("The call of a run's webhook.", state, _ref(WebhookRecord)),
+        "observer": _message("How far an observer was told.", state, _ref(ObserverPosition)),
+        "job": _message(
+            "A run that waits for a worker, or for the call of its webhook.", none, _ref(JobPayload)
+        ),
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
         "graphQuestion": _message(

@@ -177,7 +177,8 @@ class Claims:
             }
             payload = _encode(decide(found))
             try:
-                return (await publish_once(self._connection, subject, payload, headers)).seq
+                lines = wire.encode_headers(headers)
+                return (await publish_once(self._connection, subject, payload, lines)).seq
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
             except ApiError as error:

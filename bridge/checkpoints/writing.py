@@ -93,12 +93,14 @@ class CheckpointWriter:
         self, claim: ThreadClaim, subject: str, payload: bytes, headers: Mapping[str, str]
     ) -> None:
         """Store one message as it is; raises as :meth:`store` does."""
-        conditions = {
-            **headers,
-            wire.EXPECTED_SUBJECT_SEQUENCE: str(claim.seq),
-            wire.EXPECTED_SUBJECT: self._subjects.claim(claim.thread_id),
-            wire.MESSAGE_ID: uuid4().hex,
-        }
+        conditions = wire.encode_headers(
+            {
+                **headers,
+                wire.EXPECTED_SUBJECT_SEQUENCE: str(claim.seq),
+                wire.EXPECTED_SUBJECT: self._subjects.claim(claim.thread_id),
+                wire.MESSAGE_ID: uuid4().hex,
+            }
+        )
         outage = self._connection.outage(f"storing a checkpoint of {claim.thread_id}")
         stored = Stored.NO
         while True:

@@ -240,11 +240,12 @@ class Items:
             headers |= {wire.TTL: f"{ttl_s}s", wire.ITEM_TOUCHED: datetime.now(UTC).isoformat()}
         if expected is not None:
             headers[wire.EXPECTED_SUBJECT_SEQUENCE] = str(expected)
+        lines = wire.encode_headers(headers)
         outage = self._connection.outage("storing an item")
         stored = Stored.NO
         while True:
             try:
-                await publish_once(self._connection, subject, payload, headers)
+                await publish_once(self._connection, subject, payload, lines)
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
                 await outage.wait(stored)

@@ -32,7 +32,7 @@ from bridge.events import (
     StreamStatus,
     Terminal,
 )
-from bridge.flight import MAX_ATOMIC_EVENTS
+from bridge.flight import MAX_BATCH_EVENTS
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
 from bridge.memory.deliveries import MemorySource
@@ -124,9 +124,9 @@ class MemoryStreamBridge(RunBridge):
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
-        batch = list(islice(events, MAX_ATOMIC_EVENTS + 1))
-        if len(batch) > MAX_ATOMIC_EVENTS:
-            raise BatchTooLargeError(len(batch), MAX_ATOMIC_EVENTS)
+        batch = list(islice(events, MAX_BATCH_EVENTS + 1))
+        if len(batch) > MAX_BATCH_EVENTS:
+            raise BatchTooLargeError(len(batch), MAX_BATCH_EVENTS)
         if any(event.event_id is not None for event in batch):
             raise InvalidEventError("publish_many takes no event_id; publish such events singly")
         log = await self._writable(run_id, batch)

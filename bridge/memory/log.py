@@ -6,9 +6,9 @@ server; all of them live on one event loop.
 
 import asyncio
 import time
-from collections.abc import Sequence
-from itertools import chain
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -19,14 +19,18 @@ from bridge.errors import (
     StreamNotFoundError,
     StreamTerminatedError,
 )
-from bridge.events import DELETED, NewEvent, StreamEvent
+from bridge.events import DELETED, RESERVED_EVENTS, NewEvent, StreamEvent
 from bridge.ids import EventId
 from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, deleted_event
 from bridge.memory.consumers import MemoryConsumers
+from bridge.retention.room import soft_limit
+from bridge.retention.seal import first_kept
 from bridge.settings import Seconds, Section
 from bridge.subjects import RunRef
 
 IDEMPOTENCE_S: Final = 120.0
+#: Ended runs that one publish may cut short to make room for itself.
+_RELIEVED_AT_ONCE: Final = 32
 
 
 class MemorySettings(Section):
@@ -34,7 +38,13 @@ class MemorySettings(Section):
 
     max_events_per_run: int = Field(256, ge=1, description="kept per run; older ones are evicted")
     max_bytes_per_run: int = Field(10 << 20, ge=1, description="kept per run, as above")
-    max_runs: int = Field(1000, ge=1, description="kept; the run that ended first leaves first")
+    max_runs: int = Field(1000, ge=1, description="kept, ended ones included")
+    max_runs_policy: Literal["lru", "reject"] = Field(
+        "lru", description="lru: the run that ended first leaves for a new one; reject: none does"
+    )
+    max_bytes: int = Field(
+        1 << 30, ge=1024, description="data and metadata of all runs; ends find room in a reserve"
+    )
     max_event_bytes: int = Field(
         (8 << 20) - 4096, ge=1, description="data and metadata of one event"
     )
@@ -187,6 +197,10 @@ class MemoryLog:
         self._ended: dict[str, None] = {}
         self._sealed: dict[str, RunLog] = {}
         self._departed: dict[str, int] = {}
+        # Of the ended runs those that hold more than their ends.
+        self._long: dict[str, None] = {}
+        self._bytes = 0
+        self._soft_limit = soft_limit(settings.max_bytes)
         self._last_seq = 0
         self.consumers = MemoryConsumers(
             self._events,
@@ -241,9 +255,12 @@ class MemoryLog:
 
         Raises:
             EventTooLargeError: One of them is; none was stored.
+            StreamCapacityExceededError: There is no room for them now; none was stored.
         """
         for event in events:
             self._check_size(event)
+        if events[0].event not in RESERVED_EVENTS:
+            self._admit(sum(_size_of_new(event) for event in events))
         stored = []
         for event in events:
             placed = self._place(log.run, log.last, event, writer)
@@ -254,8 +271,42 @@ class MemoryLog:
                 limit = self._settings.max_event_ids_per_run
                 log.remember_published(event.event_id, placed.event_id, limit=limit)
         if log.terminal is not None:
-            self._ended[log.run.run_id] = None
+            self._ended[log.run.run_id] = self._long[log.run.run_id] = None
         return stored
+
+    def _admit(self, size_bytes: int) -> None:
+        """Make room for ordinary events: ended runs that nobody reads give way.
+
+        Raises:
+            EventTooLargeError: They would never fit.
+            StreamCapacityExceededError: There is no room for them now.
+        """
+        if size_bytes > self._soft_limit:
+            raise EventTooLargeError(size_bytes, self._soft_limit)
+        surplus = self._bytes + size_bytes - self._soft_limit
+        if surplus <= 0:
+            return
+        self._relieve(self._long, surplus, self._shorten)
+        surplus = self._bytes + size_bytes - self._soft_limit
+        if surplus > 0 and self._settings.max_runs_policy == "lru":
+            self._relieve(self._ended, surplus, self.seal)
+        if self._bytes + size_bytes > self._soft_limit:
+            raise StreamCapacityExceededError(
+                f"{self._bytes} bytes are stored, ordinary events may fill {self._soft_limit}"
+            )
+
+    def _relieve(
+        self, ended: Iterable[str], surplus: int, let_go: Callable[[RunLog], None]
+    ) -> None:
+        goal = self._bytes - surplus
+        for run_id in list(islice(ended, _RELIEVED_AT_ONCE)):
+            run = self._runs[run_id]
+            if self._bytes > goal and not run.readers:
+                let_go(run)
+
+    def _shorten(self, log: RunLog) -> None:
+        del self._long[log.run.run_id]
+        self.trim(log, max(1, log.last.run_seq - first_kept(log.last).run_seq + 1))
 
     def trim(self, log: RunLog, keep: int) -> int:
         """Evict all but the newest ``keep`` events of a run; return how many went."""
@@ -295,6 +346,8 @@ class MemoryLog:
         limit = self._settings.max_runs
         if len(self._runs) < limit:
             return
+        if self._settings.max_runs_policy == "reject":
+            raise StreamCapacityExceededError(f"all {limit} runs are active, or may not leave")
         if not self._ended:
             raise StreamCapacityExceededError(f"all {limit} runs are active")
         self.seal(self._runs[next(iter(self._ended))])
@@ -312,19 +365,22 @@ class MemoryLog:
         self._sealed.pop(run_id, None)
         self._runs.pop(run_id, None)
         self._ended.pop(run_id, None)
+        self._long.pop(run_id, None)
         for event in log.events.values():
-            self._events.pop(event.event_id.stream_seq, None)
+            if self._events.pop(event.event_id.stream_seq, None) is not None:
+                self._bytes -= _size(event)
 
     def _depart(self, log: RunLog, marker_seq: int) -> None:
         self._leave(log)
         self._departed[log.run.run_id] = marker_seq
         if len(self._departed) > self._settings.max_runs:
             forgotten = next(iter(self._departed))
-            self._events.pop(self._departed.pop(forgotten), None)
+            marker = self._events.pop(self._departed.pop(forgotten), None)
+            self._bytes -= 0 if marker is None else _size(marker)
 
     def _check_size(self, event: NewEvent) -> None:
         limit = min(self._settings.max_event_bytes, self._settings.max_bytes_per_run)
-        size = len(event.payload) + len(event.metadata or b"")
+        size = _size_of_new(event)
         if size > limit:
             raise EventTooLargeError(size, limit)
 
@@ -345,6 +401,7 @@ class MemoryLog:
             metadata_json=event.metadata,
         )
         self._events[self._last_seq] = placed
+        self._bytes += _size(placed)
         self.consumers.wake()
         return placed
 
@@ -357,7 +414,13 @@ class MemoryLog:
             self._evict(log)
 
     def _evict(self, log: RunLog) -> None:
-        del self._events[log.evict_first().event_id.stream_seq]
+        evicted = log.evict_first()
+        del self._events[evicted.event_id.stream_seq]
+        self._bytes -= _size(evicted)
+
+
+def _size_of_new(event: NewEvent) -> int:
+    return len(event.payload) + len(event.metadata or b"")
 
 
 def _size(event: StreamEvent) -> int:

@@ -14,7 +14,8 @@ from runs.webhooks.record import WebhookRecord, WebhookStatus
 
 #: Longer than the name of any assistant, so that no assistant can have the same queue.
 LINE: Final = "webhooks-that-are-about-to-be-called"
-_KIND: Final = "webhook"
+#: The kind of record.
+WEBHOOK: Final = "webhook"
 
 
 class Webhooks:
@@ -33,7 +34,7 @@ class Webhooks:
             return
         try:
             value = WebhookRecord.announced(run).encode()
-            await self._bridge.states.create(_KIND, run.run_id, value)
+            await self._bridge.states.create(WEBHOOK, run.run_id, value)
         except StateConflictError:
             known = await self.find(run.run_id)
             if known is None or known.status is not WebhookStatus.PENDING:
@@ -44,12 +45,12 @@ class Webhooks:
 
     async def find(self, run_id: str) -> WebhookRecord | None:
         """Return what is known of the call; ``None`` before the run's end, and without webhook."""
-        found = await self._bridge.states.find(_KIND, run_id)
+        found = await self._bridge.states.find(WEBHOOK, run_id)
         return None if found is None else WebhookRecord.decode(found.value)
 
     async def find_open(self, run_id: str) -> tuple[WebhookRecord, int] | None:
         """Return a call that is to be made and the revision of its record, or ``None``."""
-        found = await self._bridge.states.find(_KIND, run_id)
+        found = await self._bridge.states.find(WEBHOOK, run_id)
         if found is None:
             return None
         record = WebhookRecord.decode(found.value)
@@ -62,7 +63,7 @@ class Webhooks:
             StateConflictError: Somebody else has changed it.
         """
         value = record.encode()
-        return await self._bridge.states.update(_KIND, record.run_id, value, revision=revision)
+        return await self._bridge.states.update(WEBHOOK, record.run_id, value, revision=revision)
 
     async def forget_closed(self, run_id: str) -> None:
         """Remove the record of a run that is deleted, unless its call is still to be made.
@@ -70,10 +71,10 @@ class Webhooks:
         Raises:
             UnavailableError: The server fell silent; call again.
         """
-        found = await self._bridge.states.find(_KIND, run_id)
+        found = await self._bridge.states.find(WEBHOOK, run_id)
         if found is None:
             return
         if WebhookRecord.decode(found.value).status is WebhookStatus.PENDING:
             return  # whoever makes the call removes it
         with suppress(StateConflictError):  # somebody else has removed it
-            await self._bridge.states.delete(_KIND, run_id, revision=found.revision)
+            await self._bridge.states.delete(WEBHOOK, run_id, revision=found.revision)

@@ -97,9 +97,9 @@ async def test_leaked_durable_consumers_an_idle_reader_asks_rarely(server, monke
         sent = []
         publish = bridge._connection.publish
 
-        async def count(subject, *args, **options):
+        def count(subject, *args, **options):
             sent.append(subject)
-            await publish(subject, *args, **options)
+            publish(subject, *args, **options)
 
         async with bridge.consume("idle") as deliveries:
             monkeypatch.setattr(bridge._connection, "publish", count)

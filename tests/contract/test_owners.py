@@ -22,6 +22,7 @@ from runs import (
     ThreadNotFoundError,
     ThreadQuery,
 )
+from runs.thread import Question
 
 HER, HIM = "her", "him"
 
@@ -75,6 +76,9 @@ FACADE = {
     "join_stream": lambda f, run, who: followed(f.join_stream(*run, user_id=who)),
 }
 FACADE_NEEDS_NOT = {
+    "find_question": "needs a run that asks; tested below",
+    "find_place_of_question": "needs a run that asks; tested below",
+    "wait_settled": "does what the log says already, for the process that shows it afterwards",
     "create_thread": "ids are everybody's: a taken one is refused; tested below",
     "settle": "does what the log says already, for the process that shows it afterwards",
     "state_of": "takes a thread that was read for its user",
@@ -88,6 +92,8 @@ MANAGER = {
 }
 MANAGER_NEEDS_NOT = {
     "create_thread": "ids are everybody's: a taken one is refused; tested below",
+    "ask": "of workers, which serve all users",
+    "become_due": "of workers, which serve all users",
     "start": "of workers, which serve all users",
     "release": "of workers, which serve all users",
     "settle": "does what the log says already",
@@ -187,6 +193,19 @@ async def test_lists_and_searches_without_an_id_show_ones_own_only(facade, hers)
     hers_too = await facade.search_runs(RunQuery(text=hers.run_id, user_id=HIM))
     assert hers_too.total == 0
     assert await facade.count_threads(ThreadQuery(metadata={"of": HER}, user_id=HIM)) == 0
+
+
+async def test_a_question_is_seen_and_answered_by_its_owner_only(facade, manager, hers):
+    await manager.start(hers, "worker", 1)
+    await manager.ask(hers, 1, Question(input_id="i", prompt="which?"))
+    assert await facade.find_question(*hers, user_id=HIM) is None
+    assert await facade.find_place_of_question(hers.thread_id, user_id=HIM) is None
+    with pytest.raises(ThreadNotFoundError):
+        await facade.create_background(of(hers.thread_id, HIM, command={"resume": 1}))
+    assert (await facade.find_question(*hers, user_id=HER)).prompt == "which?"
+    assert await facade.find_place_of_question(hers.thread_id, user_id=HER) is not None
+    answered = await facade.create_background(of(hers.thread_id, HER, command={"resume": 1}))
+    assert answered.run_id == hers.run_id
 
 
 async def test_a_run_that_an_operator_makes_in_a_users_thread_is_the_users(facade, hers):

@@ -64,6 +64,11 @@ A bridge hiccup or a leaving watcher cancels a healthy run
 Finished records are never evicted
     test_run_deletion.py:
         test_the_thread_of_a_stateless_run_is_removed_when_its_time_has_come
+    test_run_expiry.py:
+        test_the_runs_that_ended_first_leave_beyond_the_number_kept
+        test_runs_leave_when_they_are_old_enough
+    ../unit/test_in_memory.py:
+        test_ended_runs_leave_the_memory_when_their_time_is_over
 A worker that lost its lease keeps writing
     here:
         test_a_worker_whose_run_was_taken_over_cannot_write_any_more

@@ -16,12 +16,12 @@ class Client:
         self.seen = []
         self.pushed = 0
 
-    def push(self, event):
-        assert not event.is_terminal
+    def push(self, events):
+        assert not any(event.is_terminal for event in events)
         if not self._takes():
             return False
-        self.seen.append(event)
-        self.pushed += 1
+        self.seen += events
+        self.pushed += len(events)
         return True
 
     async def read(self, bridge, run, after=None):

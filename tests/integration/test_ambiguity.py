@@ -309,15 +309,17 @@ async def test_10210_too_many_open_batches_elsewhere(bridge, direct, proxy, raw,
     assert json.loads(answer.data)["error"]["err_code"] == 10210
     codes = watch_refusals(proxy)
     ids = list(await publish_burst(bridge))
-    assert codes == [10176]
+    # On a slow machine a flight is sent again too early: 10071 says that the first copy was there.
+    assert codes[0] == 10176
+    assert set(codes) <= {10176, 10071}
     waiting = asyncio.create_task(publish_many(bridge))
-    await eventually(lambda: len(codes) >= 3)
+    await eventually(lambda: codes.count(10176) >= 3)
     assert not waiting.done()
     for headers in opened:
         end = {**headers, "Nats-Batch-Sequence": "2", "Nats-Batch-Commit": "1"}
         await raw.publish(subject, b"null", headers=end)
     ids += await waiting
-    assert set(codes) == {10176}
+    assert set(codes) <= {10176, 10071}
     assert [event.id for event in (await stored(direct))[1:]] == ids
 
 

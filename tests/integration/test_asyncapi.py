@@ -15,7 +15,9 @@ from api.asyncapi.messages import CONTROL_EVENTS
 from bridge import LogSettings, NoAnswerError, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
+from runs import RunObservation, RunObserver
 from runs.graph_questions import GraphQuestion
+from runs.webhooks.announcing import Webhooks
 
 DOCUMENT = asyncapi_document()
 DOCS = Path(__file__).parents[2] / "docs"
@@ -93,6 +95,18 @@ async def ask_nobody(bridge):
         await bridge.calls.ask("graph", question, within_s=0.1, is_repeatable=True)
 
 
+class Deaf(RunObserver):
+    """Wants to hear nothing."""
+
+
+async def announce_and_observe(gateway, open_run):
+    run = await gateway.facade.get_run(open_run.thread_id, open_run.run_id)
+    told = run.model_copy(update={"webhook": "https://example.org"})
+    await Webhooks(gateway.bridge).announce(told)
+    async with RunObservation(gateway.bridge, Deaf(), "audit").running():
+        pass
+
+
 async def end_in_every_way(bridge):
     for kind, data in (
         ("end", {"status": "success", "outputs": None, "error": None}),
@@ -148,6 +162,7 @@ async def test_every_message_fits_the_document_and_everything_documented_is_seen
     seen, client, gateway, http, open_run, eventually
 ):
     async with asyncio.timeout(60):
+        await announce_and_observe(gateway, open_run)
         await do_everything(gateway, http, open_run)
         await ask_nobody(gateway.bridge)
     channels = set(DOCUMENT["channels"])

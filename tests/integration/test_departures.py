@@ -176,3 +176,13 @@ async def test_a_reader_that_missed_the_departure_is_told_what_is_missing_and_th
         gap, end, _ = rest
         assert isinstance(gap, StreamGap)
         assert (gap.missing, end.id) == (5, terminal.id)
+
+
+async def test_a_thread_whose_name_is_a_kind_of_record_confuses_no_reader_of_the_state(connect):
+    async with connect() as bridge:
+        terminal = await end_run(bridge, RunRef("run", "r"))
+        await departure(bridge).remove(terminal)
+        changes = await bridge.state_feed.read(0)
+        assert ("seal", "run.r") in {(change.kind, change.key) for change in changes}
+        assert "run" not in {change.kind for change in changes}
+        assert not await bridge.is_logged(RunRef("run", "r"))

@@ -271,7 +271,7 @@ async def test_runs_leave_altogether_when_what_is_left_of_them_fills_the_log(con
             await bridge.publish_terminal(run_id, "error", {"message": "x" * 100_000})
         await fill(bridge, "live")
         async with bridge.retention.letting_go(None):
-            await eventually(lambda: _is_published(bridge, "live"))
+            await eventually(lambda: _is_published(bridge, "live"), within_s=20)
         assert not await is_held(bridge, "old-0")
         assert (await bridge.status("old-0")).status is StreamStatus.ERRORED
 

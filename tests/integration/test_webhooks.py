@@ -238,7 +238,8 @@ async def test_a_name_that_turns_private_after_it_was_judged_is_not_connected_to
         return [ip_address("93.184.215.14")]
 
     monkeypatch.setattr(AddressPolicy, "_resolve", rebind)
-    strict = QUICK.model_copy(update={"allowed_networks": (), "max_attempts": 2})
+    limits = {"allowed_networks": (), "max_attempts": 2, "timeout_s": 10, "lease_s": 12}
+    strict = QUICK.model_copy(update=limits)
     http = await new_session((await start_gateway(webhooks=strict)).url)
     run = await create(http, receiver.url.replace("127.0.0.1", "localhost"))
     async with http.post(f"{run}/cancel"):

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import MemorySettings, MemoryStreamBridge
-from runs import RunFailedError, RunSpec, RunStatus
+from runs import ExpirySettings, RunFailedError, RunQuery, RunSpec, RunStatus
 from runs.in_memory import open_in_memory
 
 
@@ -20,6 +20,24 @@ async def test_runs_are_executed_without_a_server():
         with pytest.raises(RunFailedError, match="as asked"):
             await facade.join_wait(thread, run.run_id)
         assert (await facade.get_run(thread, run.run_id)).status is RunStatus.ERROR
+
+
+async def test_ended_runs_leave_the_memory_when_their_time_is_over(eventually):
+    expiry = ExpirySettings(max_ended_runs=1, interval_s=0.05)
+    async with open_in_memory(expiry=expiry) as facade:
+        thread = (await facade.create_thread()).thread_id
+        runs = []
+        for n in range(4):
+            spec = RunSpec(assistant_id="echo", thread_id=thread, input=n)
+            runs.append(await facade.create_background(spec))
+            await facade.join_wait(thread, runs[-1].run_id)
+
+        async def only_the_newest_is_left():
+            found = await facade.search_runs(RunQuery(), limit=10)
+            return [run.run_id for run in found.runs] == [runs[-1].run_id]
+
+        await eventually(only_the_newest_is_left)
+        assert (await facade.thread_state(thread)).values == 3
 
 
 async def test_deleted_records_are_remembered_up_to_a_bound():

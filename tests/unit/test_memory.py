@@ -10,7 +10,7 @@ from bridge.errors import (
     StreamNotFoundError,
     StreamTerminatedError,
 )
-from bridge.events import END, GapReason, StreamEvent, StreamGap, new_event
+from bridge.events import END, GapReason, StreamEvent, StreamGap, StreamStatus, new_event
 from bridge.memory import MemorySettings, MemoryStreamBridge
 from bridge.memory import log as memory_log
 
@@ -210,3 +210,81 @@ async def test_what_was_stored_is_there_after_closing_and_starting_again(make_br
     assert (await bridge.status("run-1")).event_count == 1
     await bridge.publish_end("run-1")
     assert len(await read_all(bridge, "run-1")) == 3
+
+
+LARGE = "x" * 1000
+
+
+async def fill(bridge, run_id):
+    """Publish until the log refuses; how many events it took."""
+    for number in range(10_000):
+        try:
+            await bridge.publish(run_id, "note", LARGE)
+        except StreamCapacityExceededError:
+            return number
+    pytest.fail("the log was never full")
+
+
+async def test_by_the_policy_reject_no_run_leaves_for_a_new_one(make_bridge):
+    bridge = await make_bridge(max_runs=2, max_runs_policy="reject")
+    for run_id in ("a", "b"):
+        await bridge.create(run_id, thread_id="t")
+    await bridge.publish_end("a")
+    with pytest.raises(StreamCapacityExceededError):
+        await bridge.create("c", thread_id="t")
+    assert (await bridge.status("a")).event_count == 2
+    await bridge.cleanup("a")
+    await bridge.create("c", thread_id="t")
+
+
+async def test_a_full_log_takes_births_attempts_and_ends_and_no_ordinary_event(make_bridge):
+    bridge = await make_bridge(max_bytes=100_000, max_events_per_run=10_000)
+    await bridge.create("full", thread_id="t")
+    assert await fill(bridge, "full") == 74  # a quarter is reserved
+    for number in range(20):
+        await bridge.create(f"run-{number}", thread_id="t")
+        await bridge.begin_attempt(f"run-{number}", 2)
+        for refused in (
+            bridge.publish(f"run-{number}", "note", LARGE),
+            bridge.publish_many(f"run-{number}", [new_event("note", LARGE)]),
+        ):
+            with pytest.raises(StreamCapacityExceededError):
+                await refused
+    await bridge.publish_end("full")
+    with pytest.raises(EventTooLargeError):
+        await bridge.publish("run-0", "note", "x" * 80_000)
+
+
+async def test_ended_runs_make_room_first_by_their_events_and_then_altogether(make_bridge):
+    bridge = await make_bridge(max_bytes=100_000, max_events_per_run=10_000)
+    for run_id in ("old", "read", "live"):
+        await bridge.create(run_id, thread_id="t")
+        await bridge.publish_many(run_id, [new_event("note", LARGE)] * 20)
+    outputs = await bridge.publish("old", "values", LARGE, category="outputs")
+    await bridge.publish_terminal("old", "end", {"outputs": outputs})
+    await bridge.publish_end("read")
+    async with bridge.subscribe("read") as stream:
+        await anext(stream)
+        assert await fill(bridge, "live") >= 30
+        assert (await bridge.status("read")).first_id.endswith("-1")
+        assert list(bridge._log._sealed) == ["old"]  # its final values were in the way as well
+    assert await fill(bridge, "live") >= 19
+    assert (await bridge.status("read")).status is StreamStatus.ENDED
+    held = sum(len(event.payload) for event in bridge._log._events.values())
+    assert bridge._log._bytes == held
+
+
+async def test_the_count_of_bytes_survives_everything_that_takes_events_away(make_bridge):
+    bridge = await make_bridge(max_runs=3, max_events_per_run=5, max_bytes=50_000)
+    for number in range(40):
+        run_id = f"run-{number}"
+        await bridge.create(run_id, thread_id="t")
+        await bridge.publish_many(run_id, [new_event("note", "x" * number)] * 8)
+        if number % 4 == 0:
+            await bridge.trim(run_id, keep=2)
+        if number % 5 == 0:
+            await bridge.cleanup(run_id)
+        else:
+            await bridge.publish_end(run_id)
+        held = sum(len(event.payload) for event in bridge._log._events.values())
+        assert bridge._log._bytes == held

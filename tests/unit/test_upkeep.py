@@ -27,6 +27,9 @@ class Log:
     async def is_deleted(self, run_id):
         return run_id in self.deleted
 
+    async def is_logged(self, run):
+        return any((event.thread_id, event.run_id) == run for event in self.events)
+
     async def read_after(self, run, run_seq, *, stream_seq=0, limit=500):  # noqa: ARG002
         own = [event for event in self.events if (event.thread_id, event.run_id) == run]
         return [event for event in own if event.run_seq > run_seq][:limit]

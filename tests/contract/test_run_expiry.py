@@ -1,38 +1,23 @@
-"""Ended runs and threads at rest leave by age and count; what is alive stays."""
+"""Ended runs and threads at rest leave by age and count; what is alive stays; on both managers."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings, StreamNotFoundError, Terminal
+from bridge import StreamNotFoundError, Terminal
 from runs import (
-    AssistantCatalog,
     CancelOutcome,
     Expiry,
     ExpirySettings,
     ReadModel,
-    RunManager,
     RunQuery,
-    RunSettings,
     RunsFacade,
     RunSpec,
     ThreadNotFoundError,
     ThreadQuery,
 )
 from runs.models import now
-
-
-@pytest.fixture
-async def bridge(server):
-    nats = NatsSettings(url=server.url, user=server.user, password=server.password)
-    async with JetStreamBridge(BridgeSettings(nats=nats)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def manager(bridge):
-    return RunManager(bridge, AssistantCatalog(), RunSettings(delete_wait_s=0.2))
 
 
 @pytest.fixture
@@ -72,11 +57,6 @@ def finished(facade, bridge):
         return (await facade.settle(run.thread_id, run.run_id)).run_id
 
     return finish
-
-
-@pytest.fixture
-async def thread(facade):
-    return (await facade.create_thread()).thread_id
 
 
 async def left(facade):
