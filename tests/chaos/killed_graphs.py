@@ -32,7 +32,7 @@ class Share(TypedDict):
 
 
 async def work(share):
-    await asyncio.sleep(random.uniform(0, 0.01))
+    await asyncio.sleep(random.uniform(0.005, 0.025))
     result = [share["step"] * WIDTH + share["number"]]
     return {"done": result, "delta": result}
 

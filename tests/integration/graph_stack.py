@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from conftest import running_gateway
+from gateways import running_gateway
 from langgraph_sdk import get_client
 
 from api.environment import child_environment

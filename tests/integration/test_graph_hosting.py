@@ -5,7 +5,7 @@ import logging
 import aiohttp
 import pytest
 import pytest_asyncio
-from conftest import running_gateway
+from gateways import running_gateway
 from graph_stack import running_stack, with_graphs, worker_here
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError

@@ -2,7 +2,7 @@
 
 import pytest
 import pytest_asyncio
-from conftest import running_gateway
+from gateways import running_gateway
 from graph_stack import collect, running_stack
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import (

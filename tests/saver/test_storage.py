@@ -113,7 +113,7 @@ async def fill_up(bridge):
     for size in (100_000, 10_000, 1000, 100, 0):
         with suppress(ApiError):
             while True:
-                await publish_once(bridge._connection, "jetrun.part.0", b"x" * size, {})
+                await publish_once(bridge._connection, "jetrun.part.0", b"x" * size, b"")
 
 
 @pytest.mark.parametrize("remove", ["roll_back", "erase"])
