@@ -41,6 +41,7 @@ from runs import (
     AssistantName,
     AssistantSettings,
     ExpirySettings,
+    GraphSettings,
     ReadModelSettings,
     RunSettings,
     WorkerSettings,
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
         expiry: When ended runs and threads at rest are deleted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
+        graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
         webhooks: Who is told that a run has ended.
@@ -103,6 +105,7 @@ class Settings(BaseSettings):
     expiry: ExpirySettings = ExpirySettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
+    graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
     webhooks: WebhookSettings = WebhookSettings()

@@ -23,6 +23,7 @@ SECTIONS: Final = frozenset(
         "data",
         "embedded",
         "expiry",
+        "graphs",
         "http",
         "items",
         "log",
