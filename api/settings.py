@@ -26,7 +26,9 @@ from api.startup_errors import InvalidSettingsError
 from api.webhooks.settings import WebhookSettings
 from bridge import (
     BridgeSettings,
+    CheckpointSettings,
     EmbeddedServerSettings,
+    ItemSettings,
     LoggingSettings,
     LogSettings,
     NatsSettings,
@@ -39,6 +41,7 @@ from runs import (
     AssistantName,
     AssistantSettings,
     ExpirySettings,
+    GraphSettings,
     ReadModelSettings,
     RunSettings,
     WorkerSettings,
@@ -67,11 +70,14 @@ class Settings(BaseSettings):
         embedded: The NATS server that is started when ``nats`` names none.
         log: The event log.
         retention: How much of it stays.
+        checkpoints: What a checkpoint may be.
+        items: What an item that processes share may be.
         runs: How runs are admitted.
         read_model: How threads and runs are searched.
         expiry: When ended runs and threads at rest are deleted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
+        graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
         webhooks: Who is told that a run has ended.
@@ -92,11 +98,14 @@ class Settings(BaseSettings):
     embedded: EmbeddedServerSettings = EmbeddedServerSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
     runs: RunSettings = RunSettings()
     read_model: ReadModelSettings = ReadModelSettings()
     expiry: ExpirySettings = ExpirySettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
+    graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -116,7 +125,13 @@ class Settings(BaseSettings):
     @property
     def bridge(self) -> BridgeSettings:
         """The sections that a bridge is made from."""
-        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
+        return BridgeSettings(
+            nats=self.nats,
+            log=self.log,
+            retention=self.retention,
+            checkpoints=self.checkpoints,
+            items=self.items,
+        )
 
     @classmethod
     def settings_customise_sources(

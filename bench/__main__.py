@@ -12,6 +12,7 @@ from bench import (
     archive_lag,
     archive_page,
     archive_sink,
+    checkpoints,
     create_and_wait,
     delivery,
     fanout,
@@ -50,12 +51,14 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         delivery,
         replay,
         resume,
+        checkpoints,
         create_and_wait,
         memory,
         archive_sink,
         archive_lag,
         archive_page,
         search,
+        checkpoints,
     )
 }
 

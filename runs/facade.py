@@ -25,7 +25,7 @@ from runs.errors import (
     WebhookNotFoundError,
 )
 from runs.manager import RunManager
-from runs.models import CancelOutcome, Outcome, RunFault, RunRecord, RunSpec, RunStatus
+from runs.models import CancelOutcome, Result, RunFault, RunRecord, RunSpec, RunStatus
 from runs.question_facade import QuestionsFacade
 from runs.read_model import ReadModel
 from runs.run_waits import RunWaits
@@ -211,24 +211,24 @@ class RunsFacade(QuestionsFacade):
         """
         record = created or await self.get_run(thread_id, run_id, user_id=user_id)
         values: StreamEvent | None = None
-        outcome = record.outcome
-        if not outcome.status.is_final:
+        result = record.result
+        if not result.status.is_final:
             run = RunRef(thread_id, run_id)
             try:
                 question, values = await self._waits.pause(run, has_begun=record.attempt > 0)
                 if question is not None:
                     return question.shown()
-                outcome = await self._waits.settled(run, within_s=_LEFT_TO_WORKER_S)
+                result = await self._waits.settled(run, within_s=_LEFT_TO_WORKER_S)
             except RunNotFoundError as exc:  # it was rolled back, or deleted
                 raise RunInterruptedError(run_id) from exc
-        if outcome.status is RunStatus.INTERRUPTED:
+        if result.status is RunStatus.INTERRUPTED:
             raise RunInterruptedError(run_id)
-        if outcome.status is not RunStatus.SUCCESS:
-            fault = outcome.error or RunFault(error="Error", message=outcome.status)
+        if result.status is not RunStatus.SUCCESS:
+            fault = result.error or RunFault(error="Error", message=result.status)
             raise RunFailedError(run_id, fault.error, fault.message)
-        if values is not None and values.id == outcome.outputs:
+        if values is not None and values.id == result.outputs:
             return values.data
-        return None if outcome.outputs is None else await self._values_of(run_id, outcome.outputs)
+        return None if result.outputs is None else await self._values_of(run_id, result.outputs)
 
     @asynccontextmanager
     async def join_stream(
@@ -255,7 +255,7 @@ class RunsFacade(QuestionsFacade):
                 raise RunNotFoundError(run_id) from exc
             yield following
 
-    async def wait_settled(self, thread_id: str, run_id: str, *, within_s: float) -> Outcome:
+    async def wait_settled(self, thread_id: str, run_id: str, *, within_s: float) -> Result:
         """Return how a run ended once record and thread agree with its sealed log.
 
         Args:

@@ -7,7 +7,7 @@ from bridge import END, BridgeClosedError, RunBridge, RunRef, StreamEvent
 from runs.errors import RunNotFoundError
 from runs.inputs import find_shown
 from runs.manager import RunManager
-from runs.models import Outcome, RunRecord, RunStatus
+from runs.models import Result, RunRecord, RunStatus
 from runs.records import Versioned
 from runs.sealing import wait_for_seal
 from runs.thread import Question, ThreadRecord
@@ -89,7 +89,7 @@ class RunWaits:
         await wait_for_seal(self._bridge, run.run_id)
         return await self._manager.settle(run)
 
-    async def settled(self, run: RunRef, *, within_s: float) -> Outcome:
+    async def settled(self, run: RunRef, *, within_s: float) -> Result:
         """Return how the run ended, once its record and its thread say so.
 
         Whoever executed the run writes both right after it has sealed the log, the thread last;
@@ -111,21 +111,21 @@ class RunWaits:
             await asyncio.sleep(pause_s)
             thread = await self._manager.records.find_thread(run.thread_id)
             if thread is None or not thread.record.has_inflight(run.run_id):
-                return await self._outcome_of(run, thread)
+                return await self._result_of(run, thread)
             pause_s = min(pause_s * 2, _MAX_PAUSE_S)
-        return (await self._manager.settle(run)).outcome
+        return (await self._manager.settle(run)).result
 
-    async def _outcome_of(self, run: RunRef, thread: Versioned[ThreadRecord] | None) -> Outcome:
+    async def _result_of(self, run: RunRef, thread: Versioned[ThreadRecord] | None) -> Result:
         """Return how a run ended that its thread has let go."""
         outputs = None if thread is None else thread.record.outputs
         if outputs is not None and outputs.run_id == run.run_id:
-            return Outcome(RunStatus.SUCCESS, outputs.event_id)
+            return Result(RunStatus.SUCCESS, outputs.event_id)
         found = await self._manager.records.find_run(run.run_id)
         if found is None:
             raise RunNotFoundError(run.run_id)
         if found.record.status.is_final:
-            return found.record.outcome
-        return (await self._manager.settle(run)).outcome
+            return found.record.result
+        return (await self._manager.settle(run)).result
 
     async def ensure_log(self, run: RunRef) -> None:
         """Give a run its log whose creator died between the commit and the birth."""

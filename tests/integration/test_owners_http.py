@@ -46,6 +46,10 @@ ROUTES = {
     "PATCH /threads/{thread_id}": {"metadata": {"a": 1}},
     "DELETE /threads/{thread_id}": None,
     "GET /threads/{thread_id}/state": None,
+    "POST /threads/{thread_id}/state": {"values": {}},
+    "GET /threads/{thread_id}/state/{checkpoint_id}": None,
+    "POST /threads/{thread_id}/state/checkpoint": {"checkpoint": {}},
+    "GET /threads/{thread_id}/history": None,
     "POST /threads/{thread_id}/history": {},
     "POST /threads/search": {"ids": ["{thread_id}"]},
     "POST /threads/count": {"ids": ["{thread_id}"]},
@@ -80,6 +84,10 @@ NEED_NOT = {
     "POST /assistants/search": "assistants are everybody's",
     "POST /assistants/count": "assistants are everybody's",
     "GET /assistants/{assistant_id}": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/schemas": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/graph": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/subgraphs": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/subgraphs/{namespace}": "assistants are everybody's",
     "POST /threads": "ids are everybody's: a taken one is 409, tested below",
     "POST /runs": "makes a thread of its own",
     "POST /runs/stream": "makes a thread of its own",
@@ -108,7 +116,7 @@ def filled(value, ids):
 
 async def ask(http, route, run, user):
     """Return the status and, when the answer comes at once and whole, what it says."""
-    ids = {"thread_id": run[0], "run_id": run[1]}
+    ids = {"thread_id": run[0], "run_id": run[1], "checkpoint_id": "none"}
     method, path = route.split(" ")
     query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
     options = {"params": query, "headers": user, "json": filled(ROUTES[route], ids)}
