@@ -8,7 +8,8 @@ from aiohttp import web
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
-from api.identity import Identify, identified_by, nobody
+from api.auth.authentication import authenticate_by
+from api.identity import Authenticate, authenticated_by
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
@@ -35,7 +36,7 @@ def create_app(
     settings: Settings,
     bridge: JetStreamBridge,
     facade: RunsFacade,
-    identify: Identify = nobody,
+    authenticate: Authenticate | None = None,
 ) -> web.Application:
     """Wire the application.
 
@@ -46,7 +47,7 @@ def create_app(
         settings: Of the process.
         bridge: The event log, started; it outlives the application.
         facade: Run control on that log.
-        identify: Tells whose a request is.
+        authenticate: Tells who sent a request; ``None``: as the settings say.
     """
     http = settings.http
     open_streams = OpenStreams(http.max_streams)
@@ -54,7 +55,12 @@ def create_app(
     cross_origin = CrossOrigin(http.cors_origins)
     app = web.Application(
         client_max_size=http.max_body_bytes,
-        middlewares=[answer_problems, cross_origin.middleware, identified_by(identify)],
+        middlewares=[
+            answer_problems,
+            # A browser asks whether its page may call without saying for whom.
+            cross_origin.middleware,
+            authenticated_by(authenticate or authenticate_by(settings.auth, bridge)),
+        ],
     )
     app[OPEN_STREAMS] = open_streams
     app[UNATTENDED] = unattended

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from api.auth.settings import AuthSettings
 from api.config_file import read_config_file
 from api.http_settings import HttpSettings
 from api.settings_origins import SettingsOrigins, section_of
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
         assistants: What can be run beside the built-in assistants, by name.
         archive: The files.
         http: Where the gateway listens.
+        auth: How callers of the gateway prove who they are.
         webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
         data: The directory that holds the archive, and the store of an embedded NATS server.
@@ -99,6 +101,7 @@ class Settings(BaseSettings):
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     data: Path = Path(".jetrun")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
+from api.auth.settings import AuthSettings
 from api.environment import child_environment
 from api.gateway import gateway_application, serve_application
 from api.listener import open_listener
@@ -44,7 +45,7 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
             await _start_children(stack, settings)
             await asyncio.Event().wait()
             return
-        listener = open_listener(settings.http)
+        listener = open_listener(settings.http, authenticates=settings.auth.is_on)
         stack.callback(listener.close)
         _prepare_data(settings)
         if is_embedded_wanted(settings):
@@ -79,8 +80,9 @@ def _prepare_data(settings: Settings) -> None:
 
 async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:
     supervisor = await stack.enter_async_context(Supervisor())
-    # User code runs in workers, and has no business with what signs webhooks.
-    environment = child_environment(settings.model_copy(update={"webhooks": WebhookSettings()}))
+    # User code runs in workers, and has no business with what signs webhooks and tokens.
+    of_gateways = {"webhooks": WebhookSettings(), "auth": AuthSettings()}
+    environment = child_environment(settings.model_copy(update=of_gateways))
     if Role.SINK in settings.roles:
         await supervisor.start(sink_spec(environment))
     if Role.WORKER in settings.roles:

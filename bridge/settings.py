@@ -30,6 +30,7 @@ SECTIONS: Final = frozenset(
         "retention",
         "roles",
         "runs",
+        "auth",
         "webhooks",
         "worker",
     }

@@ -12,7 +12,6 @@ from api.app import create_app
 from api.environment import child_environment
 from api.gateway import serve_application
 from api.http_settings import HttpSettings
-from api.identity import nobody
 from api.listener import open_listener
 from api.settings import Settings
 from api.webhooks.calling import calling_webhooks, policy_of
@@ -46,14 +45,14 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(settings, identify=nobody):
+async def running_gateway(settings, authenticate=None):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
         webhooks = settings.webhooks
         catalog = AssistantCatalog(settings.assistants)
         manager = RunManager(bridge, catalog, settings.runs, webhooks=policy_of(webhooks))
         facade = RunsFacade(manager, bridge)
-        gateway = Gateway(create_app(settings, bridge, facade, identify), bridge, facade)
-        listener = open_listener(settings.http)
+        gateway = Gateway(create_app(settings, bridge, facade, authenticate), bridge, facade)
+        listener = open_listener(settings.http, authenticates=settings.auth.is_on)
         await gateway.serve(settings.http, listener)
         try:
             async with calling_webhooks(webhooks, bridge, manager):
@@ -76,11 +75,12 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(log=settings.log, webhooks=settings.webhooks, identify=nobody, **http):
-            changed = settings.http.model_copy(update=http)
-            changes = {"http": changed, "log": log, "webhooks": webhooks}
+        async def start(authenticate=None, *, log=None, webhooks=None, auth=None, **http):
+            sections = {"log": log, "webhooks": webhooks, "auth": auth}
+            changes = {name: each for name, each in sections.items() if each is not None}
+            changes["http"] = settings.http.model_copy(update=http)
             changed = settings.model_copy(update=changes)
-            return await stack.enter_async_context(running_gateway(changed, identify))
+            return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
 

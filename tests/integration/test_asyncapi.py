@@ -12,6 +12,7 @@ from json_schema import problems, resolve
 
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
+from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from bridge import LogSettings, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
@@ -132,6 +133,8 @@ async def do_everything(gateway, http, open_run):
                 await delivery.term("not wanted")
                 break
             await delivery.ack()
+    grant = {"user_id": "her", "role": "user", "scopes": ["read"], "expires_at": None}
+    await ApiKeys(bridge).create(ApiKeyGrant(name="test", **grant))
     await bridge.begin_attempt(open_run.run_id, 2)
     await end_in_every_way(bridge)
     await bridge.cleanup("end-True")
