@@ -24,6 +24,7 @@ from api.auth.errors import (
     CredentialRefusedError,
     NotAuthenticatedError,
     ScopeMissingError,
+    SigningKeysUnavailableError,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.RunSeqHoleError,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
+            SigningKeysUnavailableError,
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,

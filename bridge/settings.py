@@ -18,6 +18,7 @@ SECTIONS: Final = frozenset(
     {
         "archive",
         "assistants",
+        "auth",
         "config",
         "data",
         "embedded",
@@ -30,7 +31,6 @@ SECTIONS: Final = frozenset(
         "retention",
         "roles",
         "runs",
-        "auth",
         "webhooks",
         "worker",
     }

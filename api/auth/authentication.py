@@ -8,6 +8,7 @@ from aiohttp import web
 from api.auth.api_keys import ApiKey, ApiKeys
 from api.auth.caller import Caller
 from api.auth.errors import CredentialRefusedError, NotAuthenticatedError
+from api.auth.json_web_tokens import TokenVerifier
 from api.auth.key_ring import KeyRing
 from api.auth.settings import AuthSettings
 from api.identity import Authenticate, everybody
@@ -21,10 +22,12 @@ class Authentication:
 
     Args:
         keys: Knows API keys; ``None``: they are not accepted.
+        tokens: Knows tokens; likewise.
     """
 
-    def __init__(self, keys: KeyRing | None) -> None:
+    def __init__(self, keys: KeyRing | None, tokens: TokenVerifier | None) -> None:
         self._keys = keys
+        self._tokens = tokens
 
     async def caller_of(self, request: web.Request) -> Caller:
         """Return who sent ``request``.
@@ -33,6 +36,7 @@ class Authentication:
             NotAuthenticatedError: It carries no credential.
             CredentialRefusedError: Its credential is not, or no longer, good.
             UnavailableError: NATS, which knows the API keys, fell silent.
+            SigningKeysUnavailableError: The keys that sign tokens cannot be fetched.
         """
         credential = _credential_of(request)
         if credential is None:
@@ -40,6 +44,8 @@ class Authentication:
         key = ApiKey.find(credential)
         if key is not None and self._keys is not None:
             return await self._keys.caller_of(key)
+        if key is None and self._tokens is not None:
+            return await self._tokens.caller_of(credential)
         raise CredentialRefusedError("it is of no kind that is accepted here")
 
 
@@ -48,7 +54,8 @@ def authenticate_by(settings: AuthSettings, bridge: RunBridge) -> Authenticate:
     if not settings.is_on:
         return everybody
     keys = KeyRing(ApiKeys(bridge), settings) if "api-key" in settings.methods else None
-    return Authentication(keys).caller_of
+    tokens = TokenVerifier(settings.jwt) if "jwt" in settings.methods else None
+    return Authentication(keys, tokens).caller_of
 
 
 def _credential_of(request: web.Request) -> str | None:

@@ -47,6 +47,16 @@ class ScopeMissingError(GatewayError):
         self.challenge = f'{_REALM}, error="insufficient_scope", scope="{names}"'
 
 
+class SigningKeysUnavailableError(GatewayError):
+    """The keys that sign tokens cannot be fetched; nothing was done."""
+
+    code = "signing-keys-unavailable"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("the keys that sign tokens cannot be fetched at this moment; try again")
+
+
 #: What is answered by telling the client which credential would do.
 ChallengeError = NotAuthenticatedError | CredentialRefusedError | ScopeMissingError
 

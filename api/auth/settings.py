@@ -1,12 +1,13 @@
 """How requests are authenticated, with units in every name."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from api.auth.jwt_settings import JwtSettings
 from bridge.settings import Seconds, Section
 
-AuthMethod: TypeAlias = Literal["api-key"]
+AuthMethod: TypeAlias = Literal["api-key", "jwt"]
 
 
 class AuthSettings(Section):
@@ -22,6 +23,16 @@ class AuthSettings(Section):
     max_key_lookups: int = Field(
         32, ge=1, description="API keys that a gateway reads from NATS at one time"
     )
+
+    jwt: JwtSettings = JwtSettings()
+
+    @model_validator(mode="after")
+    def _tokens_can_be_verified(self) -> Self:
+        jwt = self.jwt
+        if "jwt" in self.methods and (jwt.audience is None or not (jwt.secret or jwt.jwks_url)):
+            msg = "the method jwt needs jwt.audience, and jwt.secret or jwt.jwks_url"
+            raise ValueError(msg)
+        return self
 
     @property
     def is_on(self) -> bool:

@@ -99,6 +99,8 @@ async def announce_and_observe(gateway, open_run):
     await Webhooks(gateway.bridge).announce(told)
     async with RunObservation(gateway.bridge, Deaf(), "audit").running():
         pass
+    grant = {"user_id": "her", "role": "user", "scopes": ["read"], "expires_at": None}
+    await ApiKeys(gateway.bridge).create(ApiKeyGrant(name="test", **grant))
 
 
 async def end_in_every_way(bridge):
@@ -133,8 +135,6 @@ async def do_everything(gateway, http, open_run):
                 await delivery.term("not wanted")
                 break
             await delivery.ack()
-    grant = {"user_id": "her", "role": "user", "scopes": ["read"], "expires_at": None}
-    await ApiKeys(bridge).create(ApiKeyGrant(name="test", **grant))
     await bridge.begin_attempt(open_run.run_id, 2)
     await end_in_every_way(bridge)
     await bridge.cleanup("end-True")

@@ -4,13 +4,16 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 
+import jwt
 import pytest
 from every_route import NEED_NOT, ROUTES, RUN, ask, filled, served
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import AuthenticationError, NotFoundError
+from pydantic import SecretStr
 
 from api.auth.api_keys import ApiKey, ApiKeyGrant, ApiKeys
 from api.auth.caller import ALL_SCOPES, Role, Scope
+from api.auth.jwt_settings import JwtSettings
 from api.auth.permissions import OPEN_ROUTES, scope_of
 from api.auth.settings import AuthSettings
 from bridge import new_id
@@ -257,3 +260,23 @@ async def test_a_preflight_needs_no_credential_and_its_request_does(start_gatewa
 async def test_strangers_do_not_learn_from_readiness_what_went_wrong_with_files(http):
     async with http.get("/readyz") as answer:
         assert "last_error" not in await answer.text()
+
+
+async def test_users_with_tokens_see_their_own_and_operators_all(start_gateway, new_session):
+    secret = "a secret of more than thirty-two characters"
+    tokens = JwtSettings(secret=SecretStr(secret), audience="jetrun")
+    gateway = await start_gateway(auth=AuthSettings(methods=("jwt",), jwt=tokens))
+    http = await new_session(gateway.url)
+
+    def bearer(user, **claims):
+        exp = datetime.now(UTC) + timedelta(minutes=1)
+        token = jwt.encode({"sub": user, "aud": "jetrun", "exp": exp, **claims}, secret)
+        return {"Authorization": f"Bearer {token}"}
+
+    run = await new_run(http, bearer("her"))
+    assert await status_of(http, path_of(run), bearer("her")) == 200
+    assert await status_of(http, path_of(run), bearer("him")) == 404
+    assert await status_of(http, path_of(run), bearer("him", role="operator")) == 200
+    assert await status_of(http, path_of(run), bearer("her", aud="other")) == 401
+    key = await ApiKeys(gateway.bridge).create(grant())
+    assert await status_of(http, path_of(run), headers(key)) == 401
