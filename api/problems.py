@@ -49,6 +49,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         ),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
+            bridge.errors.CheckpointFencedError,
             bridge.errors.ConflictError,
             bridge.errors.ConsumerDriftError,
             bridge.errors.StateConflictError,
@@ -69,12 +70,15 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         ),
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
             bridge.errors.BatchTooLargeError,
+            bridge.errors.CheckpointTooLargeError,
             bridge.errors.EventTooLargeError,
+            bridge.errors.ItemTooLargeError,
             runs.errors.InputTooLargeError,
         ),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
+            bridge.errors.InvalidFilterError,
             bridge.errors.InvalidIdError,
             bridge.errors.InvalidStartError,
             bridge.errors.ReservedEventError,
@@ -90,6 +94,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         # What operators, not clients, can mend.
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             bridge.errors.ApiError,
+            bridge.errors.CheckpointDamagedError,
             bridge.errors.ForeignMessageError,
             bridge.errors.UnknownSettingError,
             bridge.server.errors.DirectoryInUseError,
@@ -97,6 +102,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.server.errors.ServerBinaryNotFoundError,
             bridge.server.errors.ServerStartError,
             runs.errors.AssistantLoadError,
+            runs.errors.BlockingCallError,
+            runs.errors.LangGraphMissingError,
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,

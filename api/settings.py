@@ -27,7 +27,9 @@ from api.startup_errors import InvalidSettingsError
 from api.webhooks.settings import WebhookSettings
 from bridge import (
     BridgeSettings,
+    CheckpointSettings,
     EmbeddedServerSettings,
+    ItemSettings,
     LoggingSettings,
     LogSettings,
     NatsSettings,
@@ -68,6 +70,8 @@ class Settings(BaseSettings):
         embedded: The NATS server that is started when ``nats`` names none.
         log: The event log.
         retention: How much of it stays.
+        checkpoints: What a checkpoint may be.
+        items: What an item that processes share may be.
         runs: How runs are admitted.
         read_model: How threads and runs are searched.
         expiry: When ended runs and threads at rest are deleted.
@@ -94,6 +98,8 @@ class Settings(BaseSettings):
     embedded: EmbeddedServerSettings = EmbeddedServerSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
     runs: RunSettings = RunSettings()
     read_model: ReadModelSettings = ReadModelSettings()
     expiry: ExpirySettings = ExpirySettings()
@@ -119,7 +125,13 @@ class Settings(BaseSettings):
     @property
     def bridge(self) -> BridgeSettings:
         """The sections that a bridge is made from."""
-        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
+        return BridgeSettings(
+            nats=self.nats,
+            log=self.log,
+            retention=self.retention,
+            checkpoints=self.checkpoints,
+            items=self.items,
+        )
 
     @classmethod
     def settings_customise_sources(

@@ -12,6 +12,7 @@ from bench import (
     archive_lag,
     archive_page,
     archive_sink,
+    checkpoints,
     create_and_wait,
     delivery,
     fanout,
@@ -56,6 +57,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         archive_lag,
         archive_page,
         search,
+        checkpoints,
     )
 }
 

@@ -1,5 +1,8 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.checkpoints.claims import ThreadClaim
+from bridge.checkpoints.log import CheckpointLog
+from bridge.checkpoints.reading import CheckpointEntry
 from bridge.cold_tier import ColdTier
 from bridge.consumption import ConsumerInfo, ConsumerSpec, Consumption, Delivery
 from bridge.coordination import (
@@ -23,6 +26,9 @@ from bridge.errors import (
     BatchTooLargeError,
     BridgeClosedError,
     BridgeError,
+    CheckpointDamagedError,
+    CheckpointFencedError,
+    CheckpointTooLargeError,
     ColdTierError,
     ConflictError,
     ConsumerDriftError,
@@ -32,8 +38,10 @@ from bridge.errors import (
     ForeignMessageError,
     InvalidContentError,
     InvalidEventError,
+    InvalidFilterError,
     InvalidIdError,
     InvalidStartError,
+    ItemTooLargeError,
     JetStreamDisabledError,
     ReservedEventError,
     ServerTooOldError,
@@ -71,6 +79,9 @@ from bridge.events import (
     timestamp,
 )
 from bridge.ids import EventId, check_id, new_id, parse_cursor
+from bridge.items.item import StoredItem
+from bridge.items.items import Items
+from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
 from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
@@ -91,6 +102,8 @@ from bridge.server.errors import (
 from bridge.settings import (
     SECTIONS,
     BridgeSettings,
+    CheckpointSettings,
+    ItemSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -100,7 +113,7 @@ from bridge.settings import (
 )
 from bridge.stats import StreamStats
 from bridge.stream_bridge import Following, Push, StreamBridge
-from bridge.subjects import RunRef, Subjects
+from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
 
@@ -120,6 +133,13 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "CheckpointDamagedError",
+    "CheckpointEntry",
+    "CheckpointFencedError",
+    "CheckpointKey",
+    "CheckpointLog",
+    "CheckpointSettings",
+    "CheckpointTooLargeError",
     "ColdTier",
     "ColdTierError",
     "ConflictError",
@@ -146,8 +166,12 @@ __all__ = [
     "Holders",
     "InvalidContentError",
     "InvalidEventError",
+    "InvalidFilterError",
     "InvalidIdError",
     "InvalidStartError",
+    "ItemSettings",
+    "ItemTooLargeError",
+    "Items",
     "JetStreamBridge",
     "JetStreamDisabledError",
     "JetStreamTimers",
@@ -160,6 +184,7 @@ __all__ = [
     "MemorySettings",
     "MemoryStreamBridge",
     "MemoryTimers",
+    "NamespacePattern",
     "NatsSettings",
     "NewEvent",
     "PortInUseError",
@@ -185,6 +210,7 @@ __all__ = [
     "StateRecord",
     "StateRecords",
     "Stored",
+    "StoredItem",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
@@ -200,6 +226,7 @@ __all__ = [
     "Subscription",
     "SubscriptionTakenError",
     "Terminal",
+    "ThreadClaim",
     "Timers",
     "TopologyDriftError",
     "Trimmer",

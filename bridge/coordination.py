@@ -284,3 +284,35 @@ class Leases(Protocol):
 
     def kept(self) -> AbstractAsyncContextManager[None]:
         """Renew, and answer the roll call, while the body runs."""
+
+
+class RunCheckpoints(Protocol):
+    """What runs resume from, as far as the end of runs and threads concerns it."""
+
+    async def roll_back(self, thread_id: str, run_id: str) -> int:
+        """Make a thread's checkpoints what they were before a run, which cannot store any more.
+
+        Returns:
+            How many messages went; 0 when the run stored nothing, or another one has since.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+
+    async def erase(self, thread_id: str) -> None:
+        """Remove everything of a thread; those who are writing it are refused from now on.
+
+        Raises:
+            UnavailableError: The server fell silent; call again.
+        """
+
+
+class NoCheckpoints(RunCheckpoints):
+    """A bridge that keeps none."""
+
+    async def roll_back(self, thread_id: str, run_id: str) -> int:  # noqa: ARG002 - of the protocol
+        """Find nothing."""
+        return 0
+
+    async def erase(self, thread_id: str) -> None:
+        """Find nothing."""

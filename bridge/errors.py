@@ -67,6 +67,48 @@ class EventTooLargeError(BridgeError):
         self.limit_bytes = limit_bytes
 
 
+class CheckpointTooLargeError(EventTooLargeError):
+    """A checkpoint, or what is noted on one, exceeds the limit; nothing was stored."""
+
+    code = "checkpoint-too-large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        BridgeError.__init__(
+            self,
+            f"checkpoint of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes; keep less "
+            "in the state, or raise JETRUN_CHECKPOINTS__MAX_BYTES",
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class ItemTooLargeError(EventTooLargeError):
+    """An item exceeds the limit; nothing was stored."""
+
+    code = "item-too-large"
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        BridgeError.__init__(
+            self,
+            f"item of {size_bytes} bytes exceeds the limit of {limit_bytes} bytes; split it, or "
+            "raise JETRUN_ITEMS__MAX_BYTES",
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class InvalidFilterError(BridgeError, ValueError):
+    """A filter of items asks for something that there is not; nothing was read."""
+
+    code = "invalid-filter"
+
+    def __init__(self, operator: str) -> None:
+        super().__init__(
+            f"filter operator {operator[:80]!r} is unknown; use $eq, $ne, $gt, $gte, $lt or $lte"
+        )
+        self.operator = operator
+
+
 class BatchTooLargeError(BridgeError):
     """Too many events for one all-or-nothing call; nothing was stored."""
 
@@ -114,6 +156,36 @@ class StreamFencedError(BridgeError):
         self.run_id = run_id
         self.attempt = attempt
         self.successor = successor
+
+
+class CheckpointFencedError(BridgeError):
+    """Another writer has the thread's checkpoints now; nothing was stored, and this one must stop.
+
+    A run that still holds its thread may begin again from the newest checkpoint.
+    """
+
+    code = "checkpoint-fenced"
+
+    def __init__(self, thread_id: str, by: str | None, *, is_over: bool = False) -> None:
+        who = "another writer has" if by is None else f"run {by} has"
+        why = f"run {by} was rolled back in" if is_over else who
+        super().__init__(f"{why} thread {thread_id}; this writer cannot store checkpoints there")
+        self.thread_id = thread_id
+        self.by = by
+
+
+class CheckpointDamagedError(BridgeError):
+    """A checkpoint refers to something that is not stored any more; nothing was changed."""
+
+    code = "checkpoint-damaged"
+
+    def __init__(self, thread_id: str, missing: str) -> None:
+        super().__init__(
+            f"a checkpoint of thread {thread_id} needs {missing}, which is gone; resume from an "
+            "older checkpoint"
+        )
+        self.thread_id = thread_id
+        self.missing = missing
 
 
 class StreamCapacityExceededError(BridgeError):

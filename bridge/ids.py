@@ -6,6 +6,7 @@ the same on every gateway and after every restart. Clients treat it as opaque.
 
 import re
 from enum import Enum
+from hashlib import blake2b
 from typing import Final, NamedTuple, TypeAlias
 from uuid import uuid4
 from zlib import crc32
@@ -34,6 +35,16 @@ def check_id(kind: str, value: object) -> str:
     if not isinstance(value, str) or _ID.fullmatch(value) is None:
         raise InvalidIdError(kind, value)
     return value
+
+
+def token(value: str) -> str:
+    """Return the subject token that stands for any text: the text itself where it is an id.
+
+    Other text is hashed behind ``~``, which no id holds, so no two texts share a token.
+    """
+    if _ID.fullmatch(value):
+        return value
+    return "~" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
 
 
 def new_id() -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bridge.awaiting import AwaitingInput
 from bridge.births import Births
+from bridge.checkpoints.log import CheckpointLog
 from bridge.cold_tier import NO_COLD_TIER, ColdTier
 from bridge.connection import Connection
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
@@ -35,6 +36,7 @@ from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import check_id
+from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
@@ -75,9 +77,13 @@ class JetStreamBridge(RunBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
+        checkpoints: What runs resume from.
+        items: Values that all processes share.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
+    checkpoints: CheckpointLog
+    items: Items
     retention: Retention
 
     def __init__(
@@ -156,9 +162,6 @@ class JetStreamBridge(RunBridge):
             dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
-        self.jobs = JetStreamJobQueue(connection, self._subjects)
-        self.timers = JetStreamTimers(connection, self._subjects)
-        self.controls = CoreControls(connection, self._subjects)
         self.retention = Retention(
             connection,
             self._log,
@@ -167,6 +170,21 @@ class JetStreamBridge(RunBridge):
             survey=survey,
             room=self._room,
             settings=self._settings,
+        )
+        self._assemble_shared(connection)
+
+    def _assemble_shared(self, connection: Connection) -> None:
+        self.jobs = JetStreamJobQueue(connection, self._subjects)
+        self.timers = JetStreamTimers(connection, self._subjects)
+        self.controls = CoreControls(connection, self._subjects)
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
+        self.items = Items(
+            connection,
+            self._stream_reader(self._subjects.items_stream),
+            self._subjects,
+            self._settings.items,
         )
         self.holders = RollCall(connection, self._subjects.holders)
 

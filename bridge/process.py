@@ -24,6 +24,8 @@ from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.settings import (
     ENVIRONMENT_PREFIX,
     BridgeSettings,
+    CheckpointSettings,
+    ItemSettings,
     LogSettings,
     NatsSettings,
     RetentionSettings,
@@ -49,12 +51,20 @@ class ProcessSettings(BaseSettings):
     nats: NatsSettings = NatsSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @property
     def bridge(self) -> BridgeSettings:
         """What the role's bridge needs to know."""
-        return BridgeSettings(nats=self.nats, log=self.log, retention=self.retention)
+        return BridgeSettings(
+            nats=self.nats,
+            log=self.log,
+            retention=self.retention,
+            checkpoints=self.checkpoints,
+            items=self.items,
+        )
 
 
 AnySettings = TypeVar("AnySettings", bound=ProcessSettings)

@@ -7,7 +7,15 @@ and in the memory of one process.
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 
-from bridge.coordination import ControlChannel, Holders, JobQueue, Leases, StateFeed, StateRecords
+from bridge.coordination import (
+    ControlChannel,
+    Holders,
+    JobQueue,
+    Leases,
+    RunCheckpoints,
+    StateFeed,
+    StateRecords,
+)
 from bridge.events import StreamEvent
 from bridge.retention.run_holders import RunHolders
 from bridge.stream_bridge import StreamBridge
@@ -24,6 +32,7 @@ class RunBridge(StreamBridge):
         timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
         holders: Asks who executes runs.
+        checkpoints: What runs resume from.
     """
 
     states: StateRecords
@@ -32,6 +41,7 @@ class RunBridge(StreamBridge):
     timers: Timers
     controls: ControlChannel
     holders: Holders
+    checkpoints: RunCheckpoints
 
     @abstractmethod
     def leases(self, *, every_s: float, max_blocked_s: float) -> Leases:

@@ -19,11 +19,13 @@ SECTIONS: Final = frozenset(
         "archive",
         "assistants",
         "auth",
+        "checkpoints",
         "config",
         "data",
         "embedded",
         "expiry",
         "http",
+        "items",
         "log",
         "logging",
         "nats",
@@ -118,12 +120,34 @@ class RetentionSettings(Section):
     )
 
 
+class CheckpointSettings(Section):
+    """What a checkpoint may be."""
+
+    max_bytes: int = Field(64 << 20, ge=1024, description="one checkpoint; a larger is refused")
+    max_total_bytes: int | None = Field(
+        None, ge=1 << 20, description="of all together; then they are refused; None: no limit"
+    )
+    max_concurrent_deletes: int = Field(16, ge=1, description="messages removed at one time")
+
+
+class ItemSettings(Section):
+    """What an item that processes share may be."""
+
+    max_bytes: int = Field(1 << 20, ge=1024, description="one item; a larger one is refused")
+    max_total_bytes: int | None = Field(
+        None, ge=1 << 20, description="of all together; then they are refused; None: no limit"
+    )
+    max_concurrent_calls: int = Field(32, ge=1, description="of one batch, at one time")
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
     nats: NatsSettings = NatsSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    items: ItemSettings = ItemSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ replica may answer: a "nothing there" from it is confirmed at the leader.
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -107,13 +107,22 @@ class StreamReader:
     async def subjects(self, subjects_filter: str) -> dict[str, int]:
         """Return the subjects that match a filter, with the count of messages of each."""
         counts: dict[str, int] = {}
+        async for page in self.subject_pages(subjects_filter):
+            counts |= page
+        return counts
+
+    async def subject_pages(self, subjects_filter: str) -> AsyncGenerator[dict[str, int]]:
+        """Yield what :meth:`subjects` returns, in sorted pages of at most 100,000."""
+        seen = 0
         while True:
-            body = {"subjects_filter": subjects_filter, "offset": len(counts)}
+            body = {"subjects_filter": subjects_filter, "offset": seen}
             info = await self._connection.api(self._info, body)
             page = info["state"].get("subjects") or {}
-            counts |= page
-            if not page or len(counts) >= info.get("total", 0):
-                return counts
+            if page:
+                yield dict(sorted(page.items()))
+            seen += len(page)
+            if not page or seen >= info.get("total", 0):
+                return
 
     async def purge(self, subject: str, *, keep: int = 0, below_seq: int = 0) -> int:
         """Remove the oldest messages of a subject; return how many went."""

@@ -4,9 +4,11 @@ A subject holds only ids that were checked; the shard token comes first so that 
 take a share of the shards.
 """
 
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
-from bridge.ids import check_id, shard
+from bridge.ids import check_id, shard, token
 
 
 class RunRef(NamedTuple):
@@ -40,6 +42,9 @@ class Subjects:
         self.jobs_stream = f"{name}_JOBS"
         self.timers_stream = f"{name}_TIMERS"
         self.dead_stream = f"{name}_DEAD"
+        self.checkpoints_stream = f"{name}_CHECKPOINTS"
+        self.items_stream = f"{name}_ITEMS"
+        self.all_items = f"{prefix}.item.>"
         self.all_events = f"{prefix}.events.>"
         self.all_live = f"{prefix}.live.>"
         self.all_state = f"{prefix}.state.>"
@@ -132,3 +137,101 @@ class Subjects:
     def dead_letters(self, consumer: str) -> str:
         """All events that a consumer gave up."""
         return f"{self.prefix}.dead.{consumer}.>"
+
+    def item(self, namespace: Sequence[str], key: str) -> str:
+        """Where an item is kept; labels and key may be any text."""
+        return f"{self._items(namespace)}.{token(key)}"
+
+    def items(self, prefix: Sequence[str]) -> str:
+        """All items whose namespace begins with some labels."""
+        return f"{self._items(prefix)}.>" if prefix else self.all_items
+
+    def _items(self, namespace: Sequence[str]) -> str:
+        labels = [token(label) for label in namespace]
+        return ".".join((self.prefix, "item", shard(labels[0] if labels else ""), *labels))
+
+    @staticmethod
+    def labels_of(subject: str) -> tuple[str, ...]:
+        """Read the tokens of an item's namespace out of its subject."""
+        return tuple(subject.split(".")[3:-1])
+
+
+class CheckpointKind(StrEnum):
+    """What a message of the checkpoints' stream is, and the second token of its subject."""
+
+    ENTRY = "ck"
+    KEPT = "kept"
+    NOTE = "wr"
+    PART = "part"
+    CLAIM = "claim"
+
+
+class CheckpointKey(NamedTuple):
+    """The tokens that name one message of a thread's checkpoints, other than its kind.
+
+    Attributes:
+        thread: The thread.
+        lane: The line of checkpoints within the thread.
+        entry: The checkpoint that the message is, or is about.
+        order: Greater than that of every earlier message of the thread; no two have the same.
+        run: The run that stored it.
+    """
+
+    thread: str
+    lane: str
+    entry: str
+    order: str
+    run: str
+
+
+class CheckpointSubjects:
+    """The names of checkpoints below one prefix.
+
+    Args:
+        prefix: The first token of every subject.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.all = [f"{prefix}.{kind}.>" for kind in CheckpointKind]
+
+    def claim(self, thread_id: str) -> str:
+        """Where it is noted who may write a thread's checkpoints."""
+        thread = token(thread_id)
+        return f"{self._prefix}.{CheckpointKind.CLAIM}.{shard(thread)}.{thread}"
+
+    def place(self, kind: CheckpointKind, key: CheckpointKey) -> str:
+        """Where one message is stored."""
+        return ".".join((self._prefix, kind, shard(key.thread), *key))
+
+    def part(self, key: CheckpointKey, number: int) -> str:
+        """Where a piece is stored of what was too large for one message."""
+        return f"{self.place(CheckpointKind.PART, key)}.{number}"
+
+    def parts(self, key: CheckpointKey) -> str:
+        """All pieces of one message."""
+        return f"{self.place(CheckpointKind.PART, key)}.*"
+
+    def select(self, kind: CheckpointKind, *path: str, run: str | None = None) -> str:
+        """All messages of a kind, of a thread, of a lane in it, or of an entry in that.
+
+        Args:
+            kind: The kind.
+            *path: The tokens of the thread, the lane and the entry, as far as wanted.
+            run: The token of the run that stored them; only without a path.
+        """
+        if run is not None:
+            return f"{self._prefix}.{kind}.*.*.*.*.*.{run}"
+        shards = [shard(path[0])] if path else []
+        return ".".join((self._prefix, kind, *shards, *path, ">"))
+
+    @staticmethod
+    def moved(subject: str, thread: str) -> str:
+        """Return the same place in another thread, given by its token."""
+        tokens = subject.split(".")
+        return ".".join((*tokens[:2], shard(thread), thread, *tokens[4:]))
+
+    @staticmethod
+    def key_of(subject: str) -> CheckpointKey:
+        """Read the key out of a subject."""
+        return CheckpointKey(*subject.split(".")[3:8])

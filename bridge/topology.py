@@ -15,7 +15,7 @@ from bridge.errors import (
 )
 from bridge.reservation import create_reserved
 from bridge.settings import BridgeSettings, LogSettings
-from bridge.subjects import Subjects
+from bridge.subjects import CheckpointSubjects, Subjects
 
 MIN_SERVER: Final = (2, 12)
 NAME_IN_USE: Final = 10058
@@ -47,6 +47,8 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
     others = [kind(log, subjects) for kind in (_state, _jobs, _timers, _dead)]
+    others.append(_checkpoints(log, subjects, settings.checkpoints.max_total_bytes))
+    others.append(_items(log, subjects, settings.items.max_total_bytes))
     # The log comes last: without a size of its own it takes of what the others leave.
     return [*others, _events(log, subjects, max_events)]
 
@@ -134,6 +136,41 @@ def _dead(settings: LogSettings, subjects: Subjects) -> StreamConfig:
         "discard": "old",
         "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
         "allow_direct": True,
+    }
+
+
+def _checkpoints(settings: LogSettings, subjects: Subjects, max_bytes: int | None) -> StreamConfig:
+    return {
+        "name": subjects.checkpoints_stream,
+        "subjects": CheckpointSubjects(subjects.prefix).all,
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": -1,
+        "max_bytes": max_bytes or -1,
+        "max_age": 0,
+        "discard": "new",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+        "allow_rollup_hdrs": True,
+    }
+
+
+def _items(settings: LogSettings, subjects: Subjects, max_bytes: int | None) -> StreamConfig:
+    return {
+        "name": subjects.items_stream,
+        "subjects": [subjects.all_items],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "max_msgs_per_subject": 1,
+        "max_bytes": max_bytes or -1,
+        "max_age": 0,
+        "discard": "new",
+        "duplicate_window": DUPLICATE_WINDOW_S * _NANOSECONDS,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
     }
 
 

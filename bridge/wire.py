@@ -29,7 +29,15 @@ DEAD_REASON: Final = "Dead-Reason"
 DEAD_ATTEMPT: Final = "Dead-Attempt"
 DEAD_TIME: Final = "Dead-Time"
 
+CHECKPOINT_THREAD: Final = "Checkpoint-Thread"
+CHECKPOINT_LANE: Final = "Checkpoint-Lane"
+CHECKPOINT_ID: Final = "Checkpoint-Id"
+CHECKPOINT_PARTS: Final = "Checkpoint-Parts"
+
+ITEM_TOUCHED: Final = "Item-Touched"
+
 EXPECTED_SUBJECT_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 MESSAGE_ID: Final = "Nats-Msg-Id"
 EXPECTED_MESSAGE_ID: Final = "Nats-Expected-Last-Msg-Id"
 STREAM_SEQUENCE: Final = "Nats-Sequence"

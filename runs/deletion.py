@@ -91,6 +91,7 @@ class Deletion:
             await self._stop(RunRef(thread_id, run_id))
         for run_id in await self._bridge.list_runs(thread_id):
             await self._remove(RunRef(thread_id, run_id))
+        await self._bridge.checkpoints.erase(thread_id)
         await self._records.remove_thread(thread_id)
         return True
 

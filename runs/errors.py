@@ -288,6 +288,28 @@ class AssistantLoadError(RunsError):
         self.reason = reason
 
 
+class LangGraphMissingError(RunsError, ImportError):
+    """LangGraph is not installed; nothing was loaded."""
+
+    code = "langgraph-missing"
+
+    def __init__(self) -> None:
+        super().__init__('LangGraph is needed: pip install "jetrun[langgraph]"')
+
+
+class BlockingCallError(RunsError, RuntimeError):
+    """A call that waits was made on the event loop that it would wait for; nothing was done."""
+
+    code = "blocking-call"
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call}() would block the event loop that has to answer it; await a{call}(), or call "
+            "it from another thread"
+        )
+        self.call = call
+
+
 class ReadModelBehindError(RunsError):
     """The tables that are searched did not catch up with the records in time; nothing was read."""
 

@@ -197,6 +197,8 @@ class Reconciler:
         if is_rolled_back:
             if found is not None:
                 await self._webhooks.announce(_ended(found.record, terminal))
+            # The thread takes in no other run before this one is removed from it.
+            await self._bridge.checkpoints.roll_back(run.thread_id, run.run_id)
             await self._records.remove_run(run.run_id)
         elif found is not None:
             record = await self._close_record(found, terminal)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
+from bridge.coordination import NoCheckpoints
 from bridge.dead_letters import MAX_LISTED, DeadLetter
 from bridge.errors import (
     BatchTooLargeError,
@@ -79,6 +80,7 @@ class MemoryStreamBridge(RunBridge):
         self.timers = server.timers
         self.controls = server.controls
         self.holders = server.holders
+        self.checkpoints = NoCheckpoints()
 
     async def start(self) -> None:
         """Open the bridge; what an earlier session stored is still there."""
@@ -129,7 +131,7 @@ class MemoryStreamBridge(RunBridge):
             raise InvalidEventError("publish_many takes no event_id; publish such events singly")
         log = await self._writable(run_id, batch)
         log.refuse_ended()
-        return self._append(log, batch)
+        return self._append(log, batch) if batch else []
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""

@@ -39,6 +39,8 @@ STREAMS = ("JETRUN_EVENTS", "JETRUN_STATE")
 #: Longer than an election, so that who is connected to the stopped leader waits for it.
 STAYS_S = 20.0
 ASKED_AGAIN = 200
+#: How often more a leader is stopped if none has answered from the past.
+MORE_ROUNDS = 4
 
 
 @pytest.fixture
@@ -204,31 +206,42 @@ class Round:
             assert await self._following == stored
 
 
-@pytest.mark.timeout(100 * int(os.environ.get("CHAOS_FACTOR", "1")))
-async def test_what_a_deposed_leader_says_decides_nothing(
-    cluster, connect, chaos_factor, eventually
-):
-    stale = 0
+@pytest.fixture
+async def round_of(cluster, connect, eventually):
+    """Play one round; return how often the sleeper answered from the past."""
     victim, *others = cluster.nodes
     awake = await connect(*others, request_timeout_s=1)
     asleep = await connect(victim, request_timeout_s=STAYS_S)
+
+    async def play(number, client, questions):
+        one = Round(number, awake, asleep)
+        await one.prepare()
+        for stream in STREAMS:
+            await eventually(partial(lead, client, victim, stream), within_s=PATIENCE_S)
+        sleeper = Sleeper(questions, Subjects().event(RunRef("t", one.run)))
+        inbox = await sleeper.ask()
+        os.kill(victim.pid, signal.SIGSTOP)
+        try:
+            await eventually(partial(stands_still, victim))
+            one.ask()
+            await sleeper.keep_asking(inbox)
+            newest = await one.go_on()
+        finally:
+            os.kill(victim.pid, signal.SIGCONT)
+        await one.check_answers()
+        await one.check_what_is_stored()
+        return sum(seq < newest for seq in sleeper.answers)
+
     async with raw(cluster, *others) as client, raw(cluster, victim) as questions:
-        for number in range(chaos_factor):
-            one = Round(number, awake, asleep)
-            await one.prepare()
-            for stream in STREAMS:
-                await eventually(partial(lead, client, victim, stream), within_s=PATIENCE_S)
-            sleeper = Sleeper(questions, Subjects().event(RunRef("t", one.run)))
-            inbox = await sleeper.ask()
-            os.kill(victim.pid, signal.SIGSTOP)
-            try:
-                await eventually(partial(stands_still, victim))
-                one.ask()
-                await sleeper.keep_asking(inbox)
-                newest = await one.go_on()
-            finally:
-                os.kill(victim.pid, signal.SIGCONT)
-            await one.check_answers()
-            await one.check_what_is_stored()
-            stale += sum(seq < newest for seq in sleeper.answers)
+        yield partial(play, client=client, questions=questions)
+
+
+@pytest.mark.timeout(100 * int(os.environ.get("CHAOS_FACTOR", "1")))
+async def test_what_a_deposed_leader_says_decides_nothing(round_of, chaos_factor):
+    stale = sum([await round_of(number) for number in range(chaos_factor)])
+    # Whether it wakes before it hears of the election is not for us to choose.
+    for number in range(chaos_factor, chaos_factor + MORE_ROUNDS):
+        if stale > 0:
+            break
+        stale += await round_of(number)
     assert stale > 0, "the leader never answered from the past: nothing was tried"

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from api.shapes import REDACTED, run_shape, thread_shape
-from bridge.subjects import RunRef
 from runs import AssistantCatalog, RunSpec
 from runs.admission import new_record, new_thread
 
@@ -20,8 +19,8 @@ SECRETS = {
 @pytest.mark.parametrize("place", ["metadata", "config", "context"])
 def test_secrets_in_metadata_and_config_are_not_echoed(place):
     spec = RunSpec(assistant_id="echo", **{place: SECRETS})
-    run = new_record(spec, AssistantCatalog().get("echo"), RunRef("t", "r"))
     thread = new_thread("t", SECRETS, None)
+    run = new_record(spec, AssistantCatalog().get("echo"), "r", thread)
     for shape in (run_shape(run), thread_shape(thread)):
         assert "s3cret" not in json.dumps(shape)
     shown = run_shape(run)
