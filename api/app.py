@@ -8,7 +8,10 @@ from aiohttp import web
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
+from api.auth.audit import note_answer, note_departure
 from api.auth.authentication import authenticate_by
+from api.auth.routes import TokenRoutes
+from api.auth.stream_tokens import StreamTokens
 from api.identity import Authenticate, authenticated_by
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
@@ -52,20 +55,23 @@ def create_app(
     http = settings.http
     open_streams = OpenStreams(http.max_streams)
     unattended = UnattendedWork()
+    stream_tokens = StreamTokens(bridge, settings.auth)
     cross_origin = CrossOrigin(http.cors_origins)
     app = web.Application(
         client_max_size=http.max_body_bytes,
         middlewares=[
+            note_departure,
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
             cross_origin.middleware,
-            authenticated_by(authenticate or authenticate_by(settings.auth, bridge)),
+            authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
         ],
     )
     app[OPEN_STREAMS] = open_streams
     app[UNATTENDED] = unattended
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
+    app.on_response_prepare.append(note_answer)
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
@@ -84,6 +90,7 @@ def create_app(
         RunRoutes(bridge, facade, watching, unattended, http).routes(),
         ManyRunsRoutes(facade, unattended, http).routes(),
         WebhookRoutes(facade).routes(),
+        TokenRoutes(facade, stream_tokens).routes(),
         ArchiveRoutes(
             facade,
             JetStreamRunEventStore(bridge, settings.data),

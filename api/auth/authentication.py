@@ -11,6 +11,7 @@ from api.auth.errors import CredentialRefusedError, NotAuthenticatedError
 from api.auth.json_web_tokens import TokenVerifier
 from api.auth.key_ring import KeyRing
 from api.auth.settings import AuthSettings
+from api.auth.stream_tokens import StreamTokens, token_of
 from api.identity import Authenticate, everybody
 from bridge import RunBridge
 
@@ -23,11 +24,15 @@ class Authentication:
     Args:
         keys: Knows API keys; ``None``: they are not accepted.
         tokens: Knows tokens; likewise.
+        stream_tokens: Knows tokens in URLs.
     """
 
-    def __init__(self, keys: KeyRing | None, tokens: TokenVerifier | None) -> None:
+    def __init__(
+        self, keys: KeyRing | None, tokens: TokenVerifier | None, stream_tokens: StreamTokens
+    ) -> None:
         self._keys = keys
         self._tokens = tokens
+        self._stream_tokens = stream_tokens
 
     async def caller_of(self, request: web.Request) -> Caller:
         """Return who sent ``request``.
@@ -40,7 +45,7 @@ class Authentication:
         """
         credential = _credential_of(request)
         if credential is None:
-            raise NotAuthenticatedError
+            return await self._caller_by_url(request)
         key = ApiKey.find(credential)
         if key is not None and self._keys is not None:
             return await self._keys.caller_of(key)
@@ -48,14 +53,22 @@ class Authentication:
             return await self._tokens.caller_of(credential)
         raise CredentialRefusedError("it is of no kind that is accepted here")
 
+    async def _caller_by_url(self, request: web.Request) -> Caller:
+        token = token_of(request)
+        if token is None:
+            raise NotAuthenticatedError
+        return await self._stream_tokens.caller_of(token, request)
 
-def authenticate_by(settings: AuthSettings, bridge: RunBridge) -> Authenticate:
+
+def authenticate_by(
+    settings: AuthSettings, bridge: RunBridge, stream_tokens: StreamTokens
+) -> Authenticate:
     """Return what finds out who calls, as the settings say it."""
     if not settings.is_on:
         return everybody
     keys = KeyRing(ApiKeys(bridge), settings) if "api-key" in settings.methods else None
     tokens = TokenVerifier(settings.jwt) if "jwt" in settings.methods else None
-    return Authentication(keys, tokens).caller_of
+    return Authentication(keys, tokens, stream_tokens).caller_of
 
 
 def _credential_of(request: web.Request) -> str | None:

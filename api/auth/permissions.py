@@ -27,6 +27,8 @@ _EXCEPTIONS: Final[Mapping[str, Scope]] = MappingProxyType(
         "POST /threads/{thread_id}/history": Scope.READ,
         "POST /runs/search": Scope.READ,
         "POST /runs/count": Scope.READ,
+        # Allows less than reading does.
+        f"POST {_RUN}/token": Scope.READ,
         # What stops or removes.
         "POST /runs/cancel": Scope.OPERATE,
         f"POST {_RUN}/cancel": Scope.OPERATE,

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from api.auth.jwt_settings import JwtSettings
 from bridge.settings import Seconds, Section
@@ -24,6 +24,12 @@ class AuthSettings(Section):
         32, ge=1, description="API keys that a gateway reads from NATS at one time"
     )
 
+    stream_token_s: float = Field(
+        900.0, ge=1, le=86_400, description="how long a token for one run's stream is good"
+    )
+    stream_token_secret: SecretStr | None = Field(
+        None, min_length=32, description="signs them; None: one that gateways share on NATS"
+    )
     jwt: JwtSettings = JwtSettings()
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ ROUTES = {
     f"POST {RUN}/cancel": None,
     f"GET {RUN}/events": None,
     f"GET {RUN}/webhook": None,
+    f"POST {RUN}/token": None,
     f"GET {RUN}/messages": None,
     f"GET {RUN}/events.jsonl": None,
     f"POST {RUN}/events": {"event": "custom", "data": 1},

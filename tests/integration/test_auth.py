@@ -104,7 +104,7 @@ async def test_two_credentials_of_one_kind_are_refused(http, key_of):
 #: By route: the scope that it needs.
 READ = {"POST /assistants/search", "POST /assistants/count", "POST /threads/search"}
 READ |= {"POST /threads/count", "POST /threads/{thread_id}/history", "POST /runs/search"}
-READ |= {"POST /runs/count"}
+READ |= {"POST /runs/count", f"POST {RUN}/token"}
 OPERATE = {"POST /runs/cancel", f"POST {RUN}/cancel", f"DELETE {RUN}"}
 OPERATE |= {"DELETE /threads/{thread_id}"}
 CHANGE = {"POST /threads", "PATCH /threads/{thread_id}", "POST /runs/batch"}
