@@ -17,6 +17,11 @@ def json_answer(
     )
 
 
+def ready_answer(document: bytes) -> web.Response:
+    """Answer with a JSON document that is encoded already."""
+    return web.Response(body=document, content_type="application/json")
+
+
 def page_headers(total: int, end: int) -> dict[str, str]:
     """Name how many there are in all, and where the next page begins, if there is one.
 

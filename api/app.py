@@ -1,7 +1,7 @@
 """The HTTP application: which routes there are, and what stands around them."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -10,6 +10,7 @@ from api.assistants import AssistantRoutes
 from api.attachment import Attachments
 from api.auth.audit import note_answer, note_departure
 from api.auth.authentication import authenticate_by
+from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.identity import Authenticate, authenticated_by
@@ -24,11 +25,12 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, RunsFacade
+from runs import AssistantCatalog, GraphStates, RunsFacade
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
@@ -67,6 +69,7 @@ def create_app(
             authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
         ],
     )
+    app[MOUNT_PREFIX] = http.mount_prefix
     app[OPEN_STREAMS] = open_streams
     app[UNATTENDED] = unattended
     app.on_response_prepare.append(add_request_id)
@@ -81,22 +84,28 @@ def create_app(
         SubscribedStreams(bridge, facade, open_streams, settling, http),
         http,
     )
-    _add_routes(
-        app,
-        SystemRoutes(bridge, open_streams, settings.log.prefix).routes(),
-        AssistantRoutes(AssistantCatalog(settings.assistants)).routes(),
-        ThreadRoutes(facade, unattended).routes(),
-        watching.routes(),
-        RunRoutes(bridge, facade, watching, unattended, http).routes(),
-        ManyRunsRoutes(facade, unattended, http).routes(),
-        WebhookRoutes(facade).routes(),
-        TokenRoutes(facade, stream_tokens).routes(),
-        ArchiveRoutes(
-            facade,
-            JetStreamRunEventStore(bridge, settings.data),
-            ArchiveLayout(settings.data),
-        ).routes(),
+    catalog = AssistantCatalog(settings.assistants)
+    graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
+    system = SystemRoutes(bridge, open_streams, settings.log.prefix)
+    archive = ArchiveRoutes(
+        facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
+    groups: dict[str, list[Routes]] = {
+        "meta": [system],
+        "assistants": [AssistantRoutes(catalog, graphs)],
+        "threads": [ThreadRoutes(facade, unattended), ThreadStateRoutes(facade, graphs)],
+        "runs": [
+            watching,
+            RunRoutes(bridge, facade, watching, unattended, http),
+            ManyRunsRoutes(facade, unattended, http),
+            WebhookRoutes(facade),
+            TokenRoutes(facade, stream_tokens),
+            archive,
+        ],
+    }
+    for name, group in groups.items():
+        if name not in http.disabled:
+            app.add_routes(_below(http.mount_prefix, group))
     return app
 
 
@@ -111,6 +120,16 @@ async def drain(app: web.Application, within_s: float) -> None:
     await app[UNATTENDED].close(within_s / 2)
 
 
-def _add_routes(app: web.Application, *groups: Iterable[web.RouteDef]) -> None:
-    for group in groups:
-        app.add_routes(group)
+class Routes(Protocol):
+    """What serves some paths."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return which paths, and how."""
+        ...
+
+
+def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
+    for each in group:
+        for route in each.routes():
+            path = f"{prefix}{route.path}"
+            yield web.RouteDef(route.method, path, route.handler, route.kwargs)

@@ -1,39 +1,19 @@
 """Read settings from ``jetrun.toml`` or ``langgraph.json``.
 
-``jetrun.toml`` has one table for each section of the settings. ``langgraph.json`` is the file that
-projects for the LangGraph platform have already: its graphs are taken, keys of its image builder
-are passed over, and everything else is refused by name rather than ignored.
+``jetrun.toml`` has one table for each section of the settings. ``langgraph.json`` is for graphs.
 """
 
 import json
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from api.langgraph_file import anchored, read_langgraph_file, warnings_of
 from api.startup_errors import ConfigFileError
 
 MAX_FILE_BYTES: Final = 1 << 20
 
-_GRAPHS: Final = "graphs"
 _ASSISTANTS: Final = "assistants"
-
-#: Keys by which the platform builds its images; here a virtual environment is built by its owner.
-_BUILD_KEYS: Final = frozenset(
-    {
-        "$schema",
-        "api_version",
-        "base_image",
-        "dependencies",
-        "dockerfile_lines",
-        "image_distro",
-        "keep_pkg_tools",
-        "node_version",
-        "pip_config_file",
-        "pip_installer",
-        "python_version",
-    }
-)
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -50,9 +30,18 @@ def read_config_file(path: Path) -> dict[str, Any]:
         case ".toml":
             return _anchored(path, _parse_toml(path, _read(path)))
         case ".json":
-            return _anchored(path, _from_langgraph(path, _parse_json(path, _read(path))))
+            return _anchored(path, read_langgraph_file(path, _parse_json(path, _read(path))))
         case _:
             raise ConfigFileError(path, "must be a jetrun.toml or a langgraph.json")
+
+
+def config_warnings(path: Path) -> list[str]:
+    """Return what people should know of a file that :func:`read_config_file` reads.
+
+    Raises:
+        ConfigFileError: The file is absent, too large, or malformed.
+    """
+    return warnings_of(_parse_json(path, _read(path))) if path.suffix == ".json" else []
 
 
 def _read(path: Path) -> str:
@@ -85,25 +74,6 @@ def _parse_json(path: Path, text: str) -> dict[str, Any]:
     return content
 
 
-def _from_langgraph(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = sorted(content.keys() - _BUILD_KEYS - {_GRAPHS})
-    if unknown:
-        raise ConfigFileError(path, f"key {unknown[0]!r} is not supported; remove it")
-    graphs = content.get(_GRAPHS, {})
-    if not isinstance(graphs, dict):
-        raise ConfigFileError(path, "graphs must be an object")
-    return {_ASSISTANTS: {name: _from_graph(path, name, graph) for name, graph in graphs.items()}}
-
-
-def _from_graph(path: Path, name: str, graph: object) -> dict[str, Any]:
-    if isinstance(graph, str):
-        return {"function": graph}
-    if not isinstance(graph, dict) or not {"path"} <= graph.keys() <= {"path", "description"}:
-        problem = f"graphs.{name} must be 'file.py:attribute', or hold path and description"
-        raise ConfigFileError(path, problem)
-    return {"function": graph["path"], "description": graph.get("description", "")}
-
-
 def _anchored(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     # Files are named relative to the file that names them; a worker may run somewhere else.
     assistants = content.get(_ASSISTANTS)
@@ -119,7 +89,4 @@ def _anchored_one(path: Path, assistant: object) -> object:
     # What is not of the right form is left to the settings' own check.
     if not isinstance(assistant, dict) or not isinstance(assistant.get("function"), str):
         return assistant
-    file, colon, attribute = assistant["function"].rpartition(":")
-    if not file.endswith(".py"):
-        return assistant
-    return {**assistant, "function": f"{path.absolute().parent / file}{colon}{attribute}"}
+    return {**assistant, "function": anchored(path, assistant["function"])}

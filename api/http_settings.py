@@ -1,12 +1,15 @@
 """What the HTTP side can be told, with units in every name."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from api.stream_modes import StreamMode
 from bridge.settings import Seconds, Section
 from runs.models import DisconnectMode, MultitaskStrategy
+
+#: Groups of routes that can be left out.
+GROUPS: Final = ("assistants", "threads", "runs", "meta")
 
 
 class HttpSettings(Section):
@@ -29,6 +32,9 @@ class HttpSettings(Section):
     subscription_idle_s: Seconds = Field(
         86_400.0, description="without a connection, after which a subscription is removed"
     )
+    graph_answer_s: Seconds = Field(
+        20.0, description="for a worker to answer about a graph, its restart included"
+    )
     cors_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may call from a browser; * for all"
     )
@@ -44,6 +50,16 @@ class HttpSettings(Section):
     if_not_exists: Literal["reject", "create"] = Field(
         "reject", description="an unknown thread, when the creator of a run does not say"
     )
+    mount_prefix: str = Field(
+        "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="path below which everything is served"
+    )
+    disabled: tuple[Literal["assistants", "threads", "runs", "meta"], ...] = Field(
+        (), description="groups of routes that are not served"
+    )
+    header_includes: tuple[str, ...] = Field(
+        (), description="request headers that a run finds in its configuration; * matches any part"
+    )
+    header_excludes: tuple[str, ...] = Field((), description="of these, which it does not find")
     allow_unauthenticated: bool = Field(
         default=False, description="listen beyond the loopback address without authentication"
     )

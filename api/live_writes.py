@@ -37,7 +37,9 @@ class Chunks:
             return None
         chunk = self._chunks.get(modes.names)
         if chunk is None:
-            frames = b"".join([event.frame for event in events if modes.admits(event.event)])
+            frames = b"".join(
+                [event.frame for event in events if modes.admits(event.event, event.category)]
+            )
             chunk = b"%x\r\n%b\r\n" % (len(frames), frames) if frames else b""
             self._chunks[modes.names] = chunk
         return chunk

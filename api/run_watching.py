@@ -1,10 +1,12 @@
 """The routes that stay open: stream a run or wait for it, newly created or joined."""
 
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from api.attachment import Attachments
+from api.configurable_headers import with_headers
 from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
 from api.identity import user_of
@@ -81,10 +83,10 @@ class RunWatching:
         """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
         try:
             run = await self._joined(request)
+            query = read_query(request, RunJoin)
+            modes = await self._modes_of(request, run)
         except BREAKS as error:
             return await decline(request, error)
-        query = read_query(request, RunJoin)
-        modes = parse_modes(request.query.getall("stream_mode", []))
         name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
             if name is not None:
@@ -92,6 +94,13 @@ class RunWatching:
                 return await self._subscribed.serve(request, wanted)
             reading = Reading(*run, user_of(request), modes, cursor_of(request))
             return await self._streams.serve(request, reading)
+
+    async def _modes_of(self, request: web.Request, run: RunRef) -> ModeFilter:
+        modes = parse_modes(request.query.getall("stream_mode", []))
+        if not modes.admits_all:
+            return modes
+        record = await self._facade.find_run(run.run_id, user_id=user_of(request))
+        return modes if record is None else modes.like(record.kwargs.get("stream_mode") or ())
 
     async def stream_thread(self, request: web.Request) -> web.StreamResponse:
         """``GET /threads/{thread_id}/stream``: all runs of a thread, resumed by name, for ever."""
@@ -162,8 +171,11 @@ async def read_spec(request: web.Request, thread_id: str | None, settings: HttpS
     """
     body = await read_body(request, RunCreate)
     key = read_headers(request, RunHeaders).idempotency_key
-    origin = {"idempotency_key": key, "user_id": user_of(request)}
-    return body.spec(thread_id, settings).model_copy(update=origin)
+    spec = body.spec(thread_id, settings)
+    changes: dict[str, Any] = {"idempotency_key": key, "user_id": user_of(request)}
+    if settings.header_includes:
+        changes["config"] = with_headers(spec.config, request.headers, settings)
+    return spec.model_copy(update=changes)
 
 
 def run_of(request: web.Request) -> RunRef:

@@ -7,6 +7,7 @@ honoured is refused by name when it is set: ignoring it would be a silent lie.
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -43,6 +44,17 @@ def _none_if_empty(value: object) -> object:
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 JsonObject = dict[str, Any]
+
+
+def _checked_config(config: JsonObject | None) -> JsonObject | None:
+    limit = (config or {}).get("recursion_limit")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise ValueError("recursion_limit must be a whole number above 0")
+    if not isinstance((config or {}).get("configurable") or {}, dict):
+        raise ValueError("configurable must be an object")  # noqa: TRY004 - pydantic takes no TypeError
+    return config
+
+
 StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
@@ -64,13 +76,30 @@ class Body(BaseModel):
                 raise UnsupportedOptionError(option)
 
 
+class SendTo(Body):
+    """A node to go to, with an input of its own."""
+
+    node: Name
+    input: Any = None
+
+
+class RunCommand(Body):
+    """What a run does instead of taking an input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    update: Any = None
+    resume: Any = None
+    goto: Name | SendTo | tuple[Name | SendTo, ...] | None = None
+
+
 class RunCreate(Body):
     """The body of every call that creates a run."""
 
     assistant_id: Name
     input: Any = None
-    command: OptionalObject = None
-    config: JsonObject | None = None
+    command: Annotated[RunCommand | None, BeforeValidator(_none_if_empty)] = None
+    config: Annotated[JsonObject | None, AfterValidator(_checked_config)] = None
     context: JsonObject | None = None
     metadata: JsonObject | None = None
     stream_mode: StreamModes | None = None
@@ -79,8 +108,7 @@ class RunCreate(Body):
     interrupt_after: NodeNames = None
     webhook: str | None = None
     checkpoint: OptionalObject = None
-    checkpoint_id: Any = None
-    # Says how often a graph's checkpoints are written; a function has none.
+    checkpoint_id: Name | None = None
     durability: Literal["sync", "async", "exit"] | None = None
     multitask_strategy: MultitaskStrategy | None = None
     if_not_exists: Literal["reject", "create"] | None = None
@@ -99,9 +127,10 @@ class RunCreate(Body):
             UnsupportedOptionError: An option is set that nothing honours.
             ContradictoryOptionsError: Two options exclude each other.
         """
-        self.refuse("checkpoint_id")
-        if thread_id is None and self.command is not None:
-            raise ContradictoryOptionsError("command", "a run without a thread")
+        if self.command is not None and self.input not in (None, {}, [], ""):
+            raise ContradictoryOptionsError("input", "command")
+        if thread_id is None and self.command is not None and self.command.resume is not None:
+            raise ContradictoryOptionsError("command.resume", "a run without a thread")
         if thread_id is not None and self.on_completion == "delete":
             raise UnsupportedOptionError("on_completion")
         config = self.config or {}
@@ -112,7 +141,7 @@ class RunCreate(Body):
             assistant_id=self.assistant_id,
             thread_id=thread_id,
             input=self.input,
-            command=self.command,
+            command=None if self.command is None else self.command.model_dump(exclude_unset=True),
             config=config,
             context=self.context,
             metadata=self.metadata or {},
@@ -127,6 +156,8 @@ class RunCreate(Body):
             interrupt_before=self.interrupt_before,
             interrupt_after=self.interrupt_after,
             checkpoint=self.checkpoint,
+            checkpoint_id=self.checkpoint_id,
+            durability=self.durability,
         )
 
 
@@ -229,3 +260,15 @@ class AssistantSearch(Page):
     graph_id: str | None = None
     name: str | None = None
     metadata: JsonObject | None = None
+
+
+class DrawingQuery(Body):
+    """The query of ``GET /assistants/{assistant_id}/graph``."""
+
+    xray: int | bool = False
+
+
+class SubgraphsQuery(Body):
+    """The query of ``GET /assistants/{assistant_id}/subgraphs``."""
+
+    recurse: bool = False

@@ -42,6 +42,7 @@ from runs import (
     AssistantName,
     AssistantSettings,
     ExpirySettings,
+    GraphSettings,
     ReadModelSettings,
     RunSettings,
     WorkerSettings,
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
         expiry: When ended runs and threads at rest are deleted.
         worker: How runs are executed.
         assistants: What can be run beside the built-in assistants, by name.
+        graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
         auth: How callers of the gateway prove who they are.
@@ -105,6 +107,7 @@ class Settings(BaseSettings):
     expiry: ExpirySettings = ExpirySettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
+    graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()

@@ -4,7 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runs import ActiveRun, Assistant, Question, RunRecord, ThreadRecord, ThreadState
+from runs import (
+    ActiveRun,
+    Assistant,
+    Question,
+    RunRecord,
+    ThreadRecord,
+    ThreadState,
+    ThreadStatus,
+)
 
 REDACTED: Final = "**********"
 _SECRET_NAME: Final = re.compile(
@@ -13,6 +21,9 @@ _SECRET_NAME: Final = re.compile(
 
 #: Assistants are declared, not created: they have no date of their own.
 _DECLARED_AT: Final = "1970-01-01T00:00:00+00:00"
+
+
+_INTERRUPT: Final = "__interrupt__"
 
 
 def redacted(value: Any) -> Any:
@@ -40,13 +51,26 @@ def run_shape(run: RunRecord) -> dict[str, Any]:
         "metadata": redacted(run.metadata),
         "kwargs": redacted(kwargs),
         "multitask_strategy": run.multitask_strategy.value,
+        "model_name": run.model_name,
+        "usage": None if run.usage is None else run.usage.model_dump(),
     }
 
 
 def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
-    """Show a thread with the final values of its last successful run."""
+    """Show a thread with the final values of its last successful run.
+
+    What a graph asks stands in its values; it is shown apart, by the question's id, for as long as
+    the thread waits for the answer.
+    """
     updated_at = thread.updated_at.isoformat()
-    question = thread.question
+    asked: list[Any] = []
+    if isinstance(values, dict) and _INTERRUPT in values:
+        asked = values[_INTERRUPT]
+        values = {name: inner for name, inner in values.items() if name != _INTERRUPT}
+    if thread.question is not None:
+        asked = _interrupts(thread.question)
+    elif thread.status is not ThreadStatus.INTERRUPTED:
+        asked = []
     return {
         "thread_id": thread.thread_id,
         "created_at": thread.created_at.isoformat(),
@@ -56,7 +80,7 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
         "status": thread.status.value,
         "config": {},
         "values": values,
-        "interrupts": {} if question is None else {question.input_id: _interrupts(question)},
+        "interrupts": {each["id"]: [each] for each in asked},
         "error": None,
     }
 
@@ -122,4 +146,18 @@ def assistant_shape(assistant: Assistant) -> dict[str, Any]:
         "description": assistant.description or None,
         "created_at": _DECLARED_AT,
         "updated_at": _DECLARED_AT,
+    }
+
+
+def function_drawing(assistant: Assistant) -> dict[str, Any]:
+    """Draw a function as a graph of one node."""
+    start, end = "__start__", "__end__"
+    node = {"id": assistant.name, "type": "runnable", "data": {"name": assistant.name}}
+    ends = [{"id": each, "type": "schema", "data": each} for each in (start, end)]
+    return {
+        "nodes": [ends[0], node, ends[1]],
+        "edges": [
+            {"source": start, "target": assistant.name},
+            {"source": assistant.name, "target": end},
+        ],
     }

@@ -4,7 +4,7 @@ Frames are forwarded as bytes that all readers share; nothing is parsed on the w
 between two events, whatever ends it, so that its client goes on elsewhere with the last id it has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,8 @@ from api.http_settings import HttpSettings
 from api.live_writes import Chunks, live_push
 from api.locations import stream_headers
 from api.open_streams import OpenStreams
+from api.partial_messages import PartialMessages
+from api.selection import Selection
 from api.settling import Settling
 from api.stream_modes import ModeFilter
 from bridge import (
@@ -27,7 +29,6 @@ from bridge import (
     ColdTierError,
     Following,
     StreamEvent,
-    StreamGap,
     UnavailableError,
 )
 from runs import RunsFacade, find_shown
@@ -123,12 +124,31 @@ class RunStreams:
                     user_id=reading.user_id,
                 ) as following,
             ):
+                partials = await self._begun_messages(reading, following)
                 await response.prepare(request)
-                await self._forward_with_heartbeats(request, response, reading, following)
+                await self._forward_with_heartbeats(request, response, reading, following, partials)
         except BREAKS as error:
             if not response.prepared:
                 return await decline(request, error, headers)
         return response
+
+    async def _begun_messages(
+        self, reading: Reading, following: Following
+    ) -> PartialMessages | None:
+        """Read the pieces of messages that the client has seen, where it wants whole ones."""
+        if not reading.modes.joins_messages:
+            return None
+        partials = PartialMessages()
+        position = following.resume.position
+        if position.run_seq:
+            opening = self._facade.join_stream(
+                reading.thread_id, reading.run_id, user_id=reading.user_id
+            )
+            async with opening as earlier:
+                async for batch in earlier.batches():
+                    if not partials.skip(batch, position.run_seq):
+                        break
+        return partials
 
     async def _forward_with_heartbeats(
         self,
@@ -136,6 +156,7 @@ class RunStreams:
         response: web.StreamResponse,
         reading: Reading,
         following: Following,
+        partials: PartialMessages | None,
     ) -> None:
         settings = self._settings
         async with heartbeats(
@@ -146,19 +167,24 @@ class RunStreams:
             stall_s=settings.stall_s,
         ):
             push = live_push(request, response, reading.modes, self._chunks)
-            if push is not None:
+            if push is not None and partials is None:
                 following.tap(push)
-            end = await self._forward(response, reading, following)
+            end = await self._forward(response, reading, following, partials)
         if end:
             await response.write_eof(end)
 
     async def _forward(
-        self, response: web.StreamResponse, reading: Reading, following: Following
+        self,
+        response: web.StreamResponse,
+        reading: Reading,
+        following: Following,
+        partials: PartialMessages | None,
     ) -> bytes:
         """Write the run's events; return its last blocks, or nothing when the bridge closes."""
         terminal: StreamEvent | None = None
+        selection = Selection(reading.modes, partials, str(following.resume.position))
         async for batch in following.batches():
-            frames, ending = _select(batch, reading.modes)
+            frames, ending = selection.of(batch)
             terminal = ending or terminal
             for chunk in sse.coalesce(frames):
                 await response.write(chunk)
@@ -183,18 +209,3 @@ class RunStreams:
             reading.thread_id, reading.run_id, user_id=reading.user_id
         )
         return last.id if question is not None and question.input_id == shown else None
-
-
-def _select(batch: Batch, modes: ModeFilter) -> tuple[Sequence[bytes], StreamEvent | None]:
-    """Return the frames to forward, and the terminal event, which is held back."""
-    frames: list[bytes] = []
-    terminal: StreamEvent | None = None
-    for item in batch:
-        if isinstance(item, StreamEvent):
-            if item.is_terminal:
-                terminal = item
-            elif modes.admits(item.event):
-                frames.append(item.frame)
-        elif isinstance(item, StreamGap):
-            frames.append(sse.gap_block(item))
-    return frames, terminal

@@ -29,6 +29,8 @@ StreamMode = Literal[
 PLATFORM_EVENTS: Final = frozenset(
     {"values", "messages", "updates", "events", "tasks", "checkpoints", "debug"}
 )
+#: The category of a graph's question that no mode of its run would show.
+INTERRUPTS: Final = "interrupts"
 ALL: Final = "*"
 MAX_MODES: Final = 64
 _ALWAYS: Final = frozenset({"metadata"})
@@ -42,20 +44,29 @@ class ModeFilter:
 
     Attributes:
         admits_all: Whether it admits everything.
+        joins_messages: Whether messages are wanted as the text so far, and not in pieces.
         names: What it goes by: two filters with the same names admit the same.
     """
 
     def __init__(self, modes: Iterable[str] = ()) -> None:
         names = set(modes)
+        self.joins_messages = "messages" in names and not names & {"messages-tuple", ALL}
         if "messages-tuple" in names:
             names.add("messages")
         self.admits_all = not names or ALL in names
         self._admits_custom = "custom" in names
         self.names = frozenset({ALL} if self.admits_all else names | _ALWAYS)
 
-    def admits(self, event: str) -> bool:
-        """Whether an event of this name is wanted."""
-        if self.admits_all or event in self.names:
+    def like(self, asked: Iterable[str]) -> "ModeFilter":
+        """Return this filter with messages in the form that the run's creator asked for."""
+        shown = ModeFilter(asked)
+        if self.admits_all:
+            self.joins_messages = shown.joins_messages
+        return self
+
+    def admits(self, event: str, category: str = "stream") -> bool:
+        """Whether an event is wanted; a question to the user always is."""
+        if self.admits_all or event in self.names or category == INTERRUPTS:
             return True
         mode = event.partition("|")[0].partition("/")[0]
         return mode in self.names or (self._admits_custom and mode not in PLATFORM_EVENTS)
@@ -70,20 +81,30 @@ def parse_modes(values: Sequence[str]) -> ModeFilter:
     Raises:
         InvalidRequestError: One starts like a JSON array and is none, or there are too many.
     """
-    modes: list[str] = []
-    for value in values:
-        modes.extend(_parse_array(value) if value.lstrip().startswith("[") else value.split(","))
-    names = [mode.strip() for mode in modes if mode.strip()]
+    names = split_list("stream_mode", values)
     if len(names) > MAX_MODES:
         raise InvalidRequestError(f"stream_mode: more than {MAX_MODES} modes")
     return ModeFilter(names)
 
 
-def _parse_array(value: str) -> list[str]:
+def split_list(name: str, values: Sequence[str]) -> list[str]:
+    """Read the query values of a list, in any of the forms that clients send.
+
+    Raises:
+        InvalidRequestError: One starts like a JSON array and is none.
+    """
+    items: list[str] = []
+    for value in values:
+        is_array = value.lstrip().startswith("[")
+        items.extend(_parse_array(name, value) if is_array else value.split(","))
+    return [item.strip() for item in items if item.strip()]
+
+
+def _parse_array(name: str, value: str) -> list[str]:
     try:
-        modes = orjson.loads(value)
+        items = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise InvalidRequestError("stream_mode: not a JSON array") from error
-    if not isinstance(modes, list) or not all(isinstance(mode, str) for mode in modes):
-        raise InvalidRequestError("stream_mode: not an array of strings")
-    return modes
+        raise InvalidRequestError(f"{name}: not a JSON array") from error
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise InvalidRequestError(f"{name}: not an array of strings")
+    return items

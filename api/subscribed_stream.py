@@ -212,7 +212,7 @@ class _Writing:
     def _frames(self, item: StreamEvent | StreamGap) -> list[bytes]:
         if isinstance(item, StreamGap):
             return [sse.gap_block(item)]
-        return [item.frame] if self._wanted.modes.admits(item.event) else []
+        return [item.frame] if self._wanted.modes.admits(item.event, item.category) else []
 
     async def _write(self, frames: list[bytes]) -> None:
         for chunk in sse.coalesce(frames):

@@ -25,15 +25,6 @@ class ThreadPatch(Body):
     ttl: Any = None
 
 
-class HistoryQuery(Body):
-    """The body of ``POST /threads/{thread_id}/history``; there is one state, the newest."""
-
-    limit: int = Field(1, ge=1, le=1000)
-    before: Any = None
-    checkpoint: Any = None
-    metadata: JsonObject | None = None
-
-
 class ThreadFilter(Times):
     """The body of ``POST /threads/count``, and what it shares with a search."""
 

@@ -1,4 +1,4 @@
-"""The routes of threads and of their state."""
+"""The routes of threads."""
 
 import asyncio
 from typing import Any
@@ -9,9 +9,8 @@ from api.answers import done, json_answer, page_headers
 from api.auth.audit import name_objects
 from api.identity import user_of
 from api.request_bodies import read_body
-from api.shapes import state_shape, thread_shape
+from api.shapes import thread_shape
 from api.thread_schemas import (
-    HistoryQuery,
     ThreadCreate,
     ThreadFilter,
     ThreadPatch,
@@ -44,8 +43,6 @@ class ThreadRoutes:
             web.get("/threads/{thread_id}", self.get),
             web.patch("/threads/{thread_id}", self.update),
             web.delete("/threads/{thread_id}", self.delete),
-            web.get("/threads/{thread_id}/state", self.state),
-            web.post("/threads/{thread_id}/history", self.history),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
@@ -114,21 +111,6 @@ class ThreadRoutes:
             # The thread is there all the same; its state says what is missing.
             return thread_shape(thread)
         return thread_shape(state.thread, state.values)
-
-    async def state(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/state``."""
-        user_id = user_of(request)
-        state = await self._facade.thread_state(thread_of(request), user_id=user_id)
-        return json_answer(state_shape(state))
-
-    async def history(self, request: web.Request) -> web.Response:
-        """``POST /threads/{thread_id}/history``: the one state there is, or none."""
-        thread_id = thread_of(request)
-        query = await read_body(request, HistoryQuery)
-        query.refuse("before", "checkpoint", "metadata")
-        state = await self._facade.thread_state(thread_id, user_id=user_of(request))
-        is_there = state.values is not None or state.thread.question is not None
-        return json_answer([state_shape(state)] if is_there else [])
 
 
 def _asked_by(request: web.Request, wanted: ThreadFilter) -> ThreadQuery:

@@ -51,6 +51,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         delivery,
         replay,
         resume,
+        checkpoints,
         create_and_wait,
         memory,
         archive_sink,

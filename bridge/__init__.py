@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
 from bridge.checkpoints.reading import CheckpointEntry
@@ -43,6 +44,7 @@ from bridge.errors import (
     InvalidStartError,
     ItemTooLargeError,
     JetStreamDisabledError,
+    NoAnswerError,
     ReservedEventError,
     ServerTooOldError,
     StateConflictError,
@@ -74,6 +76,7 @@ from bridge.events import (
     StreamItem,
     StreamStatus,
     Terminal,
+    encoded_event,
     new_event,
     sse_frame,
     timestamp,
@@ -133,6 +136,7 @@ __all__ = [
     "BridgeClosedError",
     "BridgeError",
     "BridgeSettings",
+    "CallChannel",
     "CheckpointDamagedError",
     "CheckpointEntry",
     "CheckpointFencedError",
@@ -187,6 +191,7 @@ __all__ = [
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
+    "NoAnswerError",
     "PortInUseError",
     "ProcessSettings",
     "Push",
@@ -235,6 +240,7 @@ __all__ = [
     "check_environment",
     "check_id",
     "encode_json",
+    "encoded_event",
     "new_event",
     "new_id",
     "parse_cursor",

@@ -311,14 +311,19 @@ class Connection:
         return Outage(self.wait_connected, what, self._settings.log.outage_budget_s)
 
     async def subscribe(
-        self, subject: str, callback: Callable[[Msg], Awaitable[None]]
+        self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, group: str = ""
     ) -> Subscription:
         """Subscribe a core subject; survives reconnects.
+
+        Args:
+            subject: May hold wildcards.
+            callback: Gets each message, one after the other.
+            group: Each message goes to one member of the group alone; empty: to everybody.
 
         Raises:
             BridgeClosedError: The connection is closed.
         """
-        return await self._subscribe(subject, cb=callback)
+        return await self._subscribe(subject, cb=callback, queue=group)
 
     async def listen(self, subject: str, handle: Callable[[Msg], None]) -> Subscription:
         """Subscribe a core subject, and handle each message as soon as it is parsed.

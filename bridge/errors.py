@@ -274,6 +274,21 @@ class UnavailableError(BridgeError):
         self.stored = stored
 
 
+class NoAnswerError(BridgeError):
+    """No process answered a question in time; the message says whether it may have been done."""
+
+    code = "no-answer"
+    retryable = True
+
+    def __init__(self, name: str, within_s: float, *, may_be_done: bool) -> None:
+        done = "it may have been done: look before you repeat it" if may_be_done else "try again"
+        super().__init__(
+            f"no worker of {name} answered within {within_s:g} s; {done}, and see that one runs"
+        )
+        self.name = name
+        self.may_be_done = may_be_done
+
+
 class ColdTierError(BridgeError):
     """The archive could not be read; nothing is known to be missing from it, so try again."""
 

@@ -17,6 +17,8 @@ from bridge.ids import EventId
 from bridge.json_bytes import decode_json, encode_json, encode_metadata
 
 MAX_NAME_LENGTH: Final = 128
+#: Longer than other names: an event of a nested graph names each graph around it.
+MAX_EVENT_NAME_LENGTH: Final = 1024
 
 #: The category of an event that only those who follow the run care about.
 STREAM: Final = "stream"
@@ -72,24 +74,24 @@ def check_event_name(name: str) -> str:
     """
     if name in RESERVED_EVENTS:
         raise ReservedEventError(name)
-    return check_token("event name", name)
+    return check_token("event name", name, MAX_EVENT_NAME_LENGTH)
 
 
-def check_token(what: str, value: object) -> str:
+def check_token(what: str, value: object, max_length: int = MAX_NAME_LENGTH) -> str:
     """Return ``value`` when it can stand in a header and in an SSE field unchanged.
 
     Raises:
-        InvalidEventError: It is no string, empty, longer than 128 characters, has a space at an
-            end, or holds a control or separator character.
+        InvalidEventError: It is no string, empty, longer than ``max_length`` characters, has a
+            space at an end, or holds a control or separator character.
     """
     if (
         not isinstance(value, str)
-        or not 0 < len(value) <= MAX_NAME_LENGTH
+        or not 0 < len(value) <= max_length
         or not value.isprintable()
         or value != value.strip()
     ):
         raise InvalidEventError(
-            f"{what} must be 1 to {MAX_NAME_LENGTH} printable characters without outer spaces"
+            f"{what} must be 1 to {max_length} printable characters without outer spaces"
         )
     return value
 
@@ -150,6 +152,23 @@ def new_event(
     return NewEvent(
         event, encode_json(data), category, encode_metadata(metadata), event_id, timestamp()
     )
+
+
+def encoded_event(event: str, payload: bytes, *, category: str = STREAM) -> NewEvent:
+    """Make an event whose data is JSON already; see :func:`new_event`.
+
+    Args:
+        event: The name that clients dispatch on.
+        payload: One line of strict JSON in UTF-8; it is not looked at.
+        category: What kind of event it is.
+
+    Raises:
+        InvalidEventError: The name or the category cannot be stored.
+    """
+    check_event_name(event)
+    if category != STREAM:
+        check_token("category", category)
+    return NewEvent(event, payload, category, None, None, timestamp())
 
 
 class StreamEvent:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bridge.awaiting import AwaitingInput
 from bridge.births import Births
+from bridge.calls import CallChannel
 from bridge.checkpoints.log import CheckpointLog
 from bridge.cold_tier import NO_COLD_TIER, ColdTier
 from bridge.connection import Connection
@@ -77,11 +78,13 @@ class JetStreamBridge(RunBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
+        calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
+    calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
     retention: Retention
@@ -177,6 +180,7 @@ class JetStreamBridge(RunBridge):
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
+        self.calls = CallChannel(connection, self._subjects)
         self.checkpoints = CheckpointLog(
             connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
         )

@@ -24,6 +24,7 @@ SECTIONS: Final = frozenset(
         "data",
         "embedded",
         "expiry",
+        "graphs",
         "http",
         "items",
         "log",

@@ -130,6 +130,10 @@ class Subjects:
         """Where a worker hears that a run's state wants its attention."""
         return f"{self.prefix}.control.{run_id}"
 
+    def call(self, name: str) -> str:
+        """Where one of those who answer to a name is asked."""
+        return f"{self.prefix}.call.{name}"
+
     def dead_letter(self, consumer: str, run: RunRef) -> str:
         """Where an event that a consumer gave up is kept."""
         return f"{self.prefix}.dead.{consumer}.{run.thread_id}.{run.run_id}"

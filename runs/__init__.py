@@ -7,7 +7,9 @@ from runs.errors import (
     AssistantLoadError,
     AssistantNotFoundError,
     BlockingCallError,
+    CheckpointNotFoundError,
     ContentionError,
+    GraphFailedError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
     InputTimeoutError,
@@ -26,6 +28,7 @@ from runs.errors import (
     RunNotStartableError,
     RunsError,
     RunStoppedError,
+    StateUpdateError,
     ThreadExistsError,
     ThreadNotFoundError,
     TooManyRunsError,
@@ -37,6 +40,7 @@ from runs.errors import (
 )
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
+from runs.graph_states import GraphStates
 from runs.held_runs import HeldRuns
 from runs.inputs import INPUT, find_shown
 from runs.manager import RunManager
@@ -53,6 +57,7 @@ from runs.models import (
     RunRecord,
     RunSpec,
     RunStatus,
+    TokenUsage,
 )
 from runs.observation import RunObservation
 from runs.observers import RunObserver
@@ -63,6 +68,7 @@ from runs.settings import (
     AssistantName,
     AssistantSettings,
     ExpirySettings,
+    GraphSettings,
     ReadModelSettings,
     RunSettings,
     WorkerSettings,
@@ -103,11 +109,15 @@ __all__ = [
     "BlockingContext",
     "CancelAction",
     "CancelOutcome",
+    "CheckpointNotFoundError",
     "ContentionError",
     "DeliverySettings",
     "DisconnectMode",
     "Expiry",
     "ExpirySettings",
+    "GraphFailedError",
+    "GraphSettings",
+    "GraphStates",
     "HeldRuns",
     "IdempotencyKeyUsedError",
     "IllegalTransitionError",
@@ -148,6 +158,7 @@ __all__ = [
     "RunStoppedError",
     "RunsError",
     "RunsFacade",
+    "StateUpdateError",
     "ThreadExistsError",
     "ThreadNotFoundError",
     "ThreadPage",
@@ -156,6 +167,7 @@ __all__ = [
     "ThreadState",
     "ThreadStatus",
     "ThreadsFacade",
+    "TokenUsage",
     "TooManyRunsError",
     "UnsupportedActionError",
     "UnsupportedOptionError",

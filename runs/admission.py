@@ -10,15 +10,22 @@ from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
-_NOT_AVAILABLE: Final = (
+#: What only a graph can honour.
+_OF_GRAPHS: Final = (
     "interrupt_before",
     "interrupt_after",
     "checkpoint",
-    "durability",
+    "checkpoint_id",
+)
+#: Says how often checkpoints are written; a function has none, and so nothing to leave out.
+_DURABILITY: Final = "durability"
+#: What the configuration of a graph's run may hold; a function gets whatever was sent.
+_CONFIG_OF_GRAPHS: Final = frozenset(
+    {"configurable", "max_concurrency", "metadata", "recursion_limit", "run_name", "tags"}
 )
 
 
-def refuse_unavailable(spec: RunSpec) -> None:
+def refuse_unavailable(spec: RunSpec, assistant: Assistant) -> None:
     """Check that no option is set that would be ignored.
 
     Raises:
@@ -27,9 +34,11 @@ def refuse_unavailable(spec: RunSpec) -> None:
     """
     if spec.multitask_strategy not in list(MultitaskStrategy):
         raise UnsupportedStrategyError(spec.multitask_strategy)
-    for option in _NOT_AVAILABLE:
+    for option in () if assistant.is_graph else _OF_GRAPHS:
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)
+    for name in sorted(spec.config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
+        raise UnsupportedOptionError(f"config.{name}")
 
 
 def new_thread(
@@ -50,6 +59,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
     """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
     delay = timedelta(seconds=spec.after_seconds or 0)
+    options = {name: getattr(spec, name) for name in ("command", *_OF_GRAPHS, _DURABILITY)}
     return RunRecord(
         run_id=run_id,
         thread_id=thread.thread_id,
@@ -63,11 +73,11 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
         webhook=spec.webhook,
         kwargs={
             "input": spec.input,
-            "command": spec.command,
             "config": spec.config,
             "context": spec.context,
             "stream_mode": list(spec.stream_mode),
             "stream_subgraphs": spec.stream_subgraphs,
+            **{name: option for name, option in options.items() if option is not None},
         },
         due_at=created + delay if delay else None,
         created_at=created,

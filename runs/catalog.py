@@ -37,13 +37,19 @@ class Assistant:
     assistant_id: str
     description: str
     function: str
+    kind: Literal["function", "graph"]
     on_worker_lost: Literal["dead_letter", "restart"]
     max_attempts: int
     timeout_s: float | None
 
     @property
+    def is_graph(self) -> bool:
+        """Whether a graph executes its runs, and not a function."""
+        return self.kind == "graph"
+
+    @property
     def may_restart(self) -> bool:
-        """Whether a run may be executed again from its beginning."""
+        """Whether a run may be executed again; a graph goes on from its last checkpoint."""
         return self.on_worker_lost == "restart"
 
     @classmethod
@@ -51,6 +57,8 @@ class Assistant:
         """Make an assistant from its settings; the same name always gets the same id."""
         assistant_id = str(uuid5(NAMESPACE, name))
         facts = settings.model_dump()
+        if settings.on_worker_lost is None:
+            facts["on_worker_lost"] = "restart" if settings.kind == "graph" else "dead_letter"
         return cls(name=name, assistant_id=assistant_id, **facts)
 
 

@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from bridge import NewEvent, StreamBridge, new_event
-from runs.models import RunRecord
+from bridge import NewEvent, StreamBridge, encoded_event, new_event
+from runs.models import RunRecord, TokenUsage
 from runs.settings import WorkerSettings
+
+#: An event that is on its way to the log; its result is the event's id.
+Emitted: TypeAlias = asyncio.Task[str]
 
 
 class Outbox:
@@ -23,11 +26,11 @@ class Outbox:
         self._run_id = run_id
         self._max_events = settings.max_unacknowledged_events
         self._max_bytes = settings.max_unacknowledged_bytes
-        self._flying: deque[tuple[asyncio.Task[str], int]] = deque()
+        self._flying: deque[tuple[Emitted, int]] = deque()
         self._bytes = 0
         self.failure: Exception | None = None
 
-    async def put(self, event: NewEvent) -> None:
+    async def put(self, event: NewEvent) -> Emitted:
         """Send ``event`` on its way; wait only while too much is under way.
 
         Raises:
@@ -47,6 +50,7 @@ class Outbox:
             await asyncio.wait([self._flying[0][0]])
             self._reap()
         self._raise_failure()
+        return publishing
 
     async def store(self, event: NewEvent) -> str:
         """Store ``event`` behind everything else, and wait until all of it is stored.
@@ -110,11 +114,18 @@ class RunContext:
         context: The run's static context, likewise.
         metadata: The run's metadata, likewise.
         attempt: 1 for the first execution; higher after a worker was lost.
+        record: The run as its creator asked for it.
+        values: The final values, once they are set.
+        stored: The event that carries them, where there is one already.
+        is_interrupted: Whether the run ends because it waits for an answer.
+        model_name: The model that was called last, where it told its name.
+        usage: The tokens that were counted.
     """
 
     def __init__(
         self, record: RunRecord, attempt: int, outbox: Outbox, ask: Ask | None = None
     ) -> None:
+        self.record = record
         self.run_id = record.run_id
         self.thread_id = record.thread_id
         self.config: dict[str, Any] = record.kwargs.get("config") or {}
@@ -123,6 +134,10 @@ class RunContext:
         self.attempt = attempt
         self.values: Any = None
         self.has_result = False
+        self.stored: Emitted | None = None
+        self.is_interrupted = False
+        self.model_name: str | None = None
+        self.usage: TokenUsage | None = None
         self._outbox = outbox
         self._ask = ask
         self._is_cancelled = False
@@ -158,6 +173,20 @@ class RunContext:
         encoded = new_event(event, data, category=category, metadata=metadata)
         await self._outbox.put(encoded)
 
+    async def emit_encoded(
+        self, event: str, payload: bytes, *, category: str = "stream"
+    ) -> Emitted:
+        """Append one event whose data is strict JSON already; see :meth:`emit`.
+
+        Returns:
+            The event on its way.
+
+        Raises:
+            InvalidEventError: Its name cannot be stored.
+            BridgeError: An earlier event could not be stored; stop working.
+        """
+        return await self._outbox.put(encoded_event(event, payload, category=category))
+
     async def flush(self) -> None:
         """Wait until everything that was emitted is stored.
 
@@ -191,6 +220,20 @@ class RunContext:
         """Set the final values of the run: any JSON value; the last call counts."""
         self.values = values
         self.has_result = True
+
+    def result_is(self, emitted: Emitted) -> None:
+        """Make an event that is on its way the final values of the run."""
+        self.stored = emitted
+        self.has_result = True
+
+    def mark_interrupted(self) -> None:
+        """Say that the run ends because it waits for an answer; called by executors."""
+        self.is_interrupted = True
+
+    def uses(self, model_name: str | None, usage: TokenUsage | None) -> None:
+        """Note what models the run has called, and at what cost; called by executors."""
+        self.model_name = model_name
+        self.usage = usage
 
     def mark_cancelled(self) -> None:
         """Make :attr:`cancelled` true; called by the worker."""

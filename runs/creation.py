@@ -62,16 +62,16 @@ class RunCreation:
 
     async def check(self, spec: RunSpec) -> None:
         """Raise what :meth:`create` would raise at this moment; nothing is stored."""
-        refuse_unavailable(spec)
         assistant = self._catalog.get(spec.assistant_id)
+        refuse_unavailable(spec, assistant)
         thread = await self._thread_for(spec)
         record = new_record(spec, assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
-        refuse_unavailable(spec)
         assistant = self._catalog.get(spec.assistant_id)
+        refuse_unavailable(spec, assistant)
         thread = await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, thread)

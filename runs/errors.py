@@ -333,3 +333,34 @@ class ReadModelUnavailableError(RunsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the read model cannot be used: {reason}")
         self.reason = reason
+
+
+class CheckpointNotFoundError(RunsError):
+    """The thread has no such checkpoint; nothing was changed."""
+
+    code = "checkpoint-not-found"
+
+    def __init__(self, thread_id: str, checkpoint_id: str) -> None:
+        super().__init__(f"thread {thread_id} has no checkpoint {checkpoint_id}")
+        self.thread_id = thread_id
+        self.checkpoint_id = checkpoint_id
+
+
+class StateUpdateError(RunsError, ValueError):
+    """The graph refuses an update of a thread's state; nothing was changed."""
+
+    code = "state-update"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the graph refuses this: {reason}")
+        self.reason = reason
+
+
+class GraphFailedError(RunsError):
+    """The code of a graph failed while it was asked about a state, or about itself."""
+
+    code = "graph-failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the graph failed: {reason}")
+        self.reason = reason

@@ -11,6 +11,7 @@ from enum import Enum
 
 from bridge import (
     BridgeError,
+    CheckpointFencedError,
     Job,
     Leases,
     RunBridge,
@@ -24,7 +25,7 @@ from runs.catalog import Assistant
 from runs.claims import Claims
 from runs.context import Outbox, RunContext
 from runs.errors import InputTimeoutError, RunNotFoundError, RunNotStartableError, RunsError
-from runs.executor import Executor
+from runs.executor import RunExecutor
 from runs.inputs import Inputs
 from runs.manager import RunManager
 from runs.models import Outcome, RunFault, RunRecord, RunStatus
@@ -52,7 +53,7 @@ class Execution:
         job: What to do.
         run: The run that the job is about.
         assistant: What is executed, and what it may do.
-        executor: The assistant's function.
+        executor: The assistant's function or graph.
         bridge: Publishes the run's events.
         claims: Decides whether it may be executed, for this worker.
         manager: Settles it.
@@ -65,7 +66,7 @@ class Execution:
         job: Job,
         run: RunRef,
         assistant: Assistant,
-        executor: Executor,
+        executor: RunExecutor,
         *,
         bridge: RunBridge,
         claims: Claims,
@@ -130,7 +131,7 @@ class Execution:
                 await self._execute(known.run.record)
         except RunNotStartableError as exc:
             _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
-        except StreamFencedError:
+        except (CheckpointFencedError, StreamFencedError):
             _LOG.warning("run.fenced", extra={"run_id": self._run.run_id})
         finally:
             self._leases.release(self._run.run_id)
@@ -182,7 +183,7 @@ class Execution:
     ) -> None:
         stop = self._stop.result() if self._stop.done() else None
         if stop is Stop.CANCELLED:
-            await self._finish(INTERRUPTED)
+            await self._finish(INTERRUPTED, context)
         elif stop is Stop.TAKEN_OVER:
             _LOG.warning("run.taken_over", extra={"run_id": self._run.run_id})
         elif stop is None or _has_ended_by_itself(handling):
@@ -190,23 +191,23 @@ class Execution:
         else:
             with suppress(BridgeError):  # what could not be stored was never acknowledged
                 await outbox.flush()
-            await self._break_off(stop, context.attempt)
+            await self._break_off(stop, context)
 
-    async def _break_off(self, stop: Stop, attempt: int) -> None:
+    async def _break_off(self, stop: Stop, context: RunContext) -> None:
         if stop is Stop.TIMED_OUT:
             text = f"the run took longer than {self._assistant.timeout_s:g} s"
             fault = RunFault(error="TimeoutError", message=text)
-            await self._finish(Outcome(RunStatus.TIMEOUT, error=fault))
+            await self._finish(Outcome(RunStatus.TIMEOUT, error=fault), context)
         elif self._assistant.may_restart:
             self._is_handed_back = True
             with suppress(RunsError, BridgeError):  # it then counts as lost
-                await self._manager.release(self._run, attempt)
+                await self._manager.release(self._run, context.attempt)
             self._leases.release(self._run.run_id)
             await self._job.nak()
         else:
             text = "its worker was stopped before the run had finished, and it may not be restarted"
             fault = RunFault(error="WorkerStopped", message=text)
-            await self._finish(Outcome(RunStatus.ERROR, error=fault))
+            await self._finish(Outcome(RunStatus.ERROR, error=fault), context)
 
     async def _finish_by_itself(
         self, handling: asyncio.Task[None], context: RunContext, outbox: Outbox
@@ -216,10 +217,11 @@ class Execution:
         except StreamTerminatedError:
             await self._settle()
             return
-        await self._finish(outcome)
+        await self._finish(outcome, context)
 
-    async def _finish(self, outcome: Outcome) -> None:
-        await self._settle(await self._manager.reconciler.seal(self._run, outcome))
+    async def _finish(self, outcome: Outcome, context: RunContext) -> None:
+        told = outcome._replace(model_name=context.model_name, usage=context.usage)
+        await self._settle(await self._manager.reconciler.seal(self._run, told))
 
     async def _settle(self, terminal_id: str | None = None) -> None:
         with suppress(RunNotFoundError):  # it is rolled back
@@ -256,9 +258,17 @@ async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox:
         if not context.has_result:
             await outbox.flush()
             return Outcome(RunStatus.SUCCESS)
-        values = new_event("values", context.values, category="outputs")
-        return Outcome(RunStatus.SUCCESS, outputs=await outbox.store(values))
-    except (StreamFencedError, StreamTerminatedError, RunNotStartableError):
+        return Outcome(
+            RunStatus.SUCCESS,
+            outputs=await _store_values(context, outbox),
+            is_interrupted=context.is_interrupted,
+        )
+    except (
+        CheckpointFencedError,
+        StreamFencedError,
+        StreamTerminatedError,
+        RunNotStartableError,
+    ):
         raise
     except InputTimeoutError as exc:
         fault = RunFault(error=type(exc).__name__, message=str(exc))
@@ -267,6 +277,13 @@ async def _outcome_of(handling: asyncio.Task[None], context: RunContext, outbox:
         if isinstance(outbox.failure, StreamFencedError | StreamTerminatedError):
             raise outbox.failure from exc
         return Outcome(RunStatus.ERROR, error=RunFault(error=type(exc).__name__, message=str(exc)))
+
+
+async def _store_values(context: RunContext, outbox: Outbox) -> str:
+    if context.stored is None:
+        return await outbox.store(new_event("values", context.values, category="outputs"))
+    await outbox.flush()
+    return await context.stored
 
 
 def _has_ended_by_itself(handling: asyncio.Task[None]) -> bool:

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Mapping
 from contextlib import aclosing, closing
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from runs.blocking import BlockingContext, call_in_thread
 from runs.context import RunContext
@@ -61,6 +61,40 @@ def _event_of(item: object) -> dict[str, Any]:
                 "a handler yields (event, data) or {'event': ..., 'data': ...}, not "
                 f"{type(item).__name__}"
             )
+
+
+class RunExecutor(Protocol):
+    """What executes the runs of one assistant.
+
+    Attributes:
+        failure: Why it cannot, where that is known already; each run then ends with it.
+    """
+
+    failure: AssistantLoadError | None
+
+    async def execute(self, context: RunContext, given: Any) -> None:
+        """Execute a run to its end.
+
+        Raises:
+            Exception: Whatever the user's code raises; the run then failed.
+        """
+        ...
+
+
+class FailedExecutor:
+    """Ends each run of an assistant that cannot be executed with the reason."""
+
+    def __init__(self, failure: AssistantLoadError) -> None:
+        self.failure: AssistantLoadError | None = failure
+        self._failure = failure
+
+    async def execute(self, context: RunContext, given: Any) -> None:  # noqa: ARG002 - whatever the run is
+        """Fail.
+
+        Raises:
+            AssistantLoadError: Always.
+        """
+        raise self._failure
 
 
 class Executor:

@@ -34,6 +34,20 @@ def load_handler(function: str, root: Path | None = None) -> Handler:
     Raises:
         AssistantLoadError: It cannot be imported, is missing, or is no function.
     """
+    handler = load_attribute(function, root)
+    if not inspect.isroutine(handler):
+        problem = "must be a function, sync or async; a graph is declared with kind 'graph'"
+        raise AssistantLoadError(function, problem)
+    checked: Handler = handler
+    return checked
+
+
+def load_attribute(function: str, root: Path | None = None) -> Any:
+    """Import whatever ``module:attr`` or ``path/file.py:attr`` names; see :func:`load_handler`.
+
+    Raises:
+        AssistantLoadError: It cannot be imported, or is missing.
+    """
     target, _, name = function.rpartition(":")
     root = (root or Path.cwd()).resolve()
     if target.startswith(_BUILT_IN):
@@ -44,13 +58,19 @@ def load_handler(function: str, root: Path | None = None) -> Handler:
     else:
         _prefer(function, root)
         module = _import_module(function, target)
-    handler = getattr(module, name, None)
-    if handler is None:
+    found = getattr(module, name, None)
+    if found is None:
         raise AssistantLoadError(function, f"{module.__file__} has no {name!r}")
-    if not inspect.isroutine(handler):
-        raise AssistantLoadError(function, f"{name!r} must be a function, sync or async")
-    checked: Handler = handler
-    return checked
+    return found
+
+
+def prefer_directory(directory: Path) -> None:
+    """Have the modules of a user's directory found before installed ones.
+
+    Raises:
+        AssistantLoadError: It has a module with the name of a package of this process.
+    """
+    _prefer(str(directory), directory.resolve())
 
 
 def _import_file(function: str, path: Path) -> ModuleType:

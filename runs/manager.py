@@ -53,6 +53,7 @@ class RunManager:
         webhooks: WebhookPolicy | None = None,
     ) -> None:
         limits = settings or RunSettings()
+        self._catalog = catalog
         self.records = Records(bridge)
         self.webhooks = Webhooks(bridge)
         self._webhook_policy = webhooks
@@ -156,7 +157,7 @@ class RunManager:
                 to replace are stopped all the same.
             UnavailableError: The server fell silent; the run may exist.
         """
-        if spec.command is not None:
+        if spec.command is not None and not self._catalog.get(spec.assistant_id).is_graph:
             return await self._answers.give(spec)
         await self._check_webhook(spec)
         return await self._creation.create(spec)

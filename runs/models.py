@@ -116,6 +116,22 @@ class RunFault(Frozen):
     message: str
 
 
+class TokenUsage(Frozen):
+    """How many tokens the models of a run have read and written."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+    def plus(self, other: "TokenUsage") -> "TokenUsage":
+        """Return the sum."""
+        return TokenUsage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            total_tokens=self.total_tokens + other.total_tokens,
+        )
+
+
 class RunSpec(Frozen):
     """What a caller asks for. Options that are not available yet are refused by the manager.
 
@@ -151,6 +167,7 @@ class RunSpec(Frozen):
     interrupt_before: tuple[str, ...] | Literal["*"] | None = None
     interrupt_after: tuple[str, ...] | Literal["*"] | None = None
     checkpoint: dict[str, Any] | None = None
+    checkpoint_id: str | None = None
     durability: Literal["sync", "async", "exit"] | None = None
 
 
@@ -164,6 +181,8 @@ class RunRecord(Frozen):
         worker: Which worker has or had it last.
         error: Why it failed, when the status is ``error`` or ``timeout``.
         outputs: The id of the event that carries the final values.
+        model_name: The model that it called last, where that told its name.
+        usage: The tokens that its models counted, over its last execution.
         due_at: When it may begin, if that is later than its creation.
         webhook: Where the run is told of when it has ended.
     """
@@ -183,6 +202,8 @@ class RunRecord(Frozen):
     worker: str | None = None
     error: RunFault | None = None
     outputs: str | None = None
+    model_name: str | None = None
+    usage: TokenUsage | None = None
     webhook: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -216,7 +237,13 @@ class RunRecord(Frozen):
         Raises:
             IllegalTransitionError: The run has finished already.
         """
-        facts = {"outputs": outcome.outputs, "error": outcome.error, "ended_at": at}
+        facts = {
+            "outputs": outcome.outputs,
+            "error": outcome.error,
+            "model_name": outcome.model_name,
+            "usage": outcome.usage,
+            "ended_at": at,
+        }
         if (
             self.status is RunStatus.PENDING
             and outcome.status not in LEGAL_TRANSITIONS[self.status]
@@ -227,8 +254,20 @@ class RunRecord(Frozen):
 
 
 class Outcome(NamedTuple):
-    """How a run ended."""
+    """How a run ended.
+
+    Attributes:
+        status: The final status.
+        outputs: The id of the event that carries the final values.
+        error: Why it failed.
+        is_interrupted: Whether it succeeded up to a point at which it waits for an answer.
+        model_name: The model that it called last.
+        usage: The tokens that its models counted.
+    """
 
     status: RunStatus
     outputs: str | None = None
     error: RunFault | None = None
+    is_interrupted: bool = False
+    model_name: str | None = None
+    usage: TokenUsage | None = None

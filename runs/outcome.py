@@ -5,8 +5,10 @@ The log decides a run's outcome; this is the one place that interprets it.
 
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from bridge import StreamEvent, Terminal
-from runs.models import Outcome, RunFault, RunStatus
+from runs.models import Outcome, RunFault, RunStatus, TokenUsage
 
 INTERRUPTED: Final = Outcome(RunStatus.INTERRUPTED)
 
@@ -25,7 +27,17 @@ _STATUS_OF_NAME: Final = {
 def terminal_of(outcome: Outcome) -> tuple[Terminal, dict[str, Any]]:
     """Return the kind and the data of the terminal event that says ``outcome``."""
     error = None if outcome.error is None else outcome.error.model_dump()
-    data = {"status": outcome.status.value, "outputs": outcome.outputs, "error": error}
+    data: dict[str, Any] = {
+        "status": outcome.status.value,
+        "outputs": outcome.outputs,
+        "error": error,
+    }
+    if outcome.is_interrupted:
+        data["interrupted"] = True
+    if outcome.model_name is not None:
+        data["model_name"] = outcome.model_name
+    if outcome.usage is not None:
+        data["usage"] = outcome.usage.model_dump()
     return _KIND_OF_STATUS[outcome.status], data
 
 
@@ -35,15 +47,33 @@ def outcome_of(terminal: StreamEvent) -> Outcome:
     if terminal.event == Terminal.DEAD_LETTER:
         reason = str(data.get("reason", "unknown"))
         return Outcome(RunStatus.ERROR, error=RunFault(error="DeadLetter", message=reason))
-    status = _STATUS_OF_NAME.get(terminal.event, RunStatus.ERROR)
+    return _outcome_of_name(terminal.event, data)._replace(
+        model_name=_text_of(data, "model_name"), usage=_usage_of(data)
+    )
+
+
+def _outcome_of_name(name: str, data: dict[str, Any]) -> Outcome:
+    status = _STATUS_OF_NAME.get(name, RunStatus.ERROR)
     if status is RunStatus.SUCCESS:
-        outputs = data.get("outputs")
-        return Outcome(status, outputs=outputs if isinstance(outputs, str) else None)
+        is_interrupted = data.get("interrupted") is True
+        return Outcome(status, _text_of(data, "outputs"), is_interrupted=is_interrupted)
     if status is RunStatus.INTERRUPTED:
         return INTERRUPTED
     if data.get("status") == RunStatus.TIMEOUT:
         status = RunStatus.TIMEOUT
     return Outcome(status, error=_fault(data))
+
+
+def _text_of(data: dict[str, Any], name: str) -> str | None:
+    found = data.get(name)
+    return found if isinstance(found, str) else None
+
+
+def _usage_of(data: dict[str, Any]) -> TokenUsage | None:
+    try:
+        return TokenUsage.model_validate(data["usage"])
+    except (KeyError, ValidationError):
+        return None
 
 
 def _fault(data: dict[str, Any]) -> RunFault:

@@ -9,7 +9,16 @@ from pydantic import Field
 
 from bridge import JetStreamBridge, ProcessSettings, run_process
 from runs.catalog import AssistantCatalog
-from runs.settings import AssistantName, AssistantSettings, RunSettings, WorkerSettings
+from runs.errors import AssistantLoadError
+from runs.node_threads import NodeThreads
+from runs.settings import (
+    AssistantName,
+    AssistantSettings,
+    GraphSettings,
+    RunSettings,
+    WorkerSettings,
+)
+from runs.user_environment import prepare
 from runs.worker import Worker
 
 
@@ -19,22 +28,28 @@ class WorkerProcessSettings(ProcessSettings):
     Attributes:
         runs: Limits of run control.
         worker: How much it runs at one time, and how it holds on and lets go.
-        assistants: The functions it executes, besides the built-in ones.
+        assistants: The functions and graphs it executes, besides the built-in ones.
+        graphs: What its graphs share.
     """
 
     runs: RunSettings = RunSettings()
     worker: WorkerSettings = WorkerSettings()
     assistants: dict[AssistantName, AssistantSettings] = Field(default_factory=dict)
+    graphs: GraphSettings = GraphSettings()
 
 
 async def serve(
     settings: WorkerProcessSettings, bridge: JetStreamBridge, stop: asyncio.Event
 ) -> None:
     """Execute runs until ``stop`` is set."""
+    prepare(settings.graphs)
+    threads = NodeThreads(settings.worker.max_node_threads)
+    asyncio.get_running_loop().set_default_executor(threads)
     catalog = AssistantCatalog(settings.assistants)
-    await Worker(bridge, catalog, settings.worker, settings.runs).serve(stop)
+    worker = Worker(bridge, catalog, settings.worker, settings.runs, settings.graphs)
+    await worker.serve(stop)
 
 
 def main() -> None:
     """Run a worker until SIGTERM or SIGINT; exits with 1 when it cannot go on."""
-    run_process("worker", WorkerProcessSettings, serve)
+    run_process("worker", WorkerProcessSettings, serve, (AssistantLoadError,))

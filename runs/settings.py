@@ -1,12 +1,15 @@
 """What run control can be told, with units in every name; one file for all defaults."""
 
-from typing import Annotated, Literal, TypeAlias
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints
 
 from bridge import Section
 
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+#: Where an object of user code is.
+TARGET: Final = r"^[^:\s]+:[A-Za-z_][A-Za-z0-9_]*$"
 AssistantName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
 
@@ -93,17 +96,50 @@ class WorkerSettings(Section):
         512, ge=1, le=4096, description="emitted per run and not stored yet; then emit waits"
     )
     max_unacknowledged_bytes: int = Field(4 << 20, ge=1, description="payload, as above")
+    max_node_threads: int = Field(
+        64, ge=1, le=10_000, description="sync nodes of graphs that run at one time"
+    )
+
+
+class GraphSettings(Section):
+    """What the graphs of a worker share; read by workers."""
+
+    dependencies: tuple[Path, ...] = Field(
+        (), description="directories whose modules user code may import"
+    )
+    env: dict[str, SecretStr] = Field(
+        default_factory=dict, description="variables that user code finds in its environment"
+    )
+    checkpointer: str | None = Field(
+        None, pattern=TARGET, description="module:attr of a checkpointer, or of a factory"
+    )
+    allowed_json_modules: Literal[True] | tuple[tuple[str, ...], ...] | None = Field(
+        None, description="types that checkpoints of older releases may hold; true: all"
+    )
+    allowed_msgpack_modules: Literal[True] | tuple[tuple[str, ...], ...] | None = Field(
+        None, description="types that checkpoints may hold; true: all; None: LangGraph's default"
+    )
+    pickle_fallback: bool = Field(
+        default=False, description="whether checkpoints may hold pickled objects"
+    )
+    store_ttl_s: float | None = Field(
+        None, gt=0, description="of items that are put without one; None: they stay"
+    )
+    store_ttl_refreshes: bool = Field(
+        default=True, description="whether reading an item starts its time anew"
+    )
 
 
 class AssistantSettings(Section):
-    """One assistant: the function that executes its runs."""
+    """One assistant: the function or graph that executes its runs."""
 
-    function: str = Field(
-        pattern=r"^[^:\s]+:[A-Za-z_][A-Za-z0-9_]*$", description="module:attr or ./file.py:attr"
-    )
+    function: str = Field(pattern=TARGET, description="module:attr or ./file.py:attr")
+    kind: Literal["function", "graph"] = Field("function", description="what stands there")
     description: str = ""
-    on_worker_lost: Literal["dead_letter", "restart"] = Field(
-        "dead_letter", description="what becomes of a run whose worker died"
+    on_worker_lost: Literal["dead_letter", "restart"] | None = Field(
+        None,
+        description="what becomes of a run whose worker died; None: restart for graphs, which go "
+        "on from their last checkpoint, dead_letter for functions",
     )
     max_attempts: int = Field(
         3, ge=1, le=1000, description="executions of a restarted run that may lose their worker"

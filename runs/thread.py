@@ -99,10 +99,19 @@ class OutputsRef(Frozen):
 
 
 class LastRun(Frozen):
-    """The run that finished last, and how."""
+    """The run that finished last, and how.
+
+    Attributes:
+        run_id: The run.
+        status: How it ended.
+        executor: Which executor it was for.
+        is_interrupted: Whether it succeeded up to a point at which it waits for an answer.
+    """
 
     run_id: str
     status: RunStatus
+    executor: str | None = None
+    is_interrupted: bool = False
 
 
 class ThreadRecord(Frozen):
@@ -137,11 +146,23 @@ class ThreadRecord(Frozen):
             return ThreadStatus.INTERRUPTED
         if self.inflight_ids:
             return ThreadStatus.BUSY
-        if self.last is None or self.last.status is RunStatus.SUCCESS:
+        if self.last is None:
             return ThreadStatus.IDLE
-        if self.last.status is RunStatus.INTERRUPTED:
+        if self.last.is_interrupted or self.last.status is RunStatus.INTERRUPTED:
             return ThreadStatus.INTERRUPTED
+        if self.last.status is RunStatus.SUCCESS:
+            return ThreadStatus.IDLE
         return ThreadStatus.ERROR
+
+    @property
+    def executor(self) -> str | None:
+        """Which executor knows the thread's state: that of its newest run, or of its creator."""
+        if self.active is not None:
+            return self.active.executor
+        if self.last is not None and self.last.executor is not None:
+            return self.last.executor
+        named = self.metadata.get("graph_id")
+        return named if isinstance(named, str) else None
 
     @property
     def question(self) -> Question | None:

@@ -160,7 +160,13 @@ def _finish(thread: ThreadRecord, command: Finish) -> Step:
         if not command.is_removed:
             return thread, (RollBack(command.run_id),)
     else:
-        changes["last"] = LastRun(run_id=command.run_id, status=outcome.status)
+        run = thread.find_active(command.run_id) or thread.find_queued(command.run_id)
+        changes["last"] = LastRun(
+            run_id=command.run_id,
+            status=outcome.status,
+            executor=None if run is None else run.executor,
+            is_interrupted=outcome.is_interrupted,
+        )
         if outcome.status is RunStatus.SUCCESS and outcome.outputs is not None:
             changes["outputs"] = OutputsRef(run_id=command.run_id, event_id=outcome.outputs)
     return _leave(thread, command, changes)

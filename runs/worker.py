@@ -19,12 +19,12 @@ from runs.claims import Claims
 from runs.due_runs import DueRuns
 from runs.errors import RunsError
 from runs.execution import Execution
-from runs.executor import Executor
+from runs.executors import Executors
 from runs.held_runs import HeldRuns
 from runs.manager import RunManager
 from runs.models import Frozen
 from runs.retirement import Retirement
-from runs.settings import RunSettings, WorkerSettings
+from runs.settings import GraphSettings, RunSettings, WorkerSettings
 from runs.sweeper import Sweeper
 
 _LOG = logging.getLogger("jetrun.worker")
@@ -50,6 +50,7 @@ class Worker:
         catalog: The assistants to serve; their functions are imported here.
         settings: Concurrency, lease, drain.
         run_settings: Limits of run control; the defaults when ``None``.
+        graphs: What its graphs share; the defaults when ``None``.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Worker:
         catalog: AssistantCatalog,
         settings: WorkerSettings,
         run_settings: RunSettings | None = None,
+        graphs: GraphSettings | None = None,
     ) -> None:
         self._bridge = bridge
         self._settings = settings
@@ -69,7 +71,7 @@ class Worker:
             every_s=settings.lease_s / 3, max_blocked_s=settings.max_blocked_s
         )
         self._catalog = catalog
-        self._executors = {each.name: Executor(each.function) for each in catalog}
+        self._executors = Executors(catalog, graphs or GraphSettings())
         self._executions: dict[str, Execution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -85,11 +87,12 @@ class Worker:
         self._report_load_failures()
         consumers = {
             name: await self._bridge.jobs.consumer(name, lease_s=self._settings.lease_s)
-            for name in self._executors
+            for name in self._catalog.names
         }
         manager = self._manager
         sweeper = Sweeper(manager.records, manager.reconciler, stale_s=self._limits.stale_s)
         async with (
+            self._executors.opened(self._bridge),
             self._leases.kept(),
             self._bridge.controls.listen(self._on_nudge),
             self._bridge.sweeping(HeldRuns(self._bridge, self._manager, self._limits)),
@@ -115,10 +118,9 @@ class Worker:
                 each.result()
 
     def _report_load_failures(self) -> None:
-        for name, executor in self._executors.items():
-            if executor.failure is not None:
-                facts = {"assistant": name, "error": str(executor.failure)}
-                _LOG.error("assistant.not_loaded", extra=facts)
+        for name, failure in self._executors.failures.items():
+            facts = {"assistant": name, "error": str(failure)}
+            _LOG.error("assistant.not_loaded", extra=facts)
 
     def _on_nudge(self, run_id: str) -> None:
         execution = self._executions.get(run_id)
@@ -177,7 +179,7 @@ class Worker:
             job,
             run,
             self._catalog.get(job.executor),
-            self._executors[job.executor],
+            self._executors.get(job.executor),
             bridge=self._bridge,
             claims=self._claims,
             manager=self._manager,

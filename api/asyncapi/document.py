@@ -112,6 +112,11 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             "Threads of stateless runs, in line to be removed.",
             subjects.jobs_stream,
         ),
+        "calls": _channel(
+            subjects.call("ASSISTANT"),
+            ["graphQuestion"],
+            "Questions to one of the workers that have loaded a graph. Nothing is kept.",
+        ),
         "webhookCalls": _channel(
             subjects.job(CALLS, "RUN"),
             ["job"],

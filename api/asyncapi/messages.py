@@ -11,6 +11,7 @@ from api.auth.api_keys import ApiKeyRecord
 from bridge import Terminal
 from bridge.events import BIRTH, DELETED
 from runs import RunFault, RunRecord, RunStatus, ThreadRecord
+from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
 from runs.observation import ObserverPosition
 from runs.retirement_line import Place
@@ -30,6 +31,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     JobPayload,
     ObserverPosition,
     Place,
+    GraphQuestion,
     TimedRun,
     WebhookRecord,
 )
@@ -175,6 +177,9 @@ def messages() -> dict[str, Mapping[str, Any]]:
         ),
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
+        "graphQuestion": _message(
+            "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)
+        ),
         "nudge": _message(
             "Look at the run's state now.", none, {"type": "string", "maxLength": 0}, TEXT
         ),

@@ -13,6 +13,9 @@ from aiohttp import web
 from api.auth.caller import Caller, Scope
 from api.auth.errors import ScopeMissingError
 
+#: The path below which an application serves everything; it is no part of its routes' names.
+MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
+
 #: Asked by load balancers, which have no credential; they tell nothing of any user.
 OPEN_ROUTES: Final = frozenset({"GET /ok", "GET /livez", "GET /readyz"})
 
@@ -25,6 +28,7 @@ _EXCEPTIONS: Final[Mapping[str, Scope]] = MappingProxyType(
         "POST /threads/search": Scope.READ,
         "POST /threads/count": Scope.READ,
         "POST /threads/{thread_id}/history": Scope.READ,
+        "POST /threads/{thread_id}/state/checkpoint": Scope.READ,
         "POST /runs/search": Scope.READ,
         "POST /runs/count": Scope.READ,
         # Allows less than reading does.
@@ -41,10 +45,12 @@ _EXCEPTIONS: Final[Mapping[str, Scope]] = MappingProxyType(
 
 
 def route_of(request: web.Request) -> str:
-    """Return the request's route as ``METHOD /path/{name}``; of an unknown path the method only."""
+    """Return the request's route, ``METHOD /path/{name}``; of an unknown path the method alone."""
     method = "GET" if request.method == "HEAD" else request.method
     resource = request.match_info.route.resource
-    return method if resource is None else f"{method} {resource.canonical}"
+    if resource is None:
+        return method
+    return f"{method} {resource.canonical.removeprefix(request.app[MOUNT_PREFIX])}"
 
 
 def scope_of(route: str) -> Scope:

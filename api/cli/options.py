@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
+from rich.text import Text
+
+from api.cli.console import ERR
+from api.config_file import config_warnings
+from api.settings import Settings
 
 DataOption: TypeAlias = Annotated[
     Path | None,
@@ -18,7 +23,7 @@ NatsOption: TypeAlias = Annotated[
 ]
 ConfigOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--config", help="jetrun.toml, or a langgraph.json for its graphs."),
+    typer.Option("--config", help="jetrun.toml, or a langgraph.json."),
 ]
 
 
@@ -39,3 +44,9 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
             target = target.setdefault(section, {})
         target[field] = value
     return settings
+
+
+def warn_of_config(settings: Settings) -> None:
+    """Print what people should know of the configuration file, a yellow line each."""
+    for warning in config_warnings(settings.config) if settings.config is not None else ():
+        ERR.print(Text.assemble(("warning: ", "bold yellow"), f"{settings.config}: {warning}"))

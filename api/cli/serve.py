@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from api.cli.console import OUT, product
-from api.cli.options import ConfigOption, DataOption, NatsOption, given
+from api.cli.options import ConfigOption, DataOption, NatsOption, given, warn_of_config
 from api.settings import load_settings, shown_settings
 from api.signals import run_until_signalled
 from api.stack import run_stack
@@ -56,6 +56,7 @@ def serve(  # noqa: PLR0913 - one parameter for each option
         typer.echo(shown_settings(settings))
         return
     set_up_logging(settings.logging)
+    warn_of_config(settings)
     run_until_signalled(run_stack(settings, _announce))
 
 

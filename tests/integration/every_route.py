@@ -10,6 +10,10 @@ ROUTES = {
     "PATCH /threads/{thread_id}": {"metadata": {"a": 1}},
     "DELETE /threads/{thread_id}": None,
     "GET /threads/{thread_id}/state": None,
+    "POST /threads/{thread_id}/state": {"values": {}},
+    "GET /threads/{thread_id}/state/{checkpoint_id}": None,
+    "POST /threads/{thread_id}/state/checkpoint": {"checkpoint": {}},
+    "GET /threads/{thread_id}/history": None,
     "POST /threads/{thread_id}/history": {},
     "POST /threads/search": {"ids": ["{thread_id}"]},
     "POST /threads/count": {"ids": ["{thread_id}"]},
@@ -46,11 +50,17 @@ NEED_NOT = {
     "POST /assistants/search": "assistants are everybody's",
     "POST /assistants/count": "assistants are everybody's",
     "GET /assistants/{assistant_id}": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/schemas": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/graph": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/subgraphs": "assistants are everybody's",
+    "GET /assistants/{assistant_id}/subgraphs/{namespace}": "assistants are everybody's",
     "POST /threads": "ids are everybody's: a taken one is 409, tested below",
     "POST /runs": "makes a thread of its own",
     "POST /runs/stream": "makes a thread of its own",
     "POST /runs/wait": "makes a thread of its own",
 }
+#: What else paths name.
+NAMES = {"assistant_id": "echo", "checkpoint_id": "none", "namespace": "none"}
 
 
 def served(app):
@@ -76,7 +86,7 @@ async def ask(http, route, run, user):
 
     Return the status and, when the answer comes at once and whole, what it says.
     """
-    ids = {"thread_id": run[0], "run_id": run[1], "assistant_id": "echo"}
+    ids = {"thread_id": run[0], "run_id": run[1], **NAMES}
     method, path = route.split(" ")
     query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
     options = {"params": query, "headers": user, "json": filled(ROUTES.get(route), ids)}

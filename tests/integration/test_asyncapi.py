@@ -13,10 +13,11 @@ from json_schema import problems, resolve
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
-from bridge import LogSettings, Subjects, new_event
+from bridge import LogSettings, NoAnswerError, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
 from runs import RunObservation, RunObserver
+from runs.graph_questions import GraphQuestion
 from runs.webhooks.announcing import Webhooks
 
 DOCUMENT = asyncapi_document()
@@ -87,6 +88,12 @@ async def stored(client):
                 continue
             found.append((message.subject, message.headers or {}, message.data or b""))
     return found
+
+
+async def ask_nobody(bridge):
+    question = GraphQuestion(wants="schemas").encode()
+    with pytest.raises(NoAnswerError):
+        await bridge.calls.ask("graph", question, within_s=0.1, is_repeatable=True)
 
 
 class Deaf(RunObserver):
@@ -160,6 +167,7 @@ async def test_every_message_fits_the_document_and_everything_documented_is_seen
     async with asyncio.timeout(60):
         await announce_and_observe(gateway, open_run)
         await do_everything(gateway, http, open_run)
+        await ask_nobody(gateway.bridge)
     channels = set(DOCUMENT["channels"])
 
     def is_complete():

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from api.auth.audit import note_departure
 from api.auth.caller import ALL_SCOPES, Caller, Role, Scope
+from api.auth.permissions import MOUNT_PREFIX
 from api.auth.settings import AuthSettings
 from api.identity import authenticated_by
 from bridge.process_logs import JsonFormatter
@@ -110,11 +111,12 @@ async def test_a_client_that_left_before_its_answer_is_noted(lines, eventually):
 
     app = web.Application(middlewares=[note_departure, authenticated_by(authenticate)])
     app.router.add_delete("/threads/{thread_id}", delete)
-    async with TestServer(app, handler_cancellation=True) as server, aiohttp.ClientSession() as http:
+    app[MOUNT_PREFIX] = ""
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
         asking = asyncio.create_task(http.delete(server.make_url("/threads/mine")))
         await begun.wait()
         asking.cancel()
-        await eventually(lambda: lines())
+        await eventually(lines)
     assert [(line["outcome"], line["object"]) for line in lines()] == [
         ("client left", {"thread_id": "mine"})
     ]

@@ -16,6 +16,8 @@ from api.auth.caller import ALL_SCOPES, Role, Scope
 from api.auth.jwt_settings import JwtSettings
 from api.auth.permissions import OPEN_ROUTES, scope_of
 from api.auth.settings import AuthSettings
+from api.configurable_headers import with_headers
+from api.http_settings import HttpSettings
 from bridge import new_id
 
 AUTH = AuthSettings(methods=("api-key",), key_cache_s=0.05)
@@ -104,10 +106,15 @@ async def test_two_credentials_of_one_kind_are_refused(http, key_of):
 #: By route: the scope that it needs.
 READ = {"POST /assistants/search", "POST /assistants/count", "POST /threads/search"}
 READ |= {"POST /threads/count", "POST /threads/{thread_id}/history", "POST /runs/search"}
-READ |= {"POST /runs/count", f"POST {RUN}/token"}
+READ |= {"POST /runs/count", f"POST {RUN}/token", "POST /threads/{thread_id}/state/checkpoint"}
 OPERATE = {"POST /runs/cancel", f"POST {RUN}/cancel", f"DELETE {RUN}"}
 OPERATE |= {"DELETE /threads/{thread_id}"}
-CHANGE = {"POST /threads", "PATCH /threads/{thread_id}", "POST /runs/batch"}
+CHANGE = {
+    "POST /threads",
+    "POST /threads/{thread_id}/state",
+    "PATCH /threads/{thread_id}",
+    "POST /runs/batch",
+}
 for place in ("/runs", "/threads/{thread_id}/runs"):
     CHANGE |= {f"POST {place}", f"POST {place}/stream", f"POST {place}/wait"}
 NEEDS = {
@@ -280,3 +287,29 @@ async def test_users_with_tokens_see_their_own_and_operators_all(start_gateway, 
     assert await status_of(http, path_of(run), bearer("her", aud="other")) == 401
     key = await ApiKeys(gateway.bridge).create(grant())
     assert await status_of(http, path_of(run), headers(key)) == 401
+
+
+async def test_below_a_prefix_the_same_routes_are_open_and_need_the_same(
+    start_gateway, new_session
+):
+    gateway = await start_gateway(auth=AUTH, mount_prefix="/api")
+    http, keys = await new_session(gateway.url), ApiKeys(gateway.bridge)
+    user = headers(await keys.create(grant(scopes=[Scope.READ, Scope.RUN])))
+    assert await status_of(http, "/api/ok", {}) == 200
+    assert await status_of(http, "/api/info", {}) == 401
+    async with http.post("/api/runs", json={"assistant_id": "echo"}, headers=user) as answer:
+        made = await answer.json()
+    path = f"/api{path_of((made['thread_id'], made['run_id']))}"
+    async with http.delete(path, headers=user) as answer:
+        assert answer.status == 403
+    async with http.post(f"{path}/token", headers=user) as answer:
+        token = (await answer.json())["token"]
+    assert await status_of(http, f"{path}/stream?token={token}", {}) == 200
+
+
+def test_runs_find_credentials_of_their_creators_only_where_these_are_named():
+    sent = {"Authorization": "Bearer x", "X-Api-Key": "y", "X-Colour": "blue"}
+    everything = HttpSettings(header_includes=("*",))
+    assert with_headers({}, sent, everything) == {"configurable": {"x-colour": "blue"}}
+    named = HttpSettings(header_includes=("authorization",))
+    assert with_headers({}, sent, named) == {"configurable": {"authorization": "Bearer x"}}

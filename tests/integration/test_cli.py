@@ -167,15 +167,20 @@ async def test_assistants_of_a_project_run_beside_packages_named_like_ours(serve
         (project / package / "__init__.py").write_text("NAME = 'of the project'")
     (project / "agent.py").write_text(
         "from api import NAME\n"
-        "async def agent(context, given):\n"
-        "    yield 'custom', {'name': NAME}\n"
+        "from langgraph.config import get_stream_writer\n"
+        "from langgraph.graph import START, StateGraph\n"
+        "def tell(state):\n"
+        "    get_stream_writer()({'name': NAME})\n"
+        "    return state\n"
+        "agent = StateGraph(dict).add_node('tell', tell).add_edge(START, 'tell')\n"
     )
     config = project / "langgraph.json"
     config.write_text('{"dependencies": ["."], "graphs": {"mine": "./agent.py:agent"}}')
     served = await serve("--port", 0, "--config", config, cwd=project)
 
     thread = await served.post("/threads", {})
-    run = await served.post(f"/threads/{thread['thread_id']}/runs", {"assistant_id": "mine"})
+    body = {"assistant_id": "mine", "input": {"a": 1}, "stream_mode": "custom"}
+    run = await served.post(f"/threads/{thread['thread_id']}/runs", body)
     _, out, _ = await jetrun("tail", run["run_id"], "--json", "--url", served.url)
 
     events = [json.loads(line) for line in out.splitlines()]

@@ -121,6 +121,25 @@ async def test_sums_are_kept_over_restarts(run_example, tmp_path):
         ]
 
 
+async def test_a_graph_chats_with_a_tool_and_remembers(run_example):
+    assert await run_example("graphs/talk.py") == [
+        "you    hello there",
+        "chat   You said: hello there",
+        "you    what is 17 and 25",
+        "chat   The sum is 42",
+        "kept   ['human', 'ai', 'human', 'ai', 'tool', 'ai']",
+    ]
+
+
+async def test_a_graph_asks_a_person_and_does_what_he_says(run_example):
+    assert await run_example("graphs/approve.py") == [
+        "asks   {'question': 'Send this?', 'text': 'Dear Ada, all is well.'}",
+        "thread interrupted",
+        "result {'to': 'Ada', 'text': 'Dear Ada, all is very well.', 'sent': True}",
+        "thread idle",
+    ]
+
+
 async def test_the_sdk_streams_resumes_and_waits_and_the_own_assistant_counts(
     run_example, served_url
 ):

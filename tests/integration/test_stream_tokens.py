@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
-from every_route import NEED_NOT, ROUTES, RUN, filled
+from every_route import NAMES, NEED_NOT, ROUTES, RUN, filled
 from pydantic import SecretStr
 
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
@@ -14,6 +14,7 @@ from api.auth.caller import Role, Scope
 from api.auth.permissions import OPEN_ROUTES
 from api.auth.settings import AuthSettings
 from api.auth.stream_tokens import TOKEN_ROUTES
+from bridge import RunRef
 from store import ArchiveLayout
 
 AUTH = AuthSettings(methods=("api-key",))
@@ -44,7 +45,7 @@ async def new_run(http, user):
 
 
 def at(route, run):
-    ids = {"thread_id": run[0], "run_id": run[1], "assistant_id": "echo"}
+    ids = {"thread_id": run[0], "run_id": run[1], **NAMES}
     return filled(route.partition(" ")[2] or route, ids)
 
 
@@ -73,7 +74,7 @@ async def test_a_token_opens_the_stream_of_its_run(gateway, http, wire, user_id)
 async def test_a_token_downloads_the_file_of_its_run(http, hers, settings):
     run = await new_run(http, hers)
     token, path = await mint(http, run, hers), f"{at(RUN, run)}/events.jsonl"
-    file = ArchiveLayout(settings.data).run_file(*run)
+    file = ArchiveLayout(settings.data).run(RunRef(*run))
     file.parent.mkdir(parents=True)
     file.write_bytes(b"{}\n")
     async with http.get(path, params={"token": token}) as answer:

@@ -1,0 +1,119 @@
+"""The routes of a thread's state: the newest, at a checkpoint, its history, and changing it.
+
+The state of a graph's thread is known to its workers alone; they are asked, and what they answer is
+passed on. The state of a function's thread is what its last successful run returned.
+"""
+
+from typing import Any
+
+from aiohttp import web
+
+from api.answers import json_answer, ready_answer
+from api.identity import user_of
+from api.request_bodies import read_body, read_query
+from api.shapes import state_shape
+from api.state_schemas import HistoryQuery, StateAt, StateQuery, StateUpdate
+from api.stream_modes import split_list
+from api.threads import thread_of
+from runs import CheckpointNotFoundError, GraphStates, RunsFacade
+
+
+class ThreadStateRoutes:
+    """Shows and changes the state of threads."""
+
+    def __init__(self, facade: RunsFacade, graphs: GraphStates) -> None:
+        self._facade = facade
+        self._graphs = graphs
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves of states."""
+        state = "/threads/{thread_id}/state"
+        return [
+            web.get(state, self.state),
+            web.post(state, self.update),
+            web.post(f"{state}/checkpoint", self.state_at),
+            web.get(f"{state}/{{checkpoint_id}}", self.state_by_id),
+            web.get("/threads/{thread_id}/history", self.history_by_query),
+            web.post("/threads/{thread_id}/history", self.history),
+        ]
+
+    async def state(self, request: web.Request) -> web.Response:
+        """``GET /threads/{thread_id}/state``."""
+        return await self._state(request, {}, **_wanted_of(request))
+
+    async def state_by_id(self, request: web.Request) -> web.Response:
+        """``GET /threads/{thread_id}/state/{checkpoint_id}``."""
+        place = {"checkpoint_id": request.match_info["checkpoint_id"]}
+        return await self._state(request, place, **_wanted_of(request))
+
+    async def state_at(self, request: web.Request) -> web.Response:
+        """``POST /threads/{thread_id}/state/checkpoint``: a subgraph's, too."""
+        body = await read_body(request, StateAt)
+        return await self._state(
+            request, body.checkpoint, subgraphs=body.subgraphs, select=body.select
+        )
+
+    async def _state(
+        self, request: web.Request, checkpoint: dict[str, Any], **wanted: Any
+    ) -> web.Response:
+        user_id = user_of(request)
+        thread = await self._facade.get_thread(thread_of(request), user_id=user_id)
+        graph = self._graphs.graph_of(thread)
+        if graph is not None:
+            return ready_answer(
+                await self._graphs.ask(
+                    thread, graph, wants="state", checkpoint=checkpoint, **wanted
+                )
+            )
+        state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
+        if checkpoint.get("checkpoint_id") not in (None, state.event_id):
+            raise CheckpointNotFoundError(thread.thread_id, str(checkpoint["checkpoint_id"])[:256])
+        return json_answer(state_shape(state))
+
+    async def update(self, request: web.Request) -> web.Response:
+        """``POST /threads/{thread_id}/state``: change it as if a node had returned the values."""
+        thread_id = thread_of(request)
+        body = await read_body(request, StateUpdate)
+        answer = await self._graphs.update(
+            thread_id,
+            body.values,
+            as_node=body.as_node,
+            checkpoint=body.place,
+            user_id=user_of(request),
+        )
+        return ready_answer(answer)
+
+    async def history(self, request: web.Request) -> web.Response:
+        """``POST /threads/{thread_id}/history``: states, the newest first."""
+        return await self._history(request, await read_body(request, HistoryQuery))
+
+    async def history_by_query(self, request: web.Request) -> web.Response:
+        """``GET /threads/{thread_id}/history``: as above, with ``limit`` and ``before``."""
+        return await self._history(request, read_query(request, HistoryQuery))
+
+    async def _history(self, request: web.Request, query: HistoryQuery) -> web.Response:
+        user_id = user_of(request)
+        thread = await self._facade.get_thread(thread_of(request), user_id=user_id)
+        graph = self._graphs.graph_of(thread)
+        if graph is not None:
+            answer = await self._graphs.ask(
+                thread,
+                graph,
+                wants="history",
+                checkpoint=query.checkpoint or {},
+                limit=query.limit,
+                before=query.place_before,
+                metadata=query.metadata,
+                select=query.select,
+            )
+            return ready_answer(answer)
+        query.refuse("before", "checkpoint", "metadata")
+        state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
+        is_there = state.values is not None or state.thread.question is not None
+        return json_answer([state_shape(state)] if is_there else [])
+
+
+def _wanted_of(request: web.Request) -> dict[str, Any]:
+    select = split_list("select", request.query.getall("select", []))
+    query = read_query(request, StateQuery)
+    return {"subgraphs": query.subgraphs, "select": tuple(select) or None}

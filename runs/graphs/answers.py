@@ -1,0 +1,151 @@
+"""Answer what gateways ask about a graph: states of threads, updates, schemas, its drawing."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp, InvalidUpdateError
+from langgraph.types import StateSnapshot
+from pydantic import ValidationError
+
+from runs.errors import AssistantLoadError, CheckpointNotFoundError
+from runs.graph_questions import GraphQuestion, refusal
+from runs.graphs.checkpoints import checkpoint_ref, shown_state
+from runs.graphs.description import drawing_of, schemas_of, subgraph_schemas_of
+from runs.graphs.invocation import place_of, without_internals
+from runs.graphs.persistence import Persistence
+from runs.graphs.plain_json import encode_plain
+from runs.graphs.source import Access, Graph, GraphSource
+
+_LOG = logging.getLogger("jetrun.graphs")
+
+_ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
+    {"state": "threads.read", "history": "threads.read", "update": "threads.update"}
+)
+#: What a graph raises for an update that does not suit it.
+_REFUSALS = (InvalidUpdateError, ValueError, TypeError, KeyError, AttributeError)
+
+
+class GraphAnswers:
+    """Answers for one graph.
+
+    Args:
+        name: What the graph is called.
+        source: Gives it.
+        persistence: Returns where its checkpoints are.
+    """
+
+    def __init__(
+        self, name: str, source: GraphSource, persistence: Callable[[], Persistence]
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._persistence = persistence
+
+    async def answer(self, content: bytes) -> bytes:
+        """Answer one question; whatever goes wrong is told in the answer."""
+        try:
+            question = GraphQuestion.decode(content)
+            return encode_plain(await self._document(question))
+        except ValidationError:
+            return refusal("graph-failed", "the question comes from another version of jetrun")
+        except AssistantLoadError as exc:
+            return refusal(exc.code, exc.function, exc.reason)
+        except CheckpointNotFoundError as exc:
+            return refusal(exc.code, exc.thread_id, exc.checkpoint_id)
+        except _RefusedError as exc:
+            return refusal("state-update", str(exc))
+        except asyncio.CancelledError:
+            raise
+        except (Exception, GraphBubbleUp) as exc:  # noqa: BLE001 - the border to user code, which may raise anything
+            facts = {"graph": self._name, "error": f"{type(exc).__name__}: {exc}"}
+            _LOG.warning("graph.question_failed", extra=facts)
+            return refusal("graph-failed", facts["error"])
+
+    async def _document(self, question: GraphQuestion) -> Any:
+        config = _config_of(question, self._name)
+        access = _ACCESS.get(question.wants, "assistants.read")
+        async with self._source.opened(access, config, self._persistence().for_question()) as graph:
+            match question.wants:
+                case "state":
+                    return await _state(graph, question, config)
+                case "history":
+                    return await _history(graph, question, config)
+                case "update":
+                    return await _update(graph, question, config)
+                case "schemas":
+                    return {"graph_id": self._name, **schemas_of(graph)}
+                case "drawing":
+                    return drawing_of(graph, xray=question.xray)
+                case _:
+                    return subgraph_schemas_of(
+                        graph, namespace=question.namespace, recurse=question.recurse
+                    )
+
+
+async def _state(graph: Graph, question: GraphQuestion, config: RunnableConfig) -> dict[str, Any]:
+    snapshot = await graph.aget_state(config, subgraphs=question.subgraphs)
+    _check_found(snapshot, question)
+    return _selected(shown_state(snapshot), question)
+
+
+def _check_found(snapshot: StateSnapshot, question: GraphQuestion) -> None:
+    wanted = question.checkpoint.get("checkpoint_id")
+    if wanted is not None and snapshot.created_at is None:
+        raise CheckpointNotFoundError(str(question.thread_id), str(wanted))
+
+
+async def _history(
+    graph: Graph, question: GraphQuestion, config: RunnableConfig
+) -> list[dict[str, Any]]:
+    before = None if question.before is None else RunnableConfig(configurable=question.before)
+    states = graph.aget_state_history(
+        config, filter=question.metadata, before=before, limit=question.limit
+    )
+    return [_selected(shown_state(snapshot), question) async for snapshot in states]
+
+
+async def _update(graph: Graph, question: GraphQuestion, config: RunnableConfig) -> dict[str, Any]:
+    if "checkpoint_id" in question.checkpoint:
+        _check_found(await graph.aget_state(config), question)
+    try:
+        made = await graph.aupdate_state(config, question.values, as_node=question.as_node)
+    except _REFUSALS as exc:
+        raise _RefusedError(f"{type(exc).__name__}: {exc}") from exc
+    ref = checkpoint_ref(made)
+    # Clients of different ages look for it in different places.
+    return {
+        "checkpoint": ref,
+        "configurable": ref,
+        "checkpoint_id": (ref or {}).get("checkpoint_id"),
+    }
+
+
+class _RefusedError(Exception):
+    """The graph does not take an update."""
+
+
+def _config_of(question: GraphQuestion, graph_id: str) -> RunnableConfig:
+    place = place_of({"checkpoint": question.checkpoint})
+    configurable: dict[str, Any] = {"checkpoint_ns": "", **place, "graph_id": graph_id}
+    if question.thread_id is not None:
+        configurable["thread_id"] = question.thread_id
+    if question.user_id is not None:
+        configurable["langgraph_auth_user_id"] = question.user_id
+    return RunnableConfig(
+        configurable=without_internals(configurable), metadata={"graph_id": graph_id}
+    )
+
+
+def _selected(state: dict[str, Any], question: GraphQuestion) -> dict[str, Any]:
+    if question.select is None:
+        return state
+    chosen = {name: state[name] for name in question.select if name in state}
+    parts = [name.removeprefix("values.") for name in question.select if name.startswith("values.")]
+    if parts and "values" not in chosen and isinstance(state["values"], Mapping):
+        values = state["values"]
+        chosen["values"] = {name: values[name] for name in parts if name in values}
+    return chosen

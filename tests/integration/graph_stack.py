@@ -1,0 +1,108 @@
+"""A gateway in this process and workers of their own that execute the graphs of the tests."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from gateways import running_gateway
+from langgraph_sdk import get_client
+
+from api.environment import child_environment
+from api.http_settings import HttpSettings
+from api.settings import Settings
+from bridge import JetStreamBridge, NatsSettings
+from bridge.server.embedded import EmbeddedServer
+from runs import AssistantCatalog, AssistantSettings, WorkerSettings
+from runs.worker import Worker
+
+GRAPHS = Path(__file__).with_name("demo_graphs.py")
+NAMES = (
+    "approval",
+    "blocking",
+    "chat",
+    "failing",
+    "fan",
+    "jumping",
+    "looks",
+    "makes",
+    "makes_by_config",
+    "makes_nothing",
+    "nested",
+    "odd",
+    "opens",
+    "slow",
+    "sync_node",
+    "two_questions",
+)
+
+
+def with_graphs(settings, **worker):
+    """Return settings with all graphs declared."""
+    declared = {
+        name: AssistantSettings(function=f"{GRAPHS}:{name}", kind="graph") for name in NAMES
+    }
+    changes = {"assistants": declared, "worker": WorkerSettings(**worker)}
+    return settings.model_copy(update=changes)
+
+
+class GraphStack:
+    """One server, gateway and worker for all tests of a module: what is slow is their start."""
+
+    def __init__(self, settings, gateway, client, http):
+        self.settings = settings
+        self.gateway = gateway
+        self.client = client
+        self.http = http
+
+
+@asynccontextmanager
+async def running_stack(directory, **worker):
+    """Run a gateway and a worker in this process, where nothing is killed."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(EmbeddedServer(directory / "nats"))
+        nats = NatsSettings(url=server.url, user=server.user, password=server.password)
+        http = HttpSettings(port=0, settle_after_s=0.05, shutdown_s=4)
+        settings = with_graphs(Settings(nats=nats, http=http, data=directory / "data"), **worker)
+        gateway = await stack.enter_async_context(running_gateway(settings))
+        await stack.enter_async_context(worker_here(settings))
+        opened = get_client(url=gateway.url, api_key=None)
+        client = await stack.enter_async_context(opened)
+        session = await stack.enter_async_context(aiohttp.ClientSession(gateway.url))
+        yield GraphStack(settings, gateway, client, session)
+
+
+@asynccontextmanager
+async def worker_here(settings):
+    """Run a worker in this process until the context ends."""
+    async with JetStreamBridge(settings.bridge, name="worker") as bridge:
+        catalog = AssistantCatalog(settings.assistants)
+        worker = Worker(bridge, catalog, settings.worker, settings.runs, settings.graphs)
+        stop = asyncio.Event()
+        serving = asyncio.create_task(worker.serve(stop))
+        try:
+            yield worker
+        finally:
+            stop.set()
+            await serving
+
+
+@asynccontextmanager
+async def running_worker(settings):
+    """Run a worker process until the context ends; it may be killed before."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "runs.worker", env=child_environment(settings)
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(20):
+            await process.wait()
+
+
+async def collect(stream, within_s=30):
+    async with asyncio.timeout(within_s):
+        return [part async for part in stream]
