@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
-from api.auth.settings import AuthSettings
-from api.environment import child_environment
+from api.environment import environment_without_gateways
 from api.gateway import gateway_application, serve_application
 from api.listener import open_listener
 from api.nats_server import embedded_server, is_embedded_wanted
 from api.settings import Role, Settings
 from api.startup_errors import DataDirectoryError
 from api.supervisor import ChildSpec, Supervisor, python_module
-from api.webhooks.settings import WebhookSettings
 
 #: Beyond a child's own time to finish, before it is killed.
 _STOP_MARGIN_S: Final = 3.0
@@ -80,9 +78,7 @@ def _prepare_data(settings: Settings) -> None:
 
 async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:
     supervisor = await stack.enter_async_context(Supervisor())
-    # User code runs in workers, and has no business with what signs webhooks and tokens.
-    of_gateways = {"webhooks": WebhookSettings(), "auth": AuthSettings()}
-    environment = child_environment(settings.model_copy(update=of_gateways))
+    environment = environment_without_gateways(settings)
     if Role.SINK in settings.roles:
         await supervisor.start(sink_spec(environment))
     if Role.WORKER in settings.roles:

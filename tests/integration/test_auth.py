@@ -18,6 +18,8 @@ from api.auth.permissions import OPEN_ROUTES, scope_of
 from api.auth.settings import AuthSettings
 from api.configurable_headers import with_headers
 from api.http_settings import HttpSettings
+from api.listener import open_listener
+from api.startup_errors import ExposedHostError, ListenError
 from bridge import new_id
 
 AUTH = AuthSettings(methods=("api-key",), key_cache_s=0.05)
@@ -313,3 +315,11 @@ def test_runs_find_credentials_of_their_creators_only_where_these_are_named():
     assert with_headers({}, sent, everything) == {"configurable": {"x-colour": "blue"}}
     named = HttpSettings(header_includes=("authorization",))
     assert with_headers({}, sent, named) == {"configurable": {"authorization": "Bearer x"}}
+
+
+def test_a_gateway_that_authenticates_may_listen_beyond_the_loopback_address():
+    nobodys = HttpSettings(host="192.0.2.1")  # of documentation: it cannot be listened on
+    with pytest.raises(ExposedHostError, match="JETRUN_AUTH__METHODS"):
+        open_listener(nobodys)
+    with pytest.raises(ListenError):
+        open_listener(nobodys, authenticates=True)
