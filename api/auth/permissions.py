@@ -1,6 +1,6 @@
 """Which scope each route needs.
 
-Reading is what GET does, and changing what the other methods do; the exceptions are listed here. A
+GET and questions read, DELETE removes, the other methods change; the exceptions are listed here. A
 route that is added without a line is guarded all the same.
 """
 
@@ -20,24 +20,19 @@ MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
 OPEN_ROUTES: Final = frozenset({"GET /ok", "GET /livez", "GET /readyz"})
 
 _RUN: Final = "/threads/{thread_id}/runs/{run_id}"
+#: How paths end whose POST is a question that does not fit into a query string.
+_QUESTIONS: Final = ("/count", "/history", "/search")
+#: What a query says that a reader does not want; SDKs say it unasked.
+_NO: Final = frozenset({"0", "f", "false", "n", "no", "off"})
 _EXCEPTIONS: Final[Mapping[str, Scope]] = MappingProxyType(
     {
-        # Questions that do not fit into a query string.
-        "POST /assistants/search": Scope.READ,
-        "POST /assistants/count": Scope.READ,
-        "POST /threads/search": Scope.READ,
-        "POST /threads/count": Scope.READ,
-        "POST /threads/{thread_id}/history": Scope.READ,
+        # A question about the past, though it is asked by POST.
         "POST /threads/{thread_id}/state/checkpoint": Scope.READ,
-        "POST /runs/search": Scope.READ,
-        "POST /runs/count": Scope.READ,
         # Allows less than reading does.
         f"POST {_RUN}/token": Scope.READ,
-        # What stops or removes.
+        # What stops runs.
         "POST /runs/cancel": Scope.OPERATE,
         f"POST {_RUN}/cancel": Scope.OPERATE,
-        f"DELETE {_RUN}": Scope.OPERATE,
-        "DELETE /threads/{thread_id}": Scope.OPERATE,
         # What others will take for a worker's.
         f"POST {_RUN}/events": Scope.PUBLISH,
     }
@@ -58,7 +53,10 @@ def scope_of(route: str) -> Scope:
     found = _EXCEPTIONS.get(route)
     if found is not None:
         return found
-    return Scope.READ if route.startswith("GET") else Scope.RUN
+    method, _, path = route.partition(" ")
+    if method == "GET" or path.endswith(_QUESTIONS):
+        return Scope.READ
+    return Scope.OPERATE if method == "DELETE" else Scope.RUN
 
 
 def check_scopes(caller: Caller, request: web.Request) -> None:
@@ -68,8 +66,14 @@ def check_scopes(caller: Caller, request: web.Request) -> None:
         ScopeMissingError: The request needs a scope that the caller has not.
     """
     needed = {scope_of(route_of(request))}
-    if request.method == "GET" and "cancel_on_disconnect" in request.query:
-        needed.add(Scope.OPERATE)  # a reader that stops the run when it leaves
+    if _stops_by_leaving(request):
+        needed.add(Scope.OPERATE)
     missing = needed - caller.scopes
     if missing:
         raise ScopeMissingError(missing)
+
+
+def _stops_by_leaving(request: web.Request) -> bool:
+    """Return whether a reader wants the run to be cancelled when it goes; in doubt it does."""
+    wishes = request.query.getall("cancel_on_disconnect", ())
+    return any(wish.lower() not in _NO for wish in wishes)

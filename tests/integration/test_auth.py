@@ -149,6 +149,11 @@ async def test_a_reader_cannot_stop_a_run_by_leaving_it(http, key_of):
     for way in ("stream", "join"):
         path = f"{path_of(run)}/{way}?cancel_on_disconnect=true"
         assert await status_of(http, path, reader) == 403
+        for doubtful in ("cancel_on_disconnect=0&cancel_on_disconnect=1", "cancel_on_disconnect="):
+            path = f"{path_of(run)}/{way}?{doubtful}"
+            assert await status_of(http, path, reader) == 403
+    path = f"{path_of(run)}/stream?cancel_on_disconnect=False"
+    assert await status_of(http, path, reader) == 200
 
 
 async def test_on_every_route_another_users_run_is_as_if_it_did_not_exist(http, key_of):

@@ -280,3 +280,10 @@ def test_settings_that_would_be_unsafe_are_refused(wrong):
 def test_tokens_cannot_be_accepted_that_cannot_be_verified(jwt_settings):
     with pytest.raises(ValidationError):
         AuthSettings(methods=("jwt",), jwt=JwtSettings(**jwt_settings))
+
+
+async def test_an_algorithm_that_is_not_allowed_is_refused_though_its_key_is_known(verifier):
+    tokens = verifier(algorithms=("ES256",))
+    assert await tokens.caller_of(signed(EC, "curve", "ES256"))
+    with pytest.raises(CredentialRefusedError):
+        await tokens.caller_of(signed())
