@@ -264,6 +264,11 @@ async def test_serve_authenticates_everywhere_and_workers_know_none_of_its_secre
         body = {"assistant_id": "echo", "input": {"values": 1}}
         async with http.post("/runs/wait", json=body) as answer:
             assert answer.status == 200, await answer.text()
+            run_id = answer.headers["Content-Location"].rpartition("/")[2]
+    status, out, _ = await jetrun(
+        "tail", run_id, "--url", served.url, "--json", LANGGRAPH_API_KEY=token
+    )
+    assert (status, json.loads(out.splitlines()[-1])["event"]) == (0, "end")
     worker = await eventually(lambda: served.child("runs.worker"))
     assert secret not in environment_of(worker)
     log = served.log_path.read_text()
