@@ -8,6 +8,7 @@ from aiohttp import web
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
+from api.crons import CronRoutes
 from api.identity import Identify, identified_by, nobody
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
@@ -87,6 +88,7 @@ def create_app(
             WebhookRoutes(facade),
             archive,
         ],
+        "crons": [CronRoutes(facade, unattended, http)],
     }
     for name, group in groups.items():
         if name not in http.disabled:

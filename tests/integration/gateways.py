@@ -9,7 +9,7 @@ from api.identity import nobody
 from api.listener import open_listener
 from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, RunManager, RunsFacade
+from runs import AssistantCatalog, CronFirings, RunManager, RunsFacade
 from store import ArchiveColdTier
 
 
@@ -48,7 +48,8 @@ async def running_gateway(settings, identify=nobody):
         listener = open_listener(settings.http)
         await gateway.serve(settings.http, listener)
         try:
-            async with calling_webhooks(webhooks, bridge, manager):
+            firings = CronFirings(bridge, manager, stale_s=settings.runs.stale_s)
+            async with calling_webhooks(webhooks, bridge, manager), firings.going_on():
                 yield gateway
         finally:
             await gateway.stop()

@@ -12,6 +12,7 @@ from bridge import new_id
 
 USER = "X-Test-User"
 HER, HIM = {USER: "her"}, {USER: "him"}
+CREATE = {"assistant_id": "echo"}
 
 
 async def identify(request):
@@ -25,20 +26,23 @@ async def gateway(start_gateway):
 
 @pytest.fixture
 async def hers(http):
-    """A run of hers that no worker takes."""
+    """A run of hers that no worker takes, and a cron on its thread."""
     return await new_run(http, HER)
 
 
 async def new_run(http, user):
     async with http.post("/threads", json={}, headers=user) as answer:
         thread_id = (await answer.json())["thread_id"]
-    path, body = f"/threads/{thread_id}/runs", {"assistant_id": "echo"}
-    async with http.post(path, json=body, headers=user) as answer:
+    path = f"/threads/{thread_id}/runs"
+    async with http.post(path, json=CREATE, headers=user) as answer:
         assert answer.status == 200, await answer.text()
-        return thread_id, (await answer.json())["run_id"]
+        run_id = (await answer.json())["run_id"]
+    cron = {**CREATE, "schedule": "0 9 * * *"}
+    async with http.post(f"{path}/crons", json=cron, headers=user) as answer:
+        assert answer.status == 200, await answer.text()
+        return thread_id, run_id, (await answer.json())["cron_id"]
 
 
-CREATE = {"assistant_id": "echo"}
 RUN = "/threads/{thread_id}/runs/{run_id}"
 #: By route: the body that is sent; placeholders in it stand for the ids, as in the path.
 ROUTES = {
@@ -64,6 +68,12 @@ ROUTES = {
     "POST /runs/search": {"ids": ["{run_id}"]},
     "POST /runs/count": {"ids": ["{run_id}"]},
     "GET /runs/{run_id}/stream": None,
+    "POST /threads/{thread_id}/runs/crons": {**CREATE, "schedule": "0 9 * * *"},
+    "GET /runs/crons/{cron_id}": None,
+    "PATCH /runs/crons/{cron_id}": {"enabled": False},
+    "DELETE /runs/crons/{cron_id}": None,
+    "POST /runs/crons/search": {"thread_id": "{thread_id}", "select": ["assistant_id"]},
+    "POST /runs/crons/count": {"thread_id": "{thread_id}"},
     f"GET {RUN}": None,
     f"DELETE {RUN}": None,
     f"GET {RUN}/stream": None,
@@ -91,6 +101,7 @@ NEED_NOT = {
     "POST /threads": "ids are everybody's: a taken one is 409, tested below",
     "POST /runs": "makes a thread of its own",
     "POST /runs/stream": "makes a thread of its own",
+    "POST /runs/crons": "has no thread; its cron is tested above",
     "POST /runs/wait": "makes a thread of its own",
 }
 
@@ -116,7 +127,8 @@ def filled(value, ids):
 
 async def ask(http, route, run, user):
     """Return the status and, when the answer comes at once and whole, what it says."""
-    ids = {"thread_id": run[0], "run_id": run[1], "checkpoint_id": "none"}
+    names = ("thread_id", "run_id", "cron_id")
+    ids = {**dict(zip(names, run, strict=True)), "checkpoint_id": "none"}
     method, path = route.split(" ")
     query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
     options = {"params": query, "headers": user, "json": filled(ROUTES[route], ids)}
@@ -126,13 +138,15 @@ async def ask(http, route, run, user):
                 said = await answer.text()
         except TimeoutError:
             return answer.status, "goes on"
-        return answer.status, said.replace(run[0], "THREAD").replace(run[1], "RUN")
+        for name, value in zip(names, run, strict=True):
+            said = said.replace(value, name)
+        return answer.status, said
 
 
 async def stored(bridge, run):
     records = [
         await bridge.states.find(kind, key)
-        for kind, key in zip(["thread", "run"], run, strict=True)
+        for kind, key in zip(["thread", "run", "cron"], run, strict=True)
     ]
     return [each and each.revision for each in records], await bridge.last_sequence()
 
@@ -141,14 +155,14 @@ async def test_asking_for_another_users_run_is_asking_for_nothing(gateway, http,
     before = await stored(gateway.bridge, hers)
     for route in ROUTES:
         about_hers = await ask(http, route, hers, HIM)
-        assert about_hers == await ask(http, route, (new_id(), new_id()), HIM), route
+        assert about_hers == await ask(http, route, (new_id(), new_id(), new_id()), HIM), route
         assert await stored(gateway.bridge, hers) == before, route
 
 
 async def test_asking_for_ones_own_run_finds_it(http):
     for route in ROUTES:
         own = await ask(http, route, await new_run(http, HER), HER)
-        assert own != await ask(http, route, (new_id(), new_id()), HER), route
+        assert own != await ask(http, route, (new_id(), new_id(), new_id()), HER), route
 
 
 async def test_stopping_all_runs_stops_ones_own_only(http, hers):
@@ -157,7 +171,7 @@ async def test_stopping_all_runs_stops_ones_own_only(http, hers):
         assert answer.status == 204
     for run, user, status in [(his, HIM, "interrupted"), (hers, HER, "pending")]:
         async with http.get(
-            filled(RUN, dict(zip(["thread_id", "run_id"], run, strict=True))), headers=user
+            filled(RUN, {"thread_id": run[0], "run_id": run[1]}), headers=user
         ) as answer:
             assert (await answer.json())["status"] == status
 
@@ -180,7 +194,7 @@ async def test_two_users_may_give_a_subscription_the_same_name(http, hers, wire)
 async def test_a_stateless_run_belongs_to_who_made_it(http):
     async with http.post("/runs", json=CREATE, headers=HER) as answer:
         made = await answer.json()
-    run = made["thread_id"], made["run_id"]
+    run = made["thread_id"], made["run_id"], new_id()
     assert (await ask(http, f"GET {RUN}", run, HIM))[0] == 404
     assert (await ask(http, f"GET {RUN}", run, HER))[0] == 200
 
