@@ -67,10 +67,15 @@ class RunManager:
         self._creation = RunCreation(
             bridge, catalog, self.records, self._steps, self.reconciler, limits
         )
-        self.deletion = Deletion(
-            bridge, self.records, self._steps, self.reconciler, wait_s=limits.delete_wait_s
-        )
         self.crons = Crons(bridge, catalog, limits, self._check_lasting)
+        self.deletion = Deletion(
+            bridge,
+            self.records,
+            self._steps,
+            self.reconciler,
+            self.crons,
+            wait_s=limits.delete_wait_s,
+        )
 
     async def create_thread(
         self,

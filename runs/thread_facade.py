@@ -91,7 +91,7 @@ class ThreadsFacade:
         return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
 
     async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
-        """Delete a thread with all its runs and crons, for good; runs under way are stopped.
+        """Delete a thread with all its runs and crons, for good; runs under way are stopped first.
 
         Returns:
             Whether there was one to delete; a deletion under way is gone on with.
@@ -103,9 +103,7 @@ class ThreadsFacade:
         if found is None or user_id not in (None, found.record.user_id):
             return False
         was_there = not found.record.deleting
-        was_deleted = await self._manager.deletion.delete_thread(thread_id)
-        await self._manager.crons.delete_of_thread(thread_id)
-        return was_deleted and was_there
+        return await self._manager.deletion.delete_thread(thread_id) and was_there
 
     async def thread_state(self, thread_id: str, *, user_id: str | None = None) -> ThreadState:
         """Return a thread with the final values of its last successful run.

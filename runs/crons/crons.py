@@ -131,7 +131,8 @@ class Crons:
         for _ in range(self._settings.max_conflicts):
             found = await self._get(cron_id, user_id)
             spec = found.record.spec.model_copy(update=options)
-            await self._check(spec)
+            if options:  # what cannot run any more can still be disabled
+                await self._check(spec)
             changed = {**timing, "spec": spec, "updated_at": now()}
             cron = found.record.model_copy(update=changed)
             if timing:
@@ -160,7 +161,7 @@ class Crons:
         """Remove the crons of a thread, whoever owns them; repeating it does no harm.
 
         Raises:
-            UnavailableError: The server fell silent; those left go when they fire.
+            UnavailableError: The server fell silent; those left go when they fire next.
         """
         for cron in await self.search(CronQuery(thread_id=thread_id)):
             with suppress(CronNotFoundError):

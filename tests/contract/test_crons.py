@@ -181,6 +181,15 @@ async def test_another_schedule_counts_at_once(crons, facade, fired, make_firing
     assert run.kwargs["input"] == {"n": 2}
 
 
+async def test_a_cron_whose_assistant_is_gone_can_be_disabled(crons, monkeypatch):
+    cron = await crons.create(SPEC, SELDOM)
+    monkeypatch.setattr(crons._catalog, "_by_name", {})
+    monkeypatch.setattr(crons._catalog, "_by_id", {})
+    with pytest.raises(AssistantNotFoundError):
+        await crons.update(cron.cron_id, {"input": 1})
+    assert (await crons.update(cron.cron_id, {"enabled": False})).next_at is None
+
+
 async def test_enabling_a_cron_plans_it_from_now(crons):
     cron = await crons.create(SPEC, EVERY_SECOND, enabled=False)
     assert cron.next_at is None
@@ -206,8 +215,8 @@ async def test_a_cron_goes_with_its_thread(crons, thread, facade, fired, manager
     spec = SPEC.model_copy(update={"thread_id": thread})
     cron = await crons.create(spec, SELDOM)
     await overdue(crons, cron)
-    # Nobody lived to remove the cron: the next firing does.
-    await manager.deletion.delete_thread(thread)
+    # It came into being while the thread went: the next firing removes it.
+    await manager.records.remove_thread(thread)
     await make_firings().handle(fired, wait_s=10)
     with pytest.raises(CronNotFoundError):
         await crons.get(cron.cron_id)
