@@ -53,7 +53,7 @@ class HttpSettings(Section):
     mount_prefix: str = Field(
         "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="path below which everything is served"
     )
-    disabled: tuple[Literal["assistants", "threads", "runs", "crons", "meta"], ...] = Field(
+    disabled: tuple[Literal["assistants", "threads", "runs", "meta"], ...] = Field(
         (), description="groups of routes that are not served"
     )
     header_includes: tuple[str, ...] = Field(
