@@ -13,6 +13,7 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.crons import CronRoutes
 from api.identity import Authenticate, authenticated_by
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
@@ -99,6 +100,7 @@ def create_app(
             RunRoutes(bridge, facade, watching, unattended, http),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
+            CronRoutes(facade, unattended, http),
             TokenRoutes(facade, stream_tokens),
             archive,
         ],

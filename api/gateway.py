@@ -22,6 +22,7 @@ from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import BridgeError, JetStreamBridge, set_up_logging
 from runs import (
     AssistantCatalog,
+    CronFirings,
     Expiry,
     HeldRuns,
     RunManager,
@@ -53,6 +54,7 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
             open_read_model(bridge.state_feed, directory, settings.read_model) as model,
             bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
             calling_webhooks(webhooks, bridge, manager),
+            CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
             Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
         ):
             yield create_app(settings, bridge, RunsFacade(manager, bridge, model))

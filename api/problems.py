@@ -42,6 +42,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.StreamNotFoundError,
             runs.errors.AssistantNotFoundError,
             runs.errors.CheckpointNotFoundError,
+            runs.errors.CronNotFoundError,
             runs.errors.OutputsNotFoundError,
             runs.errors.RunNotFoundError,
             runs.errors.ThreadNotFoundError,
@@ -86,13 +87,18 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.InvalidJsonError,
             errors.InvalidRequestError,
             store.errors.InvalidPageError,
+            runs.errors.InvalidScheduleError,
             runs.errors.StateUpdateError,
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,
             runs.errors.UnsupportedStrategyError,
             runs.errors.WebhookRefusedError,
         ),
-        HTTPStatus.TOO_MANY_REQUESTS: (runs.errors.QueueFullError, runs.errors.TooManyRunsError),
+        HTTPStatus.TOO_MANY_REQUESTS: (
+            runs.errors.QueueFullError,
+            runs.errors.TooManyCronsError,
+            runs.errors.TooManyRunsError,
+        ),
         # What operators, not clients, can mend.
         HTTPStatus.INTERNAL_SERVER_ERROR: (
             bridge.errors.ApiError,

@@ -55,6 +55,7 @@ def _checked_config(config: JsonObject | None) -> JsonObject | None:
     return config
 
 
+Config = Annotated[JsonObject | None, AfterValidator(_checked_config)]
 StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
@@ -99,7 +100,7 @@ class RunCreate(Body):
     assistant_id: Name
     input: Any = None
     command: Annotated[RunCommand | None, BeforeValidator(_none_if_empty)] = None
-    config: Annotated[JsonObject | None, AfterValidator(_checked_config)] = None
+    config: Config = None
     context: JsonObject | None = None
     metadata: JsonObject | None = None
     stream_mode: StreamModes | None = None

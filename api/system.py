@@ -18,7 +18,7 @@ READY_WITHIN_S: Final = 2.0
 
 #: To strangers, who may ask as load balancers do; an error can name files.
 _SHOWN_OF_SINK: Final = {"state", "lag_events", "lag_s", "updated_at"}
-_FLAGS: Final = {"assistants": True, "crons": False, "langsmith": False}
+_FLAGS: Final = {"assistants": True, "crons": True, "langsmith": False}
 
 
 class SystemRoutes:

@@ -3,17 +3,23 @@
 from runs.blocking import BlockingContext
 from runs.catalog import Assistant, AssistantCatalog
 from runs.context import RunContext
+from runs.crons.crons import Crons
+from runs.crons.firing import CronFirings
+from runs.crons.queries import CronQuery
+from runs.crons.record import CronRecord
 from runs.errors import (
     AssistantLoadError,
     AssistantNotFoundError,
     BlockingCallError,
     CheckpointNotFoundError,
     ContentionError,
+    CronNotFoundError,
     GraphFailedError,
     IdempotencyKeyUsedError,
     IllegalTransitionError,
     InputTimeoutError,
     InputTooLargeError,
+    InvalidScheduleError,
     LangGraphMissingError,
     NothingToResumeError,
     OutputsNotFoundError,
@@ -31,6 +37,7 @@ from runs.errors import (
     StateUpdateError,
     ThreadExistsError,
     ThreadNotFoundError,
+    TooManyCronsError,
     TooManyRunsError,
     UnsupportedActionError,
     UnsupportedOptionError,
@@ -111,6 +118,11 @@ __all__ = [
     "CancelOutcome",
     "CheckpointNotFoundError",
     "ContentionError",
+    "CronFirings",
+    "CronNotFoundError",
+    "CronQuery",
+    "CronRecord",
+    "Crons",
     "DeliverySettings",
     "DisconnectMode",
     "Expiry",
@@ -123,6 +135,7 @@ __all__ = [
     "IllegalTransitionError",
     "InputTimeoutError",
     "InputTooLargeError",
+    "InvalidScheduleError",
     "LangGraphMissingError",
     "LastRun",
     "MultitaskStrategy",
@@ -168,6 +181,7 @@ __all__ = [
     "ThreadStatus",
     "ThreadsFacade",
     "TokenUsage",
+    "TooManyCronsError",
     "TooManyRunsError",
     "UnsupportedActionError",
     "UnsupportedOptionError",

@@ -18,7 +18,7 @@ from bridge import (
     new_id,
 )
 from runs.admission import new_record, new_thread, refuse_unavailable
-from runs.catalog import AssistantCatalog
+from runs.catalog import Assistant, AssistantCatalog
 from runs.commands import Admit, Finish
 from runs.errors import ContentionError, RunsError, ThreadNotFoundError, TooManyRunsError
 from runs.idempotency import IdempotencyKeys
@@ -73,18 +73,27 @@ class RunCreation:
         if len(self._new_threads) > _MAX_NEW_THREADS:
             self._new_threads.popitem(last=False)
 
-    async def check(self, spec: RunSpec) -> None:
-        """Raise what :meth:`create` would raise at this moment; nothing is stored."""
+    def check_options(self, spec: RunSpec) -> Assistant:
+        """Return the assistant that is asked for, unless it cannot do what is asked for.
+
+        Raises:
+            AssistantNotFoundError: Nobody declared it.
+            UnsupportedOptionError: An option is not available.
+        """
         assistant = self._catalog.get(spec.assistant_id)
         refuse_unavailable(spec, assistant)
+        return assistant
+
+    async def check(self, spec: RunSpec) -> None:
+        """Raise what :meth:`create` would raise at this moment; nothing is stored."""
+        assistant = self.check_options(spec)
         thread = await self._thread_for(spec)
         record = new_record(spec, assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
-        assistant = self._catalog.get(spec.assistant_id)
-        refuse_unavailable(spec, assistant)
+        assistant = self.check_options(spec)
         thread = self._recall_new(spec) or await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, thread)

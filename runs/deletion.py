@@ -10,6 +10,7 @@ from datetime import datetime
 
 from bridge import RunBridge, RunRef, StreamNotFoundError, StreamTerminatedError
 from runs.commands import Delete, Forget, RequestCancel
+from runs.crons.crons import Crons
 from runs.errors import RunNotFoundError
 from runs.models import CancelAction, now
 from runs.outcome import INTERRUPTED
@@ -28,6 +29,7 @@ class Deletion:
         records: The stored records.
         steps: Commits what changes in threads.
         reconciler: Does what follows from it.
+        crons: Those of a thread go with it.
         wait_s: Seconds that a worker gets to stop a run; then its log is sealed all the same.
     """
 
@@ -37,6 +39,7 @@ class Deletion:
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
+        crons: Crons,
         *,
         wait_s: float,
     ) -> None:
@@ -44,6 +47,7 @@ class Deletion:
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
+        self._crons = crons
         self._webhooks = Webhooks(bridge)
         self._wait_s = wait_s
 
@@ -69,7 +73,7 @@ class Deletion:
         return True
 
     async def delete_thread(self, thread_id: str, *, idle_since: datetime | None = None) -> bool:
-        """Delete a thread with all its runs; its id is never free again.
+        """Delete a thread with all its runs and crons; its id is never free again.
 
         Args:
             thread_id: The thread.
@@ -91,6 +95,8 @@ class Deletion:
             await self._stop(RunRef(thread_id, run_id))
         for run_id in await self._bridge.list_runs(thread_id):
             await self._remove(RunRef(thread_id, run_id))
+        if not taken.thread.temporary:  # those come and go by the thousand
+            await self._crons.delete_of_thread(thread_id)
         await self._bridge.checkpoints.erase(thread_id)
         await self._records.remove_thread(thread_id)
         return True

@@ -364,3 +364,33 @@ class GraphFailedError(RunsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the graph failed: {reason}")
         self.reason = reason
+
+
+class CronNotFoundError(RunsError):
+    """There is no such cron, or it is someone else's."""
+
+    code = "cron-not-found"
+
+    def __init__(self, cron_id: str) -> None:
+        super().__init__(f"cron {cron_id} does not exist")
+        self.cron_id = cron_id
+
+
+class InvalidScheduleError(RunsError, ValueError):
+    """A cron's schedule says nothing, or nothing that is allowed; nothing was changed."""
+
+    code = "invalid-schedule"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class TooManyCronsError(RunsError):
+    """There are as many crons as there may be; nothing was stored."""
+
+    code = "too-many-crons"
+
+    def __init__(self, holder: str, max_crons: int) -> None:
+        super().__init__(f"{holder} has {max_crons} crons, the most allowed; delete one")
+        self.max_crons = max_crons

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from bridge import MemorySettings, MemoryStreamBridge
 from runs.catalog import AssistantCatalog
+from runs.crons.firing import CronFirings
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.manager import RunManager
@@ -46,7 +47,9 @@ async def open_in_memory(
         manager, model = RunManager(bridge, catalog, runs), ReadModel(bridge.state_feed)
         expiring = Expiry(model, manager.records, manager.deletion, expiry or ExpirySettings())
         try:
-            async with expiring.going_on():
+            stale_s = (runs or RunSettings()).stale_s
+            firings = CronFirings(bridge, manager, stale_s=stale_s)
+            async with expiring.going_on(), firings.going_on():
                 yield RunsFacade(manager, bridge, model)
         finally:
             stop.set()

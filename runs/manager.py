@@ -14,6 +14,7 @@ from runs.answers import Answers
 from runs.catalog import AssistantCatalog
 from runs.commands import Ask, BecomeDue, MergeMetadata, Release, RequestCancel, Start
 from runs.creation import RunCreation
+from runs.crons.crons import Crons
 from runs.deletion import Deletion
 from runs.effects import Nudge
 from runs.errors import (
@@ -66,8 +67,14 @@ class RunManager:
         self._creation = RunCreation(
             bridge, catalog, self.records, self._steps, self.reconciler, limits
         )
+        self.crons = Crons(bridge, catalog, limits, self._check_lasting)
         self.deletion = Deletion(
-            bridge, self.records, self._steps, self.reconciler, wait_s=limits.delete_wait_s
+            bridge,
+            self.records,
+            self._steps,
+            self.reconciler,
+            self.crons,
+            wait_s=limits.delete_wait_s,
         )
 
     async def create_thread(
@@ -133,6 +140,13 @@ class RunManager:
         """
         await self._check_webhook(spec)
         await self._creation.check(spec)
+
+    async def _check_lasting(self, spec: RunSpec) -> None:
+        """Raise what would refuse such runs at any time; a thread that is busy now does not."""
+        await self._check_webhook(spec)
+        self._creation.check_options(spec)
+        if spec.thread_id is not None:
+            await self.get_thread(spec.thread_id, user_id=spec.user_id)
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; it is executed when its turn comes.

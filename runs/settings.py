@@ -21,6 +21,11 @@ class RunSettings(Section):
         None, ge=1, le=2000, description="under way at one time, waiting ones too; None: no limit"
     )
     max_runs_per_assistant: int | None = Field(None, ge=1, le=2000, description="likewise")
+    max_crons: int = Field(1000, ge=0, le=10_000, description="crons of all users together")
+    max_crons_per_user: int = Field(100, ge=0, le=10_000, description="crons of one user")
+    min_cron_interval_s: float = Field(
+        60.0, ge=1, le=31_536_000, description="between two firings of a cron, by its schedule"
+    )
     max_input_bytes: int = Field(
         65_536, ge=1, le=262_144, description="what a run asks its user, and the answer, each"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from bridge import RunBridge, check_id
+from runs.crons.crons import Crons
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
 from runs.read_model import ReadModel
@@ -39,6 +40,11 @@ class ThreadsFacade:
         self._manager = manager
         self._bridge = bridge
         self._model = model or ReadModel(bridge.state_feed)
+
+    @property
+    def crons(self) -> Crons:
+        """The crons; their calls take who asks, too."""
+        return self._manager.crons
 
     async def create_thread(
         self,
@@ -85,7 +91,7 @@ class ThreadsFacade:
         return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
 
     async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
-        """Delete a thread with all its runs, for good; runs under way are stopped first.
+        """Delete a thread with all its runs and crons, for good; runs under way are stopped first.
 
         Returns:
             Whether there was one to delete; a deletion under way is gone on with.

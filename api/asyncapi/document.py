@@ -11,6 +11,7 @@ from bridge.awaiting import AWAITING
 from bridge.ids import shard
 from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
+from runs.crons.crons import CRON
 from runs.observation import OBSERVER
 from runs.retirement_line import LINE
 from runs.run_timers import RUN_TIMER
@@ -28,6 +29,7 @@ _PARAMETERS: Final = {
     "thread": "the thread",
     "run": "the run",
     "assistant": "the assistant that executes it",
+    "cron": "the cron",
     "consumer": "the durable consumer",
     "key": (
         "a digest of user, thread and key; of a sweep, what is looked at; of an observer, its name"
@@ -96,6 +98,7 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
         "apiKeys": _state(subjects, API_KEY, "KEY", "apiKey"),
         "webhooks": _state(subjects, WEBHOOK, "RUN", "webhook"),
+        "crons": _state(subjects, CRON, "CRON", "cronRecord"),
         "observers": _state(subjects, OBSERVER, "KEY", "observer"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
@@ -104,6 +107,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.timer(RUN_TIMER, "RUN"),
             ["timer"],
             "Runs that wait for their time. It then is kept at the target until a worker has it.",
+            subjects.timers_stream,
+        ),
+        "cronTimers": _channel(
+            subjects.timer(CRON, "CRON"),
+            ["cronTimer"],
+            "When crons fire next. It then is kept at the target until a gateway has it.",
             subjects.timers_stream,
         ),
         "retirement": _channel(

@@ -10,7 +10,8 @@ from api.asyncapi import headers
 from api.auth.api_keys import ApiKeyRecord
 from bridge import Terminal
 from bridge.events import BIRTH, DELETED
-from runs import RunFault, RunRecord, RunStatus, ThreadRecord
+from runs import CronRecord, RunFault, RunRecord, RunStatus, ThreadRecord
+from runs.crons.crons import TimedCron
 from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
 from runs.observation import ObserverPosition
@@ -33,6 +34,8 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     Place,
     GraphQuestion,
     TimedRun,
+    CronRecord,
+    TimedCron,
     WebhookRecord,
 )
 _ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
@@ -176,6 +179,8 @@ def messages() -> dict[str, Mapping[str, Any]]:
             "A run that waits for a worker, or for the call of its webhook.", none, _ref(JobPayload)
         ),
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
+        "cronRecord": _message("A cron.", state, _ref(CronRecord)),
+        "cronTimer": _message("The next time of a cron.", timer, _ref(TimedCron)),
         "retirement": _message("A thread that will be removed.", none, _ref(Place)),
         "graphQuestion": _message(
             "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)

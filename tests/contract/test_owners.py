@@ -12,6 +12,8 @@ import pytest
 
 from bridge import RunRef, new_id
 from runs import (
+    CronQuery,
+    Crons,
     RunManager,
     RunQuery,
     RunsError,
@@ -100,6 +102,23 @@ MANAGER_NEEDS_NOT = {
 }
 
 
+CRONS = {
+    "create": lambda c, cron, who: c.create(of(cron.thread_id, who), NEVER, enabled=False),
+    "get": lambda c, cron, who: c.get(cron.cron_id, user_id=who),
+    "update": lambda c, cron, who: c.update(cron.cron_id, {"input": 1}, user_id=who),
+    "delete": lambda c, cron, who: c.delete(cron.cron_id, user_id=who),
+    "search": lambda c, cron, who: c.search(CronQuery(thread_id=cron.thread_id, user_id=who)),
+}
+CRONS_NEED_NOT = {
+    "delete_of_thread": "called behind the deletion of the thread",
+    "find": "of those who fire crons of all users",
+    "write": "of those who fire crons of all users",
+    "set_timer": "of those who fire crons of all users",
+}
+#: On leap days only.
+NEVER = "0 0 29 2 *"
+
+
 def public_calls(of_class):
     members = inspect.getmembers(of_class, callable)
     return {name for name, _ in members if not name.startswith("_")}
@@ -107,7 +126,11 @@ def public_calls(of_class):
 
 @pytest.mark.parametrize(
     ("of_class", "tested", "needs_not"),
-    [(RunsFacade, FACADE, FACADE_NEEDS_NOT), (RunManager, MANAGER, MANAGER_NEEDS_NOT)],
+    [
+        (RunsFacade, FACADE, FACADE_NEEDS_NOT),
+        (RunManager, MANAGER, MANAGER_NEEDS_NOT),
+        (Crons, CRONS, CRONS_NEED_NOT),
+    ],
 )
 def test_every_call_is_tested_with_two_users(of_class, tested, needs_not):
     assert public_calls(of_class) == tested.keys() | needs_not.keys()
@@ -219,3 +242,18 @@ async def test_the_same_key_of_two_users_stands_for_two_runs(facade):
     ]
     assert first.run_id != second.run_id
     assert await facade.find_run(first.run_id, user_id=HIM) is None
+
+
+async def test_a_cron_of_another_user_is_as_if_there_were_none(manager, facade):
+    thread = await facade.create_thread(user_id=HER)
+    cron = await manager.crons.create(of(thread.thread_id, HER), NEVER)
+    unknown = cron.model_copy(update={"cron_id": new_id(), "spec": of(new_id(), HER)})
+    for name, call in CRONS.items():
+        about_hers = await outcome_of(call(manager.crons, cron, HIM))
+        assert about_hers == await outcome_of(call(manager.crons, unknown, HIM)), name
+        assert await manager.crons.get(cron.cron_id) == cron, name
+    for name, call in CRONS.items():
+        if name != "delete":
+            own = await outcome_of(call(manager.crons, cron, HER))
+            assert own != await outcome_of(call(manager.crons, unknown, HER)), name
+    assert await outcome_of(manager.crons.delete(cron.cron_id, user_id=HER)) is None

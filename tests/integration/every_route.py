@@ -28,6 +28,12 @@ ROUTES = {
     "POST /runs/search": {"ids": ["{run_id}"]},
     "POST /runs/count": {"ids": ["{run_id}"]},
     "GET /runs/{run_id}/stream": None,
+    "POST /threads/{thread_id}/runs/crons": {**CREATE, "schedule": "0 9 * * *"},
+    "GET /runs/crons/{cron_id}": None,
+    "PATCH /runs/crons/{cron_id}": {"enabled": False},
+    "DELETE /runs/crons/{cron_id}": None,
+    "POST /runs/crons/search": {"thread_id": "{thread_id}", "select": ["assistant_id"]},
+    "POST /runs/crons/count": {"thread_id": "{thread_id}"},
     f"GET {RUN}": None,
     f"DELETE {RUN}": None,
     f"GET {RUN}/stream": None,
@@ -57,10 +63,11 @@ NEED_NOT = {
     "POST /threads": "ids are everybody's: a taken one is 409, tested below",
     "POST /runs": "makes a thread of its own",
     "POST /runs/stream": "makes a thread of its own",
+    "POST /runs/crons": "has no thread; its cron is asked for by its id",
     "POST /runs/wait": "makes a thread of its own",
 }
 #: What else paths name.
-NAMES = {"assistant_id": "echo", "checkpoint_id": "none", "namespace": "none"}
+NAMES = {"cron_id": "none", "assistant_id": "echo", "checkpoint_id": "none", "namespace": "none"}
 
 
 def served(app):
@@ -84,9 +91,12 @@ def filled(value, ids):
 async def ask(http, route, run, user):
     """Send the request of a route about a run, with the headers of a user.
 
+    A run is given by the ids of its thread, itself and, where there is one, a cron on its thread.
+
     Return the status and, when the answer comes at once and whole, what it says.
     """
-    ids = {"thread_id": run[0], "run_id": run[1], **NAMES}
+    of_run = dict(zip(("thread_id", "run_id", "cron_id"), run, strict=False))
+    ids = {**NAMES, **of_run}
     method, path = route.split(" ")
     query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
     options = {"params": query, "headers": user, "json": filled(ROUTES.get(route), ids)}
@@ -96,4 +106,6 @@ async def ask(http, route, run, user):
                 said = await answer.text()
         except TimeoutError:
             return answer.status, "goes on"
-        return answer.status, said.replace(run[0], "THREAD").replace(run[1], "RUN")
+        for name, value in of_run.items():
+            said = said.replace(value, name)
+        return answer.status, said

@@ -8,7 +8,7 @@ from api.gateway import serve_application
 from api.listener import open_listener
 from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, RunManager, RunsFacade
+from runs import AssistantCatalog, CronFirings, RunManager, RunsFacade
 from store import ArchiveColdTier
 
 
@@ -47,7 +47,8 @@ async def running_gateway(settings, authenticate=None):
         listener = open_listener(settings.http, authenticates=settings.auth.is_on)
         await gateway.serve(settings.http, listener)
         try:
-            async with calling_webhooks(webhooks, bridge, manager):
+            firings = CronFirings(bridge, manager, stale_s=settings.runs.stale_s)
+            async with calling_webhooks(webhooks, bridge, manager), firings.going_on():
                 yield gateway
         finally:
             await gateway.stop()

@@ -16,7 +16,7 @@ from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from bridge import LogSettings, NoAnswerError, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
-from runs import RunObservation, RunObserver
+from runs import RunObservation, RunObserver, RunSpec
 from runs.graph_questions import GraphQuestion
 from runs.webhooks.announcing import Webhooks
 
@@ -167,6 +167,7 @@ async def test_every_message_fits_the_document_and_everything_documented_is_seen
     async with asyncio.timeout(60):
         await announce_and_observe(gateway, open_run)
         await do_everything(gateway, http, open_run)
+        await gateway.facade.crons.create(RunSpec(assistant_id="echo"), "0 0 29 2 *")
         await ask_nobody(gateway.bridge)
     channels = set(DOCUMENT["channels"])
 

@@ -109,16 +109,19 @@ async def test_two_credentials_of_one_kind_are_refused(http, key_of):
 READ = {"POST /assistants/search", "POST /assistants/count", "POST /threads/search"}
 READ |= {"POST /threads/count", "POST /threads/{thread_id}/history", "POST /runs/search"}
 READ |= {"POST /runs/count", f"POST {RUN}/token", "POST /threads/{thread_id}/state/checkpoint"}
+READ |= {"POST /runs/crons/search", "POST /runs/crons/count"}
 OPERATE = {"POST /runs/cancel", f"POST {RUN}/cancel", f"DELETE {RUN}"}
-OPERATE |= {"DELETE /threads/{thread_id}"}
+OPERATE |= {"DELETE /threads/{thread_id}", "DELETE /runs/crons/{cron_id}"}
 CHANGE = {
     "POST /threads",
     "POST /threads/{thread_id}/state",
     "PATCH /threads/{thread_id}",
     "POST /runs/batch",
+    "PATCH /runs/crons/{cron_id}",
 }
 for place in ("/runs", "/threads/{thread_id}/runs"):
     CHANGE |= {f"POST {place}", f"POST {place}/stream", f"POST {place}/wait"}
+    CHANGE |= {f"POST {place}/crons"}
 NEEDS = {
     Scope.READ: READ | {route for route in ALL_ROUTES if route.startswith("GET")} - OPEN_ROUTES,
     Scope.OPERATE: OPERATE,

@@ -25,17 +25,21 @@ async def gateway(start_gateway):
 
 @pytest.fixture
 async def hers(http):
-    """A run of hers that no worker takes."""
+    """A run of hers that no worker takes, and a cron on its thread."""
     return await new_run(http, HER)
 
 
 async def new_run(http, user):
     async with http.post("/threads", json={}, headers=user) as answer:
         thread_id = (await answer.json())["thread_id"]
-    path, body = f"/threads/{thread_id}/runs", {"assistant_id": "echo"}
-    async with http.post(path, json=body, headers=user) as answer:
+    path = f"/threads/{thread_id}/runs"
+    async with http.post(path, json=CREATE, headers=user) as answer:
         assert answer.status == 200, await answer.text()
-        return thread_id, (await answer.json())["run_id"]
+        run_id = (await answer.json())["run_id"]
+    cron = {**CREATE, "schedule": "0 9 * * *"}
+    async with http.post(f"{path}/crons", json=cron, headers=user) as answer:
+        assert answer.status == 200, await answer.text()
+        return thread_id, run_id, (await answer.json())["cron_id"]
 
 
 async def test_every_route_is_asked_by_two_users(gateway):
@@ -45,7 +49,7 @@ async def test_every_route_is_asked_by_two_users(gateway):
 async def stored(bridge, run):
     records = [
         await bridge.states.find(kind, key)
-        for kind, key in zip(["thread", "run"], run, strict=True)
+        for kind, key in zip(["thread", "run", "cron"], run, strict=True)
     ]
     return [each and each.revision for each in records], await bridge.last_sequence()
 
@@ -54,14 +58,14 @@ async def test_asking_for_another_users_run_is_asking_for_nothing(gateway, http,
     before = await stored(gateway.bridge, hers)
     for route in ROUTES:
         about_hers = await ask(http, route, hers, HIM)
-        assert about_hers == await ask(http, route, (new_id(), new_id()), HIM), route
+        assert about_hers == await ask(http, route, (new_id(), new_id(), new_id()), HIM), route
         assert await stored(gateway.bridge, hers) == before, route
 
 
 async def test_asking_for_ones_own_run_finds_it(http):
     for route in ROUTES:
         own = await ask(http, route, await new_run(http, HER), HER)
-        assert own != await ask(http, route, (new_id(), new_id()), HER), route
+        assert own != await ask(http, route, (new_id(), new_id(), new_id()), HER), route
 
 
 async def test_stopping_all_runs_stops_ones_own_only(http, hers):
@@ -70,7 +74,7 @@ async def test_stopping_all_runs_stops_ones_own_only(http, hers):
         assert answer.status == 204
     for run, user, status in [(his, HIM, "interrupted"), (hers, HER, "pending")]:
         async with http.get(
-            filled(RUN, dict(zip(["thread_id", "run_id"], run, strict=True))), headers=user
+            filled(RUN, {"thread_id": run[0], "run_id": run[1]}), headers=user
         ) as answer:
             assert (await answer.json())["status"] == status
 
@@ -93,7 +97,7 @@ async def test_two_users_may_give_a_subscription_the_same_name(http, hers, wire)
 async def test_a_stateless_run_belongs_to_who_made_it(http):
     async with http.post("/runs", json=CREATE, headers=HER) as answer:
         made = await answer.json()
-    run = made["thread_id"], made["run_id"]
+    run = made["thread_id"], made["run_id"], new_id()
     assert (await ask(http, f"GET {RUN}", run, HIM))[0] == 404
     assert (await ask(http, f"GET {RUN}", run, HER))[0] == 200
 
