@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from api.answers import done, json_answer, page_headers
+from api.auth.audit import name_objects
 from api.identity import user_of
 from api.request_bodies import read_body
 from api.shapes import thread_shape
@@ -54,6 +55,7 @@ class ThreadRoutes:
             if_exists=body.if_exists or "raise",
             user_id=user_of(request),
         )
+        name_objects(request, thread_id=thread.thread_id)
         return json_answer(thread_shape(thread))
 
     async def get(self, request: web.Request) -> web.Response:

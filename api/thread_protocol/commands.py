@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from api.configurable_headers import with_headers
 from api.errors import GatewayError, InvalidRequestError
 from api.http_settings import HttpSettings
 from api.request_bodies import check
@@ -96,34 +97,51 @@ class ThreadCommands:
         self._settings = settings
 
     async def perform(
-        self, thread_id: str, user_id: str | None, command: Command
-    ) -> dict[str, Any]:
-        """Carry out a command and return the answer to it.
+        self, thread_id: str, user_id: str | None, command: Command, headers: Mapping[str, str]
+    ) -> tuple[dict[str, Any], RunRecord | None]:
+        """Carry out a command.
+
+        Args:
+            thread_id: The thread.
+            user_id: Who commands.
+            command: What.
+            headers: Of the request; runs may see some of them.
+
+        Returns:
+            The answer, and the run that was created or goes on; none for what was refused.
 
         Raises:
             RunsError, BridgeError, GatewayError: Something that passes keeps it from being done.
         """
         try:
-            run = await self._run(thread_id, user_id, command)
+            spec = await self._spec_of(thread_id, user_id, command)
+            run = await self._create(spec, user_id, headers)
         except _RefusedError as refusal:
-            return _refused(command, refusal.error, str(refusal))
+            return _refused(command, refusal.error, str(refusal)), None
         except (RunsError, BridgeError, GatewayError) as error:
             if error.retryable:
                 raise
-            return _refused(command, _code_of(error), str(error))
-        return {"type": "success", "id": command.id, "result": {"run_id": run.run_id}}
+            return _refused(command, _code_of(error), str(error)), None
+        return {"type": "success", "id": command.id, "result": {"run_id": run.run_id}}, run
 
-    async def _run(self, thread_id: str, user_id: str | None, command: Command) -> RunRecord:
+    async def _create(
+        self, spec: RunSpec, user_id: str | None, headers: Mapping[str, str]
+    ) -> RunRecord:
+        changes: dict[str, Any] = {"user_id": user_id}
+        if self._settings.header_includes:
+            changes["config"] = with_headers(spec.config, headers, self._settings)
+        return await self._facade.create_background(spec.model_copy(update=changes))
+
+    async def _spec_of(self, thread_id: str, user_id: str | None, command: Command) -> RunSpec:
         match command.method:
             case "run.start":
-                spec = self._spec(thread_id, {**command.params, "if_not_exists": "create"})
+                return self._spec(thread_id, {**command.params, "if_not_exists": "create"})
             case "input.respond":
-                spec = await self._answer(thread_id, user_id, check(_Respond, command.params))
+                return await self._answer(thread_id, user_id, check(_Respond, command.params))
             case method if method in _NOT_SERVED:
                 raise _RefusedError("not_supported", f"{method} is not served here")
             case _:
                 raise _RefusedError("unknown_command", "no such command")
-        return await self._facade.create_background(spec.model_copy(update={"user_id": user_id}))
 
     def _spec(self, thread_id: str, params: Mapping[str, Any]) -> RunSpec:
         everything = {"stream_mode": STREAM_MODES, "stream_subgraphs": True}

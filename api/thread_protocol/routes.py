@@ -4,6 +4,7 @@ from aiohttp import web
 
 from api.answers import json_answer
 from api.identity import user_of
+from api.locations import run_headers
 from api.request_bodies import read_body
 from api.thread_protocol.channels import EventsWanted
 from api.thread_protocol.commands import Command, ThreadCommands
@@ -34,8 +35,10 @@ class ThreadProtocolRoutes:
         """``POST /threads/{thread_id}/commands``; goes on when the client leaves."""
         thread_id, user_id = thread_of(request), user_of(request)
         command = await read_body(request, Command)
-        performing = self._commands.perform(thread_id, user_id, command)
-        return json_answer(await self._unattended.finish(performing, "perform command"))
+        performing = self._commands.perform(thread_id, user_id, command, request.headers)
+        answer, run = await self._unattended.finish(performing, "perform command")
+        headers = None if run is None else run_headers(run.thread_id, run.run_id)
+        return json_answer(answer, headers=headers)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """``POST /threads/{thread_id}/stream/events``: all runs of a thread, for ever."""

@@ -12,6 +12,7 @@ from json_schema import problems, resolve
 
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
+from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from bridge import LogSettings, NoAnswerError, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
@@ -105,6 +106,8 @@ async def announce_and_observe(gateway, open_run):
     await Webhooks(gateway.bridge).announce(told)
     async with RunObservation(gateway.bridge, Deaf(), "audit").running():
         pass
+    grant = {"user_id": "her", "role": "user", "scopes": ["read"], "expires_at": None}
+    await ApiKeys(gateway.bridge).create(ApiKeyGrant(name="test", **grant))
 
 
 async def end_in_every_way(bridge):

@@ -286,3 +286,12 @@ async def test_any_number_of_readers_cost_no_consumer(stack):
     assert all(each == reads[0] for each in reads)
     assert len(reads[0]) > 50
     assert await stack.gateway.bridge.list_consumers() == before
+
+
+async def test_a_command_names_the_run_in_the_answers_headers(stack):
+    body = {"id": 3, "method": "run.start", "params": {"assistant_id": "echo"}}
+    thread_id = new_id()
+    async with stack.http.post(f"/threads/{thread_id}/commands", json=body) as answer:
+        run_id = (await answer.json())["result"]["run_id"]
+        location = answer.headers["Content-Location"]
+    assert location == f"/threads/{thread_id}/runs/{run_id}"
