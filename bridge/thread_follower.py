@@ -239,6 +239,6 @@ class ThreadFollower:
             # A replica that lags may call complete what it does not have yet.
             if is_complete and (not events or position >= heard):
                 reached = max(position, heard)
-                if not await self._watcher.wait(reached, self._heartbeat_s):
+                while not await self._watcher.wait(reached, self._heartbeat_s):
                     await self._tail.look()
         raise BridgeClosedError

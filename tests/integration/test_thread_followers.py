@@ -60,16 +60,16 @@ async def test_a_gateway_that_closes_cuts_the_stream_so_that_its_client_comes_ag
     gateway, http, open_run
 ):
     await open_run.publish("step", 1)
-    response = await opened(http, open_run.thread_id)
-    assert [phase(event) for event in await told(response, 2)] == ["running", 1]
-    stopping = asyncio.create_task(gateway.stop())
-    with pytest.raises(aiohttp.ClientError):
-        await told(response, 1)
-    await stopping
+    async with await opened(http, open_run.thread_id) as response:
+        assert [phase(event) for event in await told(response, 2)] == ["running", 1]
+        stopping = asyncio.create_task(gateway.stop())
+        with pytest.raises(aiohttp.ClientError):
+            await told(response, 1)
+        await stopping
 
 
 async def test_a_follower_goes_on_when_the_server_was_killed_and_restarted(
-    settings, server, gateway, open_run
+    settings, server, open_run
 ):
     found = []
     async with (
@@ -94,7 +94,7 @@ async def test_a_follower_goes_on_when_the_server_was_killed_and_restarted(
 
 
 async def test_a_follower_misses_nothing_without_any_live_message(settings, open_run, monkeypatch):
-    monkeypatch.setattr("bridge.thread_follower.Watcher.hear", lambda *_: None)
+    monkeypatch.setattr("bridge.thread_follower.ThreadTail._on_message", lambda *_: None)
     monkeypatch.setattr("bridge.thread_follower._LOOK_SHARED_S", 0.0)
     found = []
     async with (

@@ -273,7 +273,9 @@ async def test_the_end_is_told_when_record_and_state_are_final(stack, client):
 async def test_a_stream_ends_with_its_thread(stack, client):
     http, thread_id = stack.http, new_id()
     await command(http, thread_id, "run.start", assistant_id="echo", input={"sleep_s": 60})
-    reading = asyncio.create_task(read_events(http, thread_id, lambda _: False))
+    begun = asyncio.Event()
+    reading = asyncio.create_task(read_events(http, thread_id, lambda _: begun.set()))
+    await within(begun.wait())
     await client.threads.delete(thread_id)
     assert (await within(reading))[0]["params"]["data"]["event"] == "running"
 
