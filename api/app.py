@@ -26,6 +26,9 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.thread_protocol.commands import ThreadCommands
+from api.thread_protocol.event_stream import ThreadEventStreams
+from api.thread_protocol.routes import ThreadProtocolRoutes
 from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
@@ -91,12 +94,18 @@ def create_app(
     archive = ArchiveRoutes(
         facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
+    protocol = ThreadProtocolRoutes(
+        ThreadCommands(facade, http),
+        ThreadEventStreams(bridge, facade, open_streams, settling, http),
+        unattended,
+    )
     groups: dict[str, list[Routes]] = {
         "meta": [system],
         "assistants": [AssistantRoutes(catalog, graphs)],
         "threads": [ThreadRoutes(facade, unattended), ThreadStateRoutes(facade, graphs)],
         "runs": [
             watching,
+            protocol,
             RunRoutes(bridge, facade, watching, unattended, http),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),

@@ -60,6 +60,7 @@ from bridge.stream_reader import StreamReader
 from bridge.subjects import RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.tail import Tails
+from bridge.thread_follower import ThreadFollower, ThreadTails
 from bridge.timers import JetStreamTimers
 from bridge.topology import ensure_streams
 from bridge.writer import RunWriter
@@ -136,6 +137,7 @@ class JetStreamBridge(RunBridge):
         self._log = EventLog(self._reader, self._subjects, self._seals)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
+        self._thread_tails = ThreadTails(connection, self._subjects, self._log)
         self.states = JetStreamStates(connection, state_reader, self._subjects)
         self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
@@ -207,6 +209,7 @@ class JetStreamBridge(RunBridge):
         self._is_open = False
         await self._writers.close(self._settings.log.close_timeout_s)
         self._tails.close()
+        self._thread_tails.close()
         await self._aside.aclose()
         await self._connection.close()
 
@@ -309,6 +312,26 @@ class JetStreamBridge(RunBridge):
             follower = Follower(history, run_log, tail, inbox, heartbeat_interval)
             await follower.open(last_event_id)
             yield follower
+
+    @asynccontextmanager
+    async def follow_thread(
+        self, thread_id: str, *, heartbeat_interval: float = HEARTBEAT_S
+    ) -> AsyncGenerator[ThreadFollower]:
+        """Open all runs of a thread for reading in the order of the log, those to come included.
+
+        Costs a core subscription for each thread that is followed in this process, and no consumer.
+
+        Args:
+            thread_id: The thread; nothing is created by asking.
+            heartbeat_interval: Seconds of silence after which the leader is asked.
+
+        Raises:
+            InvalidIdError: ``thread_id`` is not one subject token.
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        async with self._thread_tails.join(check_id("thread_id", thread_id)) as (tail, watcher):
+            yield ThreadFollower(self._log, thread_id, tail, watcher, heartbeat_interval)
 
     async def trim(self, run_id: str, *, keep: int) -> int:
         """Evict all but the newest events of a run; readers that miss them are told.

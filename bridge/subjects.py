@@ -67,6 +67,10 @@ class Subjects:
         """The events of all runs of a thread."""
         return f"{self.prefix}.events.{shard(thread_id)}.{thread_id}.*"
 
+    def thread_live(self, thread_id: str) -> str:
+        """Where the server republishes the events of all runs of a thread."""
+        return f"{self.prefix}.live.{shard(thread_id)}.{thread_id}.*"
+
     def shard_events(self, shard_token: str) -> str:
         """The events of all runs of a shard."""
         return f"{self.prefix}.events.{shard_token}.>"

@@ -18,7 +18,7 @@ from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import ForeignMessageError, UnavailableError
 from bridge.events import StreamEvent
-from bridge.replies import SilenceError
+from bridge.listening import listen_surely
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
 from bridge.stream_bridge import Push
@@ -141,15 +141,7 @@ class Tail:
         await asyncio.shield(self._opening)
 
     async def _open(self) -> None:
-        outage = self._connection.outage(f"subscribing {self._subject}")
-        self._subscription = await self._connection.listen(self._subject, self._on_message)
-        while True:
-            try:
-                await self._connection.flush()
-            except SilenceError:
-                await outage.wait()
-            else:
-                break
+        self._subscription = await listen_surely(self._connection, self._subject, self._on_message)
 
     async def close(self) -> None:
         """Drop the subscription."""

@@ -28,6 +28,8 @@ _EXCEPTIONS: Final[Mapping[str, Scope]] = MappingProxyType(
     {
         # A question about the past, though it is asked by POST.
         "POST /threads/{thread_id}/state/checkpoint": Scope.READ,
+        # A stream whose wishes do not fit into a query string.
+        "POST /threads/{thread_id}/stream/events": Scope.READ,
         # Allows less than reading does.
         f"POST {_RUN}/token": Scope.READ,
         # What stops runs.

@@ -17,6 +17,12 @@ ROUTES = {
     "POST /threads/{thread_id}/history": {},
     "POST /threads/search": {"ids": ["{thread_id}"]},
     "POST /threads/count": {"ids": ["{thread_id}"]},
+    "POST /threads/{thread_id}/commands": {
+        "id": 1,
+        "method": "input.respond",
+        "params": {"interrupt_id": "{run_id}", "response": 1},
+    },
+    "POST /threads/{thread_id}/stream/events": {"channels": ["lifecycle"]},
     "POST /threads/{thread_id}/runs": CREATE,
     "POST /threads/{thread_id}/runs/stream": CREATE,
     "POST /threads/{thread_id}/runs/wait": CREATE,

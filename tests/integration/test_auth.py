@@ -110,6 +110,7 @@ READ = {"POST /assistants/search", "POST /assistants/count", "POST /threads/sear
 READ |= {"POST /threads/count", "POST /threads/{thread_id}/history", "POST /runs/search"}
 READ |= {"POST /runs/count", f"POST {RUN}/token", "POST /threads/{thread_id}/state/checkpoint"}
 READ |= {"POST /runs/crons/search", "POST /runs/crons/count"}
+READ |= {"POST /threads/{thread_id}/stream/events"}
 OPERATE = {"POST /runs/cancel", f"POST {RUN}/cancel", f"DELETE {RUN}"}
 OPERATE |= {"DELETE /threads/{thread_id}", "DELETE /runs/crons/{cron_id}"}
 CHANGE = {
@@ -118,6 +119,7 @@ CHANGE = {
     "PATCH /threads/{thread_id}",
     "POST /runs/batch",
     "PATCH /runs/crons/{cron_id}",
+    "POST /threads/{thread_id}/commands",
 }
 for place in ("/runs", "/threads/{thread_id}/runs"):
     CHANGE |= {f"POST {place}", f"POST {place}/stream", f"POST {place}/wait"}

@@ -247,3 +247,19 @@ async def test_a_worker_that_is_killed_takes_its_question_along(
     if name == "again":
         result = await sdk.runs.wait(thread, name, command={"resume": "yes"})
         assert result == {"answers": ["yes"]}
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_thread_protocol_shows_the_question_and_takes_the_answer(sdk, eventually):
+    async with sdk.threads.stream(assistant_id="asks") as thread, asyncio.timeout(60):
+        started = await thread.run.start(input={"prompts": ["sure?", "really?"]})
+        for number, (prompt, answer) in enumerate([("sure?", "yes"), ("really?", "no")], start=1):
+            await eventually(
+                lambda number=number: len(thread.interrupts) == number,
+                within_s=30,
+                what="the question is shown",
+            )
+            asked = thread.interrupts[-1]
+            told = await thread.run.respond(answer, interrupt_id=asked["interrupt_id"])
+            assert (asked["value"], told) == (prompt, started)
+        assert await thread.output == {"answers": ["yes", "no"]}

@@ -6,6 +6,8 @@
 //   {"call": 1, "method": "threads.create", "args": [{}]}      -> {"call": 1, "value": ...}
 //   {"call": 2, "method": "runs.stream", "args": [...], "stop_after": 3}
 //                         -> {"call": 2, "part": ...} each, at last {"call": 2, "done": true}
+//   {"call": 3, "method": "threads.stream", "args": [thread, options, [{"input": 1}, {"response": 2}]]}
+//                         -> {"call": 3, "part": event} each, at last {"call": 3, "done": true}
 //   {"abort": 2}          aborts that call's signal
 //
 // Whatever throws is {"call": n, "error": {"name", "message", "status"}}.
@@ -39,11 +41,39 @@ async function tellParts(call, parts, stopAfter) {
   tell({ call, done: true });
 }
 
+// A thread's stream lives over several turns: each starts a run or answers what the last one asked.
+async function playTurns(call, threadId, options, turns) {
+  const thread = client.threads.stream(threadId, options);
+  let turnIsOver = () => {};
+  thread.onEvent((event) => {
+    tell({ call, part: event });
+    const { namespace, data } = event.params;
+    const ends = ["completed", "failed", "interrupted"];
+    if (event.method === "lifecycle" && !namespace.length && ends.includes(data.event)) turnIsOver();
+  });
+  await thread.subscribe({ channels: ["messages", "values", "custom", "lifecycle", "input"] });
+  for (const turn of turns) {
+    const over = new Promise((resolve) => (turnIsOver = resolve));
+    const asked = thread.interrupts.at(-1);
+    if ("input" in turn) await thread.run.start(turn);
+    else
+      await thread.input.respond({
+        interrupt_id: asked.interruptId,
+        namespace: asked.namespace,
+        response: turn.response,
+      });
+    await over;
+  }
+  await thread.close();
+  tell({ call, done: true });
+}
+
 async function perform({ call, method, args, stop_after: stopAfter }) {
   const controller = new AbortController();
   controllers.set(call, controller);
   const [group, name] = method.split(".");
   try {
+    if (method === "threads.stream") return await playTurns(call, ...args);
     const answer = client[group][name](...withSignal(args, call, controller.signal));
     if (answer[Symbol.asyncIterator]) await tellParts(call, answer, stopAfter);
     else tell({ call, value: (await answer) ?? null });

@@ -72,6 +72,48 @@ async def test_a_second_gateway_takes_over_behind_a_proxy(killable, gateway, pro
     check(events)
 
 
+async def test_a_threads_stream_goes_on_at_a_second_gateway(killable, gateway, proxy):
+    proxy.target = killable.url
+    numbers = []
+    async with (
+        get_client(url=proxy.url, api_key=None) as client,
+        client.threads.stream(assistant_id="echo") as thread,
+        asyncio.TaskGroup() as group,
+        asyncio.timeout(60),
+    ):
+        await thread.run.start(input=BODY)
+        async for channel, item in thread.interleave_projections(["echo", "values"]):
+            numbers.append(item["payload"]["n"] if channel == "echo" else channel)
+            if len(numbers) == EVENTS // 3:
+                proxy.target = gateway.url
+                group.create_task(killable.kill())
+    assert numbers == [*range(1, EVENTS + 1), "values"]
+
+
+async def test_a_threads_stream_of_the_npm_sdk_goes_on_at_a_second_gateway(
+    killable, gateway, proxy, open_js
+):
+    proxy.target = killable.url
+    js = await open_js("sdk-1.15.0", proxy.url)
+    thread_id = (await js.call("threads.create", {}))["thread_id"]
+    events = []
+    turns = [{"input": BODY}, {"input": {"events": 3}}]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async for event in js.parts("threads.stream", thread_id, {"assistantId": "echo"}, turns):
+            events.append(event)
+            if len(events) == EVENTS // 3:
+                proxy.target = gateway.url
+                group.create_task(killable.kill())
+    numbers = [event["params"]["data"]["payload"]["n"] for event in of(events, "custom")]
+    assert numbers == [*range(1, EVENTS + 1), 1, 2, 3]
+    phases = [event["params"]["data"]["event"] for event in of(events, "lifecycle")]
+    assert phases == ["running", "completed", "running", "completed"]
+
+
+def of(events, method):
+    return [event for event in events if event["method"] == method]
+
+
 async def test_a_gateway_without_its_log_refuses_and_the_retry_makes_one_run(
     gateway, server, open_js
 ):

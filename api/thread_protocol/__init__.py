@@ -1,0 +1,1 @@
+"""The newer thread protocol of the LangGraph platform: commands, and one stream of events."""

@@ -1,0 +1,47 @@
+"""The routes of the thread protocol."""
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.identity import user_of
+from api.locations import run_headers
+from api.request_bodies import read_body
+from api.thread_protocol.channels import EventsWanted
+from api.thread_protocol.commands import Command, ThreadCommands
+from api.thread_protocol.event_stream import ThreadEventStreams
+from api.threads import thread_of
+from api.unattended import UnattendedWork
+
+
+class ThreadProtocolRoutes:
+    """Takes commands, and shows what comes of them."""
+
+    def __init__(
+        self, commands: ThreadCommands, streams: ThreadEventStreams, unattended: UnattendedWork
+    ) -> None:
+        self._commands = commands
+        self._streams = streams
+        self._unattended = unattended
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves of the protocol."""
+        thread = "/threads/{thread_id}"
+        return [
+            web.post(f"{thread}/commands", self.command),
+            web.post(f"{thread}/stream/events", self.events),
+        ]
+
+    async def command(self, request: web.Request) -> web.Response:
+        """``POST /threads/{thread_id}/commands``; goes on when the client leaves."""
+        thread_id, user_id = thread_of(request), user_of(request)
+        command = await read_body(request, Command)
+        performing = self._commands.perform(thread_id, user_id, command, request.headers)
+        answer, run = await self._unattended.finish(performing, "perform command")
+        headers = None if run is None else run_headers(run.thread_id, run.run_id)
+        return json_answer(answer, headers=headers)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """``POST /threads/{thread_id}/stream/events``: all runs of a thread, for ever."""
+        thread_id = thread_of(request)
+        wanted = await read_body(request, EventsWanted)
+        return await self._streams.serve(request, thread_id, user_of(request), wanted)
