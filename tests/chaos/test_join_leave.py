@@ -158,7 +158,7 @@ async def test_readers_that_come_and_go_account_for_every_event(
         for _ in range(rounds):
             await asyncio.sleep(rng.uniform(0.5, 1.5) * LOAD_S)
             await server.kill()
-            await eventually(lambda: not publishing.is_connected)
+            await eventually(lambda: not publishing.is_connected, within_s=PATIENCE_S)
             await server.restart()
         await asyncio.sleep(LOAD_S)
         is_over.set()
