@@ -9,6 +9,7 @@ from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
 from api.identity import Identify, identified_by, nobody
+from api.items import ItemRoutes
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
@@ -87,6 +88,7 @@ def create_app(
             WebhookRoutes(facade),
             archive,
         ],
+        "store": [ItemRoutes(bridge, settings.graphs)],
     }
     for name, group in groups.items():
         if name not in http.disabled:

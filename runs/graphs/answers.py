@@ -68,7 +68,8 @@ class GraphAnswers:
     async def _document(self, question: GraphQuestion) -> Any:
         config = _config_of(question, self._name)
         access = _ACCESS.get(question.wants, "assistants.read")
-        async with self._source.opened(access, config, self._persistence().for_question()) as graph:
+        equipment = self._persistence().for_question(question.user_id)
+        async with self._source.opened(access, config, equipment) as graph:
             match question.wants:
                 case "state":
                     return await _state(graph, question, config)

@@ -160,3 +160,14 @@ async def test_a_client_that_rejoins_every_50_events_gets_each_once(js, thread_i
             parts += await js.collect("runs.joinStream", thread_id, run_id, options, stop_after=50)
     numbers = [part["data"]["n"] for part in parts if part["event"] == "echo"]
     assert numbers == list(range(1, 1001))
+
+
+async def test_items_are_put_found_searched_and_deleted(js):
+    await js.call("store.putItem", ["docs", "a"], "1", {"n": 1})
+    assert (await js.call("store.getItem", ["docs", "a"], "1"))["value"] == {"n": 1}
+    found = await js.call("store.searchItems", ["docs"], {"filter": {"n": 1}})
+    assert [item["key"] for item in found["items"]] == ["1"]
+    listed = await js.call("store.listNamespaces", {"prefix": ["docs"]})
+    assert listed["namespaces"] == [["docs", "a"]]
+    await js.call("store.deleteItem", ["docs", "a"], "1")
+    assert await js.call("store.getItem", ["docs", "a"], "1") is None
