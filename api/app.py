@@ -26,7 +26,7 @@ from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, GraphStates, RunsFacade
+from runs import AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
@@ -80,7 +80,10 @@ def create_app(
     groups: dict[str, list[Routes]] = {
         "meta": [system],
         "assistants": [AssistantRoutes(catalog, graphs)],
-        "threads": [ThreadRoutes(facade, unattended), ThreadStateRoutes(facade, graphs)],
+        "threads": [
+            ThreadRoutes(facade, ThreadUpkeep(facade, graphs), unattended),
+            ThreadStateRoutes(facade, graphs),
+        ],
         "runs": [
             watching,
             RunRoutes(bridge, facade, watching, unattended, http),

@@ -77,6 +77,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             errors.InvalidJsonError,
             errors.InvalidRequestError,
             store.errors.InvalidPageError,
+            runs.errors.NotNewestStateError,
             runs.errors.StateUpdateError,
             runs.errors.UnsupportedActionError,
             runs.errors.UnsupportedOptionError,

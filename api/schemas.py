@@ -38,7 +38,8 @@ def listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _none_if_empty(value: object) -> object:
+def none_if_empty(value: object) -> object:
+    """Make nothing of what says nothing."""
     return None if value in ([], {}, "") else value
 
 
@@ -56,8 +57,8 @@ def _checked_config(config: JsonObject | None) -> JsonObject | None:
 
 
 StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
-NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
-OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
+NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(none_if_empty)]
+OptionalObject = Annotated[JsonObject | None, BeforeValidator(none_if_empty)]
 
 
 class Body(BaseModel):
@@ -98,7 +99,7 @@ class RunCreate(Body):
 
     assistant_id: Name
     input: Any = None
-    command: Annotated[RunCommand | None, BeforeValidator(_none_if_empty)] = None
+    command: Annotated[RunCommand | None, BeforeValidator(none_if_empty)] = None
     config: Annotated[JsonObject | None, AfterValidator(_checked_config)] = None
     context: JsonObject | None = None
     metadata: JsonObject | None = None

@@ -83,6 +83,7 @@ from runs.thread import (
     ThreadStatus,
 )
 from runs.thread_facade import ThreadsFacade, ThreadState
+from runs.thread_upkeep import ThreadUpkeep
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
 from runs.webhooks.sending import (
@@ -166,6 +167,7 @@ __all__ = [
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",
+    "ThreadUpkeep",
     "ThreadsFacade",
     "TokenUsage",
     "TooManyRunsError",

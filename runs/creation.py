@@ -16,7 +16,7 @@ from bridge import (
     check_id,
     new_id,
 )
-from runs.admission import new_record, new_thread, refuse_unavailable
+from runs.admission import find_wrong_place, new_record, new_thread, refuse_unavailable
 from runs.catalog import AssistantCatalog
 from runs.commands import Admit, Finish
 from runs.errors import ContentionError, RunsError, ThreadNotFoundError, TooManyRunsError
@@ -65,6 +65,7 @@ class RunCreation:
         assistant = self._catalog.get(spec.assistant_id)
         refuse_unavailable(spec, assistant)
         thread = await self._thread_for(spec)
+        self._check_place(spec, thread)
         record = new_record(spec, assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
@@ -75,6 +76,7 @@ class RunCreation:
         thread = await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, thread)
+        self._check_place(spec, thread)
         record = new_record(spec, assistant, new_id(), thread.record)
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
@@ -92,6 +94,10 @@ class RunCreation:
             if run.thread_id != thread.record.thread_id:  # the temporary one of the first call
                 found = await self._records.find_thread(run.thread_id)
                 thread = found or Versioned(_temporary(spec, run.thread_id), 0)
+            wrong = find_wrong_place(spec, assistant, thread.record)
+            # The thread has a newer state once the first call's run has ended.
+            if wrong is not None and await self._records.find_run(run.run_id) is None:
+                raise wrong
             record = new_record(spec, assistant, run.run_id, thread.record)
             try:
                 stored = await self._records.create_run(record)
@@ -112,6 +118,11 @@ class RunCreation:
                     continue
             return await self._admit_counted(stored, thread)
         raise ContentionError(f"idempotency key {key!r}", _MAX_TRIES)
+
+    def _check_place(self, spec: RunSpec, thread: Versioned[ThreadRecord]) -> None:
+        wrong = find_wrong_place(spec, self._catalog.get(spec.assistant_id), thread.record)
+        if wrong is not None:
+            raise wrong
 
     async def _is_admitted(self, record: RunRecord) -> bool:
         if record.status is not RunStatus.PENDING:

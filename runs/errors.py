@@ -137,6 +137,20 @@ class UnsupportedOptionError(RunsError, ValueError):
         self.option = option
 
 
+class NotNewestStateError(RunsError, ValueError):
+    """A function's run was to begin at an older state of its thread; nothing was stored."""
+
+    code = "not-newest-state"
+
+    def __init__(self, thread_id: str, checkpoint_id: str) -> None:
+        super().__init__(
+            f"{checkpoint_id} is not the newest state of thread {thread_id}, and a function begins "
+            "at no other; read the state again, or leave checkpoint out"
+        )
+        self.thread_id = thread_id
+        self.checkpoint_id = checkpoint_id
+
+
 class WebhookRefusedError(RunsError, ValueError):
     """The webhook's address must not be called; nothing was stored."""
 

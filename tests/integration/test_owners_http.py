@@ -45,6 +45,8 @@ ROUTES = {
     "GET /threads/{thread_id}": None,
     "PATCH /threads/{thread_id}": {"metadata": {"a": 1}},
     "DELETE /threads/{thread_id}": None,
+    "POST /threads/{thread_id}/copy": None,
+    "POST /threads/prune": {"thread_ids": ["{thread_id}"]},
     "GET /threads/{thread_id}/state": None,
     "POST /threads/{thread_id}/state": {"values": {}},
     "GET /threads/{thread_id}/state/{checkpoint_id}": None,
