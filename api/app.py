@@ -10,6 +10,7 @@ from api.assistants import AssistantRoutes
 from api.attachment import Attachments
 from api.identity import Identify, identified_by, nobody
 from api.items import ItemRoutes
+from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
@@ -26,7 +27,7 @@ from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
+from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
@@ -72,6 +73,7 @@ def create_app(
         http,
     )
     catalog = AssistantCatalog(settings.assistants)
+    book = AssistantBook(bridge, catalog, settings.runs.max_assistant_versions)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
     system = SystemRoutes(bridge, open_streams, settings.log.prefix)
     archive = ArchiveRoutes(
@@ -79,7 +81,10 @@ def create_app(
     )
     groups: dict[str, list[Routes]] = {
         "meta": [system],
-        "assistants": [AssistantRoutes(catalog, graphs)],
+        "assistants": [
+            AssistantRoutes(book, graphs),
+            MadeAssistantRoutes(book, facade, unattended),
+        ],
         "threads": [
             ThreadRoutes(facade, ThreadUpkeep(facade, graphs), unattended),
             ThreadStateRoutes(facade, graphs),

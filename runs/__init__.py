@@ -1,5 +1,7 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.assistant_book import AssistantBook
+from runs.assistant_record import AssistantRecord, AssistantVersion
 from runs.blocking import BlockingContext
 from runs.catalog import Assistant, AssistantCatalog
 from runs.context import RunContext
@@ -101,11 +103,14 @@ __all__ = [
     "MAX_KEY",
     "ActiveRun",
     "Assistant",
+    "AssistantBook",
     "AssistantCatalog",
     "AssistantLoadError",
     "AssistantName",
     "AssistantNotFoundError",
+    "AssistantRecord",
     "AssistantSettings",
+    "AssistantVersion",
     "BlockingCallError",
     "BlockingContext",
     "CancelAction",

@@ -34,7 +34,16 @@ def refuse_unavailable(spec: RunSpec, assistant: Assistant) -> None:
     for option in () if assistant.is_graph else _OF_GRAPHS:
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)
-    for name in sorted(spec.config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
+    refuse_config(spec.config, assistant)
+
+
+def refuse_config(config: Mapping[str, Any], assistant: Assistant) -> None:
+    """Check that no part of a configuration is set that would be ignored.
+
+    Raises:
+        UnsupportedOptionError: One is; the error names it.
+    """
+    for name in sorted(config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
         raise UnsupportedOptionError(f"config.{name}")
 
 

@@ -17,7 +17,7 @@ from bridge import (
     new_id,
 )
 from runs.admission import find_wrong_place, new_record, new_thread, refuse_unavailable
-from runs.catalog import AssistantCatalog
+from runs.assistant_book import AssistantBook, Chosen
 from runs.commands import Admit, Finish
 from runs.errors import ContentionError, RunsError, ThreadNotFoundError, TooManyRunsError
 from runs.idempotency import IdempotencyKeys
@@ -37,7 +37,7 @@ class RunCreation:
 
     Args:
         bridge: A started bridge.
-        catalog: The assistants that may be asked for.
+        assistants: Those that may be asked for.
         records: The stored records.
         steps: Commits the admission.
         reconciler: Does what follows from it, and counts the runs under way.
@@ -47,13 +47,13 @@ class RunCreation:
     def __init__(
         self,
         bridge: RunBridge,
-        catalog: AssistantCatalog,
+        assistants: AssistantBook,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
         settings: RunSettings,
     ) -> None:
-        self._catalog = catalog
+        self._assistants = assistants
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
@@ -62,22 +62,20 @@ class RunCreation:
 
     async def check(self, spec: RunSpec) -> None:
         """Raise what :meth:`create` would raise at this moment; nothing is stored."""
-        assistant = self._catalog.get(spec.assistant_id)
-        refuse_unavailable(spec, assistant)
+        chosen = await self._choose(spec)
         thread = await self._thread_for(spec)
-        self._check_place(spec, thread)
-        record = new_record(spec, assistant, new_id(), thread.record)
+        self._check_place(spec, chosen, thread)
+        record = new_record(chosen.filled(spec), chosen.assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
-        assistant = self._catalog.get(spec.assistant_id)
-        refuse_unavailable(spec, assistant)
+        chosen = await self._choose(spec)
         thread = await self._thread_for(spec)
         if spec.idempotency_key is not None:
-            return await self._create_once(spec, spec.idempotency_key, thread)
-        self._check_place(spec, thread)
-        record = new_record(spec, assistant, new_id(), thread.record)
+            return await self._create_once(spec, spec.idempotency_key, chosen, thread)
+        self._check_place(spec, chosen, thread)
+        record = new_record(chosen.filled(spec), chosen.assistant, new_id(), thread.record)
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
         transition(thread.record, self._command(record))
@@ -85,20 +83,19 @@ class RunCreation:
             return await self._admit(await self._records.create_run(record), thread)
 
     async def _create_once(
-        self, spec: RunSpec, key: str, thread: Versioned[ThreadRecord]
+        self, spec: RunSpec, key: str, chosen: Chosen, thread: Versioned[ThreadRecord]
     ) -> RunRecord:
-        assistant = self._catalog.get(spec.assistant_id)
         for _ in range(_MAX_TRIES):
             proposed = RunRef(thread.record.thread_id, new_id())
             run = await self._keys.claim(spec, key, proposed)
             if run.thread_id != thread.record.thread_id:  # the temporary one of the first call
                 found = await self._records.find_thread(run.thread_id)
                 thread = found or Versioned(_temporary(spec, run.thread_id), 0)
-            wrong = find_wrong_place(spec, assistant, thread.record)
+            wrong = find_wrong_place(spec, chosen.assistant, thread.record)
             # The thread has a newer state once the first call's run has ended.
             if wrong is not None and await self._records.find_run(run.run_id) is None:
                 raise wrong
-            record = new_record(spec, assistant, run.run_id, thread.record)
+            record = new_record(chosen.filled(spec), chosen.assistant, run.run_id, thread.record)
             try:
                 stored = await self._records.create_run(record)
             except StateConflictError:
@@ -119,8 +116,14 @@ class RunCreation:
             return await self._admit_counted(stored, thread)
         raise ContentionError(f"idempotency key {key!r}", _MAX_TRIES)
 
-    def _check_place(self, spec: RunSpec, thread: Versioned[ThreadRecord]) -> None:
-        wrong = find_wrong_place(spec, self._catalog.get(spec.assistant_id), thread.record)
+    async def _choose(self, spec: RunSpec) -> Chosen:
+        chosen = await self._assistants.choose(spec.assistant_id, user_id=spec.user_id)
+        refuse_unavailable(chosen.filled(spec), chosen.assistant)
+        return chosen
+
+    @staticmethod
+    def _check_place(spec: RunSpec, chosen: Chosen, thread: Versioned[ThreadRecord]) -> None:
+        wrong = find_wrong_place(spec, chosen.assistant, thread.record)
         if wrong is not None:
             raise wrong
 

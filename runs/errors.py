@@ -291,6 +291,40 @@ class AssistantNotFoundError(RunsError):
         self.assistant_id = assistant_id
 
 
+class AssistantVersionNotFoundError(RunsError):
+    """The assistant has no such version, or no more; nothing was changed."""
+
+    code = "assistant-version-not-found"
+
+    def __init__(self, assistant_id: str, version: int) -> None:
+        super().__init__(f"assistant {assistant_id} has no version {version}")
+        self.assistant_id = assistant_id
+        self.version = version
+
+
+class AssistantExistsError(RunsError):
+    """The id of a new assistant is taken; nothing was stored."""
+
+    code = "assistant-exists"
+
+    def __init__(self, assistant_id: str) -> None:
+        super().__init__(f"assistant id {assistant_id} is taken; use another one, or none")
+        self.assistant_id = assistant_id
+
+
+class AssistantDeclaredError(RunsError):
+    """The assistant is declared by the deployment; nothing was changed."""
+
+    code = "assistant-declared"
+
+    def __init__(self, assistant_id: str) -> None:
+        super().__init__(
+            f"assistant {assistant_id!r} is declared and changes with the deployment only; make "
+            "one of your own with it as graph_id"
+        )
+        self.assistant_id = assistant_id
+
+
 class AssistantLoadError(RunsError):
     """An assistant's function cannot be loaded; its runs end in this error."""
 

@@ -10,6 +10,7 @@ from bridge.awaiting import AWAITING
 from bridge.ids import shard
 from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
+from runs.assistant_book import ASSISTANT
 from runs.observation import OBSERVER
 from runs.retirement_line import LINE
 from runs.run_timers import RUN_TIMER
@@ -26,7 +27,7 @@ _PARAMETERS: Final = {
     "shard": "crc32 of the thread's id (of the key in state) modulo 64, as two hex digits",
     "thread": "the thread",
     "run": "the run",
-    "assistant": "the assistant that executes it",
+    "assistant": "the assistant that executes it, or that a client made",
     "consumer": "the durable consumer",
     "key": (
         "a digest of user, thread and key; of a sweep, what is looked at; of an observer, its name"
@@ -77,6 +78,7 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         ),
         "runs": _state(subjects, "run", "RUN", "runRecord"),
         "threads": _state(subjects, "thread", "THREAD", "threadRecord"),
+        "assistants": _state(subjects, ASSISTANT, "ASSISTANT", "assistantRecord"),
         "runRefs": _state(subjects, REF, "RUN", "runRef"),
         "seals": _channel(
             subjects.seal(run),

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from api.asyncapi import headers
 from bridge import Terminal
 from bridge.events import BIRTH, DELETED
-from runs import RunFault, RunRecord, RunStatus, ThreadRecord
+from runs import AssistantRecord, RunFault, RunRecord, RunStatus, ThreadRecord
 from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
 from runs.observation import ObserverPosition
@@ -24,6 +24,7 @@ _SCHEMA: Final = "#/components/schemas/"
 _MODELS: Final[tuple[type[BaseModel], ...]] = (
     RunRecord,
     ThreadRecord,
+    AssistantRecord,
     RunFault,
     KeyedRun,
     JobPayload,
@@ -141,6 +142,9 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "deadLetter": _message("An event that a durable consumer gave up.", dead, _ANY),
         "runRecord": _message("A run. Empty: it was deleted.", state, _ref(RunRecord)),
         "threadRecord": _message("A thread. Empty: it was deleted.", state, _ref(ThreadRecord)),
+        "assistantRecord": _message(
+            "An assistant that a client made. Empty: it was deleted.", state, _ref(AssistantRecord)
+        ),
         "runRef": _message(
             "The id of the thread that owns a run, as it is.", state, {"type": "string"}, TEXT
         ),

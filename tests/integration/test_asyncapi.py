@@ -152,6 +152,8 @@ async def do_everything(gateway, http, open_run):
         await answer.read()
     async with http.post("/runs", json={"assistant_id": "echo", "after_seconds": 3600}) as answer:
         assert answer.status == 200, await answer.text()
+    async with http.post("/assistants", json={"graph_id": "echo"}) as answer:
+        assert answer.status == 200, await answer.text()
     path = f"{open_run.path}/cancel"
     async with http.post(path) as answer:
         assert answer.status in (202, 409), await answer.text()

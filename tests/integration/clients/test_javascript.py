@@ -171,3 +171,20 @@ async def test_items_are_put_found_searched_and_deleted(js):
     assert listed["namespaces"] == [["docs", "a"]]
     await js.call("store.deleteItem", ["docs", "a"], "1")
     assert await js.call("store.getItem", ["docs", "a"], "1") is None
+
+
+async def test_an_assistant_is_made_changed_used_and_deleted(js, thread_id):
+    made = await js.call(
+        "assistants.create", {"graphId": "echo", "name": "mine", "metadata": {"team": "red"}}
+    )
+    assistant_id = made["assistant_id"]
+    changed = await js.call("assistants.update", assistant_id, {"name": "ours"})
+    assert (changed["version"], changed["metadata"]) == (2, {"team": "red"})
+    assert len(await js.call("assistants.getVersions", assistant_id)) == 2
+    assert (await js.call("assistants.setLatest", assistant_id, 1))["name"] == "mine"
+    found = await js.call("assistants.search", {"metadata": {"team": "red"}})
+    assert [each["assistant_id"] for each in found] == [assistant_id]
+    assert await js.call("runs.wait", thread_id, assistant_id, {"input": {"a": 1}}) == {"a": 1}
+    assert (await js.call("threads.copy", thread_id))["values"] == {"a": 1}
+    await js.call("assistants.delete", assistant_id)
+    assert assistant_id not in {each["assistant_id"] for each in await js.call("assistants.search")}
