@@ -8,7 +8,12 @@ from aiohttp import web
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
-from api.identity import Identify, identified_by, nobody
+from api.auth.audit import note_answer, note_departure
+from api.auth.authentication import authenticate_by
+from api.auth.permissions import MOUNT_PREFIX
+from api.auth.routes import TokenRoutes
+from api.auth.stream_tokens import StreamTokens
+from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
@@ -38,7 +43,7 @@ def create_app(
     settings: Settings,
     bridge: JetStreamBridge,
     facade: RunsFacade,
-    identify: Identify = nobody,
+    authenticate: Authenticate | None = None,
 ) -> web.Application:
     """Wire the application.
 
@@ -49,20 +54,29 @@ def create_app(
         settings: Of the process.
         bridge: The event log, started; it outlives the application.
         facade: Run control on that log.
-        identify: Tells whose a request is.
+        authenticate: Tells who sent a request; ``None``: as the settings say.
     """
     http = settings.http
     open_streams = OpenStreams(http.max_streams)
     unattended = UnattendedWork()
+    stream_tokens = StreamTokens(bridge, settings.auth)
     cross_origin = CrossOrigin(http.cors_origins)
     app = web.Application(
         client_max_size=http.max_body_bytes,
-        middlewares=[answer_problems, cross_origin.middleware, identified_by(identify)],
+        middlewares=[
+            note_departure,
+            answer_problems,
+            # A browser asks whether its page may call without saying for whom.
+            cross_origin.middleware,
+            authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
+        ],
     )
+    app[MOUNT_PREFIX] = http.mount_prefix
     app[OPEN_STREAMS] = open_streams
     app[UNATTENDED] = unattended
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
+    app.on_response_prepare.append(note_answer)
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
@@ -94,6 +108,7 @@ def create_app(
             RunRoutes(bridge, facade, watching, unattended, http),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
+            TokenRoutes(facade, stream_tokens),
             archive,
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],

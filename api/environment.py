@@ -11,7 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
+from api.auth.settings import AuthSettings
 from api.settings import Settings
+from api.webhooks.settings import WebhookSettings
 from bridge.settings import ENVIRONMENT_PREFIX
 
 
@@ -37,6 +39,15 @@ def child_environment(settings: Settings) -> dict[str, str]:
         if not name.upper().startswith(ENVIRONMENT_PREFIX)
     }
     return {**kept, **to_environment(settings)}
+
+
+def environment_without_gateways(settings: Settings) -> dict[str, str]:
+    """Return the environment of a worker or sink: without what signs webhooks and tokens.
+
+    User code runs in workers.
+    """
+    of_gateways = {"webhooks": WebhookSettings(), "auth": AuthSettings()}
+    return child_environment(settings.model_copy(update=of_gateways))
 
 
 def _leaves(model: BaseModel, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

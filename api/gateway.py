@@ -96,7 +96,7 @@ async def run_gateway(settings: Settings, announce: Callable[[str], None]) -> No
         BridgeError: The port is taken, or NATS cannot be used.
         RunsError: The data directory cannot be used.
     """
-    listener = open_listener(settings.http)
+    listener = open_listener(settings.http, authenticates=settings.auth.is_on)
     try:
         async with gateway_application(settings) as app:
             await serve_application(

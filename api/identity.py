@@ -9,31 +9,54 @@ from typing import Final, TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-#: Returns the user of a request, or ``None`` where there is no authentication: that sees all.
-Identify: TypeAlias = Callable[[web.Request], Awaitable[str | None]]
+from api.auth.caller import EVERYBODY, Caller
+from api.auth.permissions import OPEN_ROUTES, check_scopes, route_of
 
-_USER: Final = web.RequestKey[str | None]("user_id")
+#: Returns who sent a request, or raises what tells the client how to say so.
+Authenticate: TypeAlias = Callable[[web.Request], Awaitable[Caller]]
+
+_CALLER: Final = web.RequestKey[Caller]("caller")
 
 
-async def nobody(_: web.Request) -> None:
-    """Tell no users apart."""
+async def everybody(_: web.Request) -> Caller:
+    """Tell no users apart: whoever reaches the gateway is an operator."""
+    return EVERYBODY
 
 
-def identified_by(identify: Identify) -> Middleware:
-    """Return what asks ``identify`` once for each request."""
+def authenticated_by(authenticate: Authenticate) -> Middleware:
+    """Return what lets no request through whose caller is unknown or lacks a scope.
+
+    Paths that lead nowhere are guarded, too: a stranger does not learn which routes there are.
+    """
 
     @web.middleware
-    async def note_user(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[_USER] = await identify(request)
+    async def note_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if route_of(request) not in OPEN_ROUTES:
+            caller = request[_CALLER] = await authenticate(request)
+            check_scopes(caller, request)
         return await handler(request)
 
-    return note_user
+    return note_caller
 
 
-def user_of(request: web.Request) -> str | None:
-    """Return whose request it is; ``None`` sees everything.
+def find_caller(request: web.Request) -> Caller | None:
+    """Return who sent the request; ``None`` when nobody was asked, or no answer was good enough."""
+    return request.get(_CALLER)
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return who sent the request.
 
     Raises:
         KeyError: Nobody was asked: a mistake in the wiring must not open everything.
     """
-    return request[_USER]
+    return request[_CALLER]
+
+
+def user_of(request: web.Request) -> str | None:
+    """Return whose objects the request may see; ``None`` sees everything.
+
+    Raises:
+        KeyError: Nobody was asked: a mistake in the wiring must not open everything.
+    """
+    return caller_of(request).sees

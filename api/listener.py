@@ -12,8 +12,12 @@ from bridge import PortInUseError
 LOOPBACK: Final = "127.0.0.1"
 
 
-def open_listener(http: HttpSettings) -> socket.socket:
+def open_listener(http: HttpSettings, *, authenticates: bool = False) -> socket.socket:
     """Bind the gateway's socket; connections are accepted once the application listens on it.
+
+    Args:
+        http: Where.
+        authenticates: Whether the application finds out who calls.
 
     Raises:
         ExposedHostError: The address is reachable from elsewhere, and requests are not
@@ -21,7 +25,7 @@ def open_listener(http: HttpSettings) -> socket.socket:
         PortInUseError: Another process listens there.
         ListenError: The address is not ours, or may not be used.
     """
-    if not http.allow_unauthenticated and not _is_loopback(http.host):
+    if not (authenticates or http.allow_unauthenticated or _is_loopback(http.host)):
         raise ExposedHostError(http.host)
     try:
         family, address = _resolve(http.host, http.port)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from api.answers import done, json_answer
+from api.auth.audit import name_objects
 from api.http_settings import HttpSettings
 from api.identity import user_of
 from api.request_bodies import read_body, read_query
@@ -50,6 +51,7 @@ class ManyRunsRoutes:
             for each in batch
         ]
         records = await self._unattended.finish(self._create_all(specs), "create runs")
+        name_objects(request, run_ids=[record.run_id for record in records])
         return json_answer([run_shape(record) for record in records])
 
     async def _create_all(self, specs: list[RunSpec]) -> list[RunRecord]:
@@ -84,12 +86,15 @@ class ManyRunsRoutes:
         body = await read_body(request, RunsCancel)
         if body.run_ids is not None:
             runs = [RunRef.checked(body.thread_id, run_id) for run_id in body.run_ids]
+            name_objects(request, thread_id=body.thread_id, run_ids=body.run_ids)
             stopping = self._cancel_these(runs, query.action, user_of(request))
             await self._unattended.finish(stopping, "cancel runs")
             return done()
         is_started = None if body.status == "all" else body.status == "running"
+        thread_id = _thread_of(body.thread_id)
+        name_objects(request, thread_id=thread_id)
         stopping = self._facade.cancel_all(
-            thread_id=_thread_of(body.thread_id),
+            thread_id=thread_id,
             is_started=is_started,
             action=query.action,
             user_id=user_of(request),

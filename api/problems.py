@@ -19,6 +19,13 @@ import bridge.server.errors
 import runs.errors
 import store.errors
 from api import errors
+from api.auth.errors import (
+    ChallengeError,
+    CredentialRefusedError,
+    NotAuthenticatedError,
+    ScopeMissingError,
+    SigningKeysUnavailableError,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,6 +35,8 @@ RETRY_AFTER_S: Final = 1
 _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = MappingProxyType(
     {
         HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
+        HTTPStatus.UNAUTHORIZED: (CredentialRefusedError, NotAuthenticatedError),
+        HTTPStatus.FORBIDDEN: (ScopeMissingError,),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,
@@ -114,6 +123,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.RunSeqHoleError,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
+            SigningKeysUnavailableError,
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
@@ -187,7 +197,10 @@ def problem_of(error: KnownError) -> web.Response:
     for known in type(error).__mro__:
         status = STATUS_OF_ERROR.get(known)
         if status is not None:
-            return problem(status, error.code, str(error))
+            headers = {}
+            if isinstance(error, ChallengeError):
+                headers["WWW-Authenticate"] = error.challenge
+            return problem(status, error.code, str(error), headers)
     return _unexpected(error)
 
 

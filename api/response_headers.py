@@ -14,7 +14,8 @@ REQUEST_ID: Final = "X-Request-Id"
 _GIVEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 EXPOSED: Final = (
-    "Location, Content-Location, X-Pagination-Total, X-Pagination-Next, X-Request-Id, Retry-After"
+    "Location, Content-Location, X-Pagination-Total, X-Pagination-Next, X-Request-Id, Retry-After, "
+    "WWW-Authenticate"
 )
 _METHODS: Final = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_MAX_AGE_S: Final = 600

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from api.auth.settings import AuthSettings
 from api.config_file import read_config_file
 from api.http_settings import HttpSettings
 from api.settings_origins import SettingsOrigins, section_of
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
         graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
+        auth: How callers of the gateway prove who they are.
         webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
         data: The directory that holds the archive, and the store of an embedded NATS server.
@@ -108,6 +110,7 @@ class Settings(BaseSettings):
     graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     data: Path = Path(".jetrun")

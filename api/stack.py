@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
-from api.environment import child_environment
+from api.environment import environment_without_gateways
 from api.gateway import gateway_application, serve_application
 from api.listener import open_listener
 from api.nats_server import embedded_server, is_embedded_wanted
 from api.settings import Role, Settings
 from api.startup_errors import DataDirectoryError
 from api.supervisor import ChildSpec, Supervisor, python_module
-from api.webhooks.settings import WebhookSettings
 
 #: Beyond a child's own time to finish, before it is killed.
 _STOP_MARGIN_S: Final = 3.0
@@ -44,7 +43,7 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
             await _start_children(stack, settings)
             await asyncio.Event().wait()
             return
-        listener = open_listener(settings.http)
+        listener = open_listener(settings.http, authenticates=settings.auth.is_on)
         stack.callback(listener.close)
         _prepare_data(settings)
         if is_embedded_wanted(settings):
@@ -79,8 +78,7 @@ def _prepare_data(settings: Settings) -> None:
 
 async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:
     supervisor = await stack.enter_async_context(Supervisor())
-    # User code runs in workers, and has no business with what signs webhooks.
-    environment = child_environment(settings.model_copy(update={"webhooks": WebhookSettings()}))
+    environment = environment_without_gateways(settings)
     if Role.SINK in settings.roles:
         await supervisor.start(sink_spec(environment))
     if Role.WORKER in settings.roles:

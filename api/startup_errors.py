@@ -34,8 +34,8 @@ class ExposedHostError(StartupError):
     def __init__(self, host: str) -> None:
         super().__init__(
             f"refusing to listen on {host}: requests are not authenticated, so everyone who "
-            "reaches that address could read and start runs; listen on 127.0.0.1 behind a proxy "
-            "that authenticates, or pass --allow-unauthenticated"
+            "reaches that address could read and start runs; set JETRUN_AUTH__METHODS, listen on "
+            "127.0.0.1 behind a proxy that authenticates, or pass --allow-unauthenticated"
         )
         self.host = host
 

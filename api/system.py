@@ -16,7 +16,8 @@ from store import SinkRecords
 #: A load balancer asks often: a server that takes longer counts as away.
 READY_WITHIN_S: Final = 2.0
 
-_SHOWN_OF_SINK: Final = {"state", "lag_events", "lag_s", "last_error", "updated_at"}
+#: To strangers, who may ask as load balancers do; an error can name files.
+_SHOWN_OF_SINK: Final = {"state", "lag_events", "lag_s", "updated_at"}
 _FLAGS: Final = {"assistants": True, "crons": False, "langsmith": False}
 
 

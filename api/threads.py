@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from api.answers import done, json_answer, page_headers
+from api.auth.audit import name_objects
 from api.identity import user_of
 from api.request_bodies import read_body
 from api.shapes import thread_shape
@@ -63,6 +64,7 @@ class ThreadRoutes:
             user_id=user_of(request),
         )
         thread = await self._unattended.finish(creation, "create thread")
+        name_objects(request, thread_id=thread.thread_id)
         return json_answer(thread_shape(thread))
 
     async def get(self, request: web.Request) -> web.Response:
@@ -93,7 +95,9 @@ class ThreadRoutes:
     async def copy(self, request: web.Request) -> web.Response:
         """``POST /threads/{thread_id}/copy``; goes on when the client leaves."""
         copying = self._upkeep.copy(thread_of(request), user_id=user_of(request))
-        return json_answer(await self._shown(await self._unattended.finish(copying, "copy thread")))
+        copied = await self._unattended.finish(copying, "copy thread")
+        name_objects(request, thread_id=copied.thread_id)
+        return json_answer(await self._shown(copied))
 
     async def prune(self, request: web.Request) -> web.Response:
         """``POST /threads/prune``: of many threads all, or all but the newest state."""

@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 
 from bench.report import Figure
-from bench.rounds import TimedAction, interleaved, percentile, timed
+from bench.rounds import TimedAction, in_turns, percentile, timed
 from bench.setting import open_bridge, running_server
 from bridge import new_id
 from runs.langgraph import JetStreamSaver
@@ -70,7 +70,7 @@ async def measure(*, smoke: bool) -> list[Figure]:
         for name, make_saver in savers.items():
             actions[f"put {name}"] = puts(make_saver)
             actions[f"run {name}"] = runs(make_saver)
-        seconds = await interleaved(SMOKE_ROUNDS if smoke else ROUNDS, actions)
+        seconds = await in_turns(SMOKE_ROUNDS if smoke else ROUNDS, actions)
     ms = {name: percentile(each, 0.5) / PER_ROUND * 1000 for name, each in seconds.items()}
     baseline = "InMemorySaver"
     return [

@@ -96,7 +96,7 @@ class Follower:
             UnavailableError: The server fell silent.
             ColdTierError: The archive cannot be read.
         """
-        cursor = parse_cursor(last_event_id)
+        cursor, found = parse_cursor(last_event_id), None
         self._go_to_log()
         if isinstance(cursor, EventId):
             events, self._caught_up = await self._log.read(cursor.stream_seq, FIRST_PAGE_EVENTS)
@@ -105,13 +105,19 @@ class Follower:
                 self._accept(events[1:])
                 return
             # A replica that lags may lack the cursor's event, or hold what is trimmed already.
+            # The cursor's is looked for first: trimmed between the two, it would seem unknown.
+            found = await self._history.find(cursor)
             first = await self._log.find_next(1)
             events, self._caught_up = [] if first is None else [first], False
         else:
             events, self._caught_up = await self._log.read(1, FIRST_PAGE_EVENTS)
         if events and events[-1].event == DELETED:
             raise StreamNotFoundError(self._log.run.run_id)
-        await self._judge(cursor, last_event_id, await self._history.earliest(events))
+        earliest = await self._history.earliest(events)
+        if found is None and (behind := await self._find_behind_hole(cursor, earliest)):
+            events, earliest = [behind], behind.event_id
+        self._resume = judge_cursor(self._log.run, cursor, found, earliest)
+        await self._start(found, last_event_id, earliest)
         if events and events[0].run_seq <= self._position.run_seq + 1:
             self._accept(events)
         else:
@@ -127,9 +133,23 @@ class Follower:
         if event.is_terminal:
             self._end()
 
-    async def _judge(self, cursor: Cursor, requested: str | None, earliest: EventId) -> None:
-        found = await self._history.find(cursor) if isinstance(cursor, EventId) else None
-        self._resume = judge_cursor(self._log.run, cursor, found, earliest)
+    async def _find_behind_hole(self, cursor: Cursor, earliest: EventId) -> StreamEvent | None:
+        """Return the event behind a hole of the log, if the cursor's stood in it.
+
+        A server that was killed has removed whole blocks of messages, and may have forgotten that
+        it removed those before them: what is trimmed is then no longer what comes first.
+        """
+        if not isinstance(cursor, EventId) or cursor < earliest:
+            return None
+        around = await self._log.find_around(cursor.stream_seq)
+        if around is None:
+            return None
+        before, behind = around
+        return behind if before.run_seq < cursor.run_seq < behind.run_seq else None
+
+    async def _start(
+        self, found: StreamEvent | None, requested: str | None, earliest: EventId
+    ) -> None:
         if self._resume.status is ResumeStatus.RESUMED:
             self._position = self._resume.position
             if found is not None:

@@ -78,6 +78,27 @@ class RunLog:
         message = await self._reader.find_next(self.subject, max(seq, 1))
         return await self._find_seal(seq) if message is None else self._event(message)
 
+    async def find_around(self, seq: int) -> tuple[StreamEvent, StreamEvent] | None:
+        """Return the events before and behind a stream sequence that is not this run's.
+
+        The one before is looked for by halving: the server finds the next message only.
+
+        Returns:
+            ``None`` when the run has none on one side.
+        """
+        before, behind = await self.find_next(1), await self.find_next(seq + 1)
+        if before is None or behind is None or before.event_id.stream_seq > seq:
+            return None
+        unread_from, unread_below = before.event_id.stream_seq + 1, seq
+        while unread_from < unread_below:
+            middle = (unread_from + unread_below) // 2
+            found = await self.find_next(middle)
+            if found is not None and found.event_id.stream_seq < seq:
+                before, unread_from = found, found.event_id.stream_seq + 1
+            else:
+                unread_below = middle
+        return before, behind
+
     async def _find_seal(self, seq: int) -> StreamEvent | None:
         """Return the seal of a run that has left, when it stood at or above a sequence."""
         seal = await self._seals.find(self.run)

@@ -18,6 +18,7 @@ SECTIONS: Final = frozenset(
     {
         "archive",
         "assistants",
+        "auth",
         "checkpoints",
         "config",
         "data",

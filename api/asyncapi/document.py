@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from api.asyncapi.messages import CONTROL_EVENTS, JSON, messages, schemas
+from api.auth.api_keys import API_KEY
 from bridge import RunRef, Subjects
 from bridge.awaiting import AWAITING
 from bridge.ids import shard
@@ -95,6 +96,7 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.holders, ["rollCall"], "Who executes these runs? Nothing is kept."
         ),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
+        "apiKeys": _state(subjects, API_KEY, "KEY", "apiKey"),
         "webhooks": _state(subjects, WEBHOOK, "RUN", "webhook"),
         "observers": _state(subjects, OBSERVER, "KEY", "observer"),
         "jobs": _channel(

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.asyncapi import headers
+from api.auth.api_keys import ApiKeyRecord
 from bridge import Terminal
 from bridge.events import BIRTH, DELETED
 from runs import AssistantRecord, RunFault, RunRecord, RunStatus, ThreadRecord
@@ -22,6 +23,7 @@ JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 _SCHEMA: Final = "#/components/schemas/"
 _MODELS: Final[tuple[type[BaseModel], ...]] = (
+    ApiKeyRecord,
     RunRecord,
     ThreadRecord,
     AssistantRecord,
@@ -171,6 +173,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
             {"type": "array", "items": {"type": "string"}},
         ),
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
+        "apiKey": _message("What an API key allows.", state, _ref(ApiKeyRecord)),
         "webhook": _message("The call of a run's webhook.", state, _ref(WebhookRecord)),
         "observer": _message("How far an observer was told.", state, _ref(ObserverPosition)),
         "job": _message(

@@ -1,19 +1,19 @@
 """``jetrun verify`` and ``jetrun repair``: is the archive what the log was, and make it so."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from api.cli.console import ERR, OUT
+from api.cli.log import open_log
 from api.cli.options import ConfigOption, DataOption, NatsOption, given
-from api.nats_server import DIRECTORY, embedded_server, is_embedded_wanted
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import DataDirectoryError
-from bridge import JetStreamBridge, RunRef, check_id
+from bridge import RunRef, check_id
 from store import ArchiveLayout, Finding, Repairer, RunReport, Verifier
 
 #: The status when something is wrong with the archive; 1 means that it could not be verified.
@@ -85,7 +85,11 @@ async def _verify(
     settings: Settings, thread: str | None, totals: Totals, *, offline: bool, as_json: bool
 ) -> None:
     async with AsyncExitStack() as stack:
-        bridge = None if offline else await stack.enter_async_context(_open_log(settings))
+        bridge = (
+            None
+            if offline
+            else await stack.enter_async_context(open_log(settings, "jetrun-archive"))
+        )
         reports: AsyncIterator[RunReport] = Verifier(ArchiveLayout(settings.data), bridge).verify(
             thread_id=thread
         )
@@ -120,7 +124,7 @@ def repair(
 
 async def _repair(settings: Settings, run: RunRef, reports: list[RunReport]) -> None:
     layout = ArchiveLayout(settings.data)
-    async with _open_log(settings) as bridge:
+    async with open_log(settings, "jetrun-archive") as bridge:
         done = await Repairer(layout, bridge).repair(run)
         report = await Verifier(layout, bridge).verify_run(run)
     OUT.print(
@@ -131,13 +135,3 @@ async def _repair(settings: Settings, run: RunRef, reports: list[RunReport]) -> 
     for finding in report.findings:
         ERR.print(" ".join(_cells(finding)), style="red")
     reports.append(report)
-
-
-@asynccontextmanager
-async def _open_log(settings: Settings) -> AsyncGenerator[JetStreamBridge]:
-    """Open the log of an archive: the server that is named, or the data directory's own one."""
-    async with AsyncExitStack() as stack:
-        if is_embedded_wanted(settings) and (settings.data / DIRECTORY).is_dir():
-            settings = await stack.enter_async_context(embedded_server(settings))
-        bridge = JetStreamBridge(settings.bridge, name="jetrun-archive")
-        yield await stack.enter_async_context(bridge)

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from api.cli.options import ConfigOption, NatsOption, given, warn_of_config
-from api.environment import child_environment
+from api.environment import environment_without_gateways
 from api.settings import load_settings
 from api.supervisor import python_module
 
@@ -29,6 +29,6 @@ def become(module: str, options: Mapping[str, object]) -> NoReturn:
     """Put a role's process in the place of this one."""
     settings = load_settings(given(options))
     warn_of_config(settings)
-    environment = child_environment(settings)
+    environment = environment_without_gateways(settings)
     command = python_module(module)
     os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter and module

@@ -8,6 +8,7 @@ import aiohttp
 import typer
 from rich.text import Text
 
+from api.auth.authentication import API_KEY_HEADER
 from api.cli.console import ERR, OUT
 from api.run_stream import RunStream
 from api.signals import run_until_signalled
@@ -22,15 +23,21 @@ def tail(
     *,
     after: Annotated[str | None, typer.Option(metavar="ID", help="Start after this event.")] = None,
     url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:2024",
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="LANGGRAPH_API_KEY", help="For a gateway that wants to know who asks."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Print a run's events as they come, until the run ends; lost connections are resumed."""
     check_id("run_id", run_id)
-    run_until_signalled(_tail(f"{url.rstrip('/')}/runs/{run_id}/stream", after, as_json=as_json))
+    address = f"{url.rstrip('/')}/runs/{run_id}/stream"
+    headers = {} if api_key is None else {API_KEY_HEADER: api_key}
+    run_until_signalled(_tail(address, after, headers, as_json=as_json))
 
 
-async def _tail(url: str, after: str | None, *, as_json: bool) -> None:
-    async with aiohttp.ClientSession() as session:
+async def _tail(url: str, after: str | None, headers: dict[str, str], *, as_json: bool) -> None:
+    async with aiohttp.ClientSession(headers=headers) as session:
         stream = RunStream(session, url, after=after, on_outage=_print_outage)
         async with aclosing(stream.messages()) as messages:
             async for message in messages:

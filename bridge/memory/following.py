@@ -69,8 +69,10 @@ class MemoryFollowing:
             ColdTierError: The archive cannot be read.
         """
         run, cursor = self._run, parse_cursor(last_event_id)
+        # In this order: evicted between the two, the cursor's event would seem unknown.
+        found = await self._find(cursor)
         earliest = await self._earliest()
-        self._resume = judge_cursor(run.run, cursor, await self._find(cursor), earliest)
+        self._resume = judge_cursor(run.run, cursor, found, earliest)
         self._gap = gap_of(
             run.run, last_event_id, self._resume, earliest=earliest, latest=run.last.event_id
         )

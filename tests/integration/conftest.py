@@ -11,7 +11,6 @@ from gateways import running_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
-from api.identity import nobody
 from api.settings import Settings
 from bridge import NatsSettings
 
@@ -29,11 +28,12 @@ async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(log=settings.log, webhooks=settings.webhooks, identify=nobody, **http):
-            changed = settings.http.model_copy(update=http)
-            changes = {"http": changed, "log": log, "webhooks": webhooks}
+        async def start(authenticate=None, *, log=None, webhooks=None, auth=None, **http):
+            sections = {"log": log, "webhooks": webhooks, "auth": auth}
+            changes = {name: each for name, each in sections.items() if each is not None}
+            changes["http"] = settings.http.model_copy(update=http)
             changed = settings.model_copy(update=changes)
-            return await stack.enter_async_context(running_gateway(changed, identify))
+            return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
 

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from api.app import create_app
 from api.gateway import serve_application
-from api.identity import nobody
 from api.listener import open_listener
 from api.webhooks.calling import calling_webhooks, policy_of
 from bridge import JetStreamBridge
@@ -38,14 +37,14 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(settings, identify=nobody):
+async def running_gateway(settings, authenticate=None):
     async with JetStreamBridge(settings.bridge, cold=ArchiveColdTier(settings.data)) as bridge:
         webhooks = settings.webhooks
         catalog = AssistantCatalog(settings.assistants)
         manager = RunManager(bridge, catalog, settings.runs, webhooks=policy_of(webhooks))
         facade = RunsFacade(manager, bridge)
-        gateway = Gateway(create_app(settings, bridge, facade, identify), bridge, facade)
-        listener = open_listener(settings.http)
+        gateway = Gateway(create_app(settings, bridge, facade, authenticate), bridge, facade)
+        listener = open_listener(settings.http, authenticates=settings.auth.is_on)
         await gateway.serve(settings.http, listener)
         try:
             async with calling_webhooks(webhooks, bridge, manager):

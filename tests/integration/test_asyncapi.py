@@ -12,6 +12,7 @@ from json_schema import problems, resolve
 
 from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
+from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from bridge import LogSettings, NoAnswerError, Subjects, new_event
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
@@ -105,6 +106,8 @@ async def announce_and_observe(gateway, open_run):
     await Webhooks(gateway.bridge).announce(told)
     async with RunObservation(gateway.bridge, Deaf(), "audit").running():
         pass
+    grant = {"user_id": "her", "role": "user", "scopes": ["read"], "expires_at": None}
+    await ApiKeys(gateway.bridge).create(ApiKeyGrant(name="test", **grant))
 
 
 async def end_in_every_way(bridge):
@@ -150,10 +153,12 @@ async def do_everything(gateway, http, open_run):
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
         await answer.read()
-    async with http.post("/runs", json={"assistant_id": "echo", "after_seconds": 3600}) as answer:
-        assert answer.status == 200, await answer.text()
-    async with http.post("/assistants", json={"graph_id": "echo"}) as answer:
-        assert answer.status == 200, await answer.text()
+    for made, body in (
+        ("/runs", {"assistant_id": "echo", "after_seconds": 3600}),
+        ("/assistants", {"graph_id": "echo"}),
+    ):
+        async with http.post(made, json=body) as answer:
+            assert answer.status == 200, await answer.text()
     path = f"{open_run.path}/cancel"
     async with http.post(path) as answer:
         assert answer.status in (202, 409), await answer.text()

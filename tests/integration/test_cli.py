@@ -6,10 +6,12 @@ import re
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+import jwt
 import pytest
 
 EVERYWHERE = str(ipaddress.IPv4Address(0))
@@ -51,6 +53,10 @@ def descendants(pid):
         level = {child for child, parent in parents.items() if parent in level}
         found |= {child: commands[child] for child in level}
     return found
+
+
+def environment_of(pid):
+    return Path(f"/proc/{pid}/environ").read_bytes().decode()
 
 
 def is_alive(pid):
@@ -237,6 +243,38 @@ async def test_credentials_are_in_no_command_line(serve, eventually):
     commands = descendants(served.process.pid).values()
 
     assert not [command for command in commands if secret in command]
+
+
+async def test_serve_authenticates_everywhere_and_workers_know_none_of_its_secrets(
+    serve, eventually
+):
+    secret = "a secret of more than thirty-two characters"
+    settings = {
+        "JETRUN_AUTH__METHODS": '["api-key", "jwt"]',
+        "JETRUN_AUTH__JWT__SECRET": secret,
+        "JETRUN_AUTH__JWT__AUDIENCE": "jetrun",
+        "JETRUN_AUTH__STREAM_TOKEN_SECRET": secret,
+    }
+    served = await serve("--port", 0, **settings)
+    assert (await served.get("/ok"))[0] == 200
+    assert (await served.get("/info"))[0] == 401
+    token = jwt.encode({"sub": "her", "aud": "jetrun", "exp": time.time() + 60}, secret)
+    sent = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(served.url, headers=sent) as http:
+        body = {"assistant_id": "echo", "input": {"values": 1}}
+        async with http.post("/runs/wait", json=body) as answer:
+            assert answer.status == 200, await answer.text()
+            run_id = answer.headers["Content-Location"].rpartition("/")[2]
+    status, out, _ = await jetrun(
+        "tail", run_id, "--url", served.url, "--json", LANGGRAPH_API_KEY=token
+    )
+    assert (status, json.loads(out.splitlines()[-1])["event"]) == (0, "end")
+    worker = await eventually(lambda: served.child("runs.worker"))
+    assert secret not in environment_of(worker)
+    log = served.log_path.read_text()
+    assert '"audit"' in log
+    assert secret not in log
+    assert token not in log
 
 
 async def test_print_config_shows_what_is_in_force_without_credentials():

@@ -6,19 +6,22 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import UnprocessableEntityError
 
+from api.auth.caller import ALL_SCOPES, Caller, Role
 from runs import GraphSettings
 from runs.graphs.persistence import opened_persistence
 
 USER = "X-Test-User"
 
 
-async def identify(request):
-    return request.headers.get(USER)
+async def authenticate(request):
+    user = request.headers.get(USER)
+    role = Role.OPERATOR if user is None else Role.USER
+    return Caller(user, role, ALL_SCOPES, "test")
 
 
 @pytest.fixture
 async def gateway(start_gateway):
-    return await start_gateway(identify=identify)
+    return await start_gateway(authenticate)
 
 
 @pytest.fixture

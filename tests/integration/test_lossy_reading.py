@@ -7,6 +7,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+import nats
 import pytest
 from lossy_wire import LossyProxy
 
@@ -14,6 +15,7 @@ from bridge import (
     END,
     HEARTBEAT,
     BridgeSettings,
+    GapReason,
     JetStreamBridge,
     LogSettings,
     NatsSettings,
@@ -59,6 +61,48 @@ async def publishing(connect):
     await bridge.create(RUN, thread_id=THREAD)
     await bridge.publish_many(RUN, [new_event("note", n) for n in range(100)])
     return bridge
+
+
+@pytest.fixture
+async def make_hole(server, publishing):
+    """Remove events in the middle of the run, as a killed server does; their ids."""
+    stored = [event.id for event in await read_events(publishing)]
+    client = await nats.connect(
+        server.url, user=server.user, password=server.password.get_secret_value()
+    )
+    for event_id in stored[40:60]:
+        await client.jetstream().delete_msg("JETRUN_EVENTS", int(event_id.split("-")[0]))
+    await client.close()
+    return stored[40:60]
+
+
+async def read_events(bridge):
+    async with bridge.follow(RUN) as following:
+        batches = following.batches()
+        seen = []
+        while len(seen) < 101:
+            seen += await anext(batches)
+        await batches.aclose()
+    return seen
+
+
+async def test_a_cursor_in_a_hole_of_the_log_is_told_what_is_missing(publishing, make_hole):
+    await publishing.publish_end(RUN)
+    for position, cursor in enumerate(make_hole, start=1):
+        async with asyncio.timeout(10), publishing.subscribe(RUN, last_event_id=cursor) as items:
+            seen = [item async for item in items if item is not HEARTBEAT]
+        if position < len(make_hole):
+            gap = seen.pop(0)
+            assert (gap.reason, gap.missing) == (GapReason.EVICTED, len(make_hole) - position)
+        assert [item.run_seq for item in seen[:-1]] == list(range(61, 103))
+
+
+async def test_a_cursor_that_never_was_is_unknown_beside_a_hole_of_the_log(publishing, make_hole):
+    seq = int(make_hole[5].split("-")[0])
+    for run_seq in (40, 61, 70):
+        cursor = f"{seq}-{run_seq}"
+        async with asyncio.timeout(10), publishing.subscribe(RUN, last_event_id=cursor) as items:
+            assert (await anext(items)).reason is GapReason.UNKNOWN
 
 
 async def read_all(bridge, heartbeat_s=NO_HEARTBEAT_S):

@@ -1,12 +1,12 @@
 """Over HTTP, too, another user's threads and runs are as if they did not exist: on every route.
 
-Who asks is told by a header here; a route that is added must be entered below.
+Who asks is told by a header here; a route that is added must be entered in every_route.py.
 """
 
-import asyncio
-
 import pytest
+from every_route import CREATE, NEED_NOT, ROUTES, RUN, ask, filled, served
 
+from api.auth.caller import ALL_SCOPES, Caller, Role
 from api.identity import user_of
 from bridge import new_id
 
@@ -14,13 +14,13 @@ USER = "X-Test-User"
 HER, HIM = {USER: "her"}, {USER: "him"}
 
 
-async def identify(request):
-    return request.headers.get(USER)
+async def authenticate(request):
+    return Caller(request.headers[USER], Role.USER, ALL_SCOPES, "test")
 
 
 @pytest.fixture
 async def gateway(start_gateway):
-    return await start_gateway(identify=identify)
+    return await start_gateway(authenticate)
 
 
 @pytest.fixture
@@ -38,107 +38,8 @@ async def new_run(http, user):
         return thread_id, (await answer.json())["run_id"]
 
 
-CREATE = {"assistant_id": "echo"}
-RUN = "/threads/{thread_id}/runs/{run_id}"
-#: By route: the body that is sent; placeholders in it stand for the ids, as in the path.
-ROUTES = {
-    "GET /threads/{thread_id}": None,
-    "PATCH /threads/{thread_id}": {"metadata": {"a": 1}},
-    "DELETE /threads/{thread_id}": None,
-    "POST /threads/{thread_id}/copy": None,
-    "POST /threads/prune": {"thread_ids": ["{thread_id}"]},
-    "GET /threads/{thread_id}/state": None,
-    "POST /threads/{thread_id}/state": {"values": {}},
-    "GET /threads/{thread_id}/state/{checkpoint_id}": None,
-    "POST /threads/{thread_id}/state/checkpoint": {"checkpoint": {}},
-    "GET /threads/{thread_id}/history": None,
-    "POST /threads/{thread_id}/history": {},
-    "POST /threads/search": {"ids": ["{thread_id}"]},
-    "POST /threads/count": {"ids": ["{thread_id}"]},
-    "POST /threads/{thread_id}/runs": CREATE,
-    "POST /threads/{thread_id}/runs/stream": CREATE,
-    "POST /threads/{thread_id}/runs/wait": CREATE,
-    "GET /threads/{thread_id}/runs": None,
-    "GET /threads/{thread_id}/stream": None,
-    "GET /threads/{thread_id}/messages": None,
-    "POST /runs/batch": [{"assistant_id": "echo", "thread_id": "{thread_id}"}],
-    "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": ["{run_id}"]},
-    "POST /runs/search": {"ids": ["{run_id}"]},
-    "POST /runs/count": {"ids": ["{run_id}"]},
-    "GET /runs/{run_id}/stream": None,
-    f"GET {RUN}": None,
-    f"DELETE {RUN}": None,
-    f"GET {RUN}/stream": None,
-    f"GET {RUN}/join": None,
-    f"POST {RUN}/cancel": None,
-    f"GET {RUN}/events": None,
-    f"GET {RUN}/webhook": None,
-    f"GET {RUN}/messages": None,
-    f"GET {RUN}/events.jsonl": None,
-    f"POST {RUN}/events": {"event": "custom", "data": 1},
-}
-NEED_NOT = {
-    "GET /ok": "about the process",
-    "GET /info": "about the process",
-    "GET /livez": "about the process",
-    "GET /readyz": "about the process",
-    "GET /asyncapi.json": "about the process",
-    "POST /assistants": "ids are everybody's: a taken one is 409",
-    "PATCH /assistants/{assistant_id}": "tested in test_made_assistants.py",
-    "DELETE /assistants/{assistant_id}": "likewise",
-    "POST /assistants/{assistant_id}/versions": "likewise",
-    "POST /assistants/{assistant_id}/latest": "likewise",
-    "POST /assistants/search": "likewise",
-    "POST /assistants/count": "likewise",
-    "GET /assistants/{assistant_id}": "likewise",
-    "GET /assistants/{assistant_id}/schemas": "about the graph, which is everybody's",
-    "GET /assistants/{assistant_id}/graph": "about the graph, which is everybody's",
-    "GET /assistants/{assistant_id}/subgraphs": "about the graph, which is everybody's",
-    "GET /assistants/{assistant_id}/subgraphs/{namespace}": "about the graph, which is everybody's",
-    "GET /store/items": "everybody has items of their own, tested in test_items_http.py",
-    "PUT /store/items": "likewise",
-    "DELETE /store/items": "likewise",
-    "POST /store/items/search": "likewise",
-    "POST /store/namespaces": "likewise",
-    "POST /threads": "ids are everybody's: a taken one is 409, tested below",
-    "POST /runs": "makes a thread of its own",
-    "POST /runs/stream": "makes a thread of its own",
-    "POST /runs/wait": "makes a thread of its own",
-}
-
-
 async def test_every_route_is_asked_by_two_users(gateway):
-    served = {
-        f"{route.method} {route.resource.canonical}"
-        for route in gateway.app.router.routes()
-        if route.method != "HEAD"
-    }
-    assert served == ROUTES.keys() | NEED_NOT.keys()
-
-
-def filled(value, ids):
-    if isinstance(value, str):
-        return value.format(**ids)
-    if isinstance(value, list):
-        return [filled(each, ids) for each in value]
-    if isinstance(value, dict):
-        return {name: filled(inner, ids) for name, inner in value.items()}
-    return value
-
-
-async def ask(http, route, run, user):
-    """Return the status and, when the answer comes at once and whole, what it says."""
-    ids = {"thread_id": run[0], "run_id": run[1], "checkpoint_id": "none"}
-    method, path = route.split(" ")
-    query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
-    options = {"params": query, "headers": user, "json": filled(ROUTES[route], ids)}
-    async with http.request(method, filled(path, ids), **options) as answer:
-        try:
-            async with asyncio.timeout(0.5):
-                said = await answer.text()
-        except TimeoutError:
-            return answer.status, "goes on"
-        return answer.status, said.replace(run[0], "THREAD").replace(run[1], "RUN")
+    assert served(gateway.app) == ROUTES.keys() | NEED_NOT.keys()
 
 
 async def stored(bridge, run):

@@ -23,6 +23,10 @@ ARGUMENTS = (
 )
 
 
+# The driver's own needs a library that a small system does not have.
+os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(NODE)
+
+
 def chromium():
     """The path of the browser: CHROMIUM, or the one of the system's packages."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium")

@@ -1,0 +1,34 @@
+"""The route that makes stream tokens."""
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.auth.stream_tokens import StreamTokens
+from api.identity import caller_of, user_of
+from api.run_watching import run_of
+from runs import RunsFacade
+
+
+class TokenRoutes:
+    """Hands out tokens that open one run for reading."""
+
+    def __init__(self, facade: RunsFacade, tokens: StreamTokens) -> None:
+        self._facade = facade
+        self._tokens = tokens
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the application serves of tokens."""
+        return [web.post("/threads/{thread_id}/runs/{run_id}/token", self.mint)]
+
+    async def mint(self, request: web.Request) -> web.Response:
+        """``POST .../token``: for ``?token=`` of the run's stream and file."""
+        run = run_of(request)
+        await self._facade.get_run(*run, user_id=user_of(request))
+        token = await self._tokens.mint(run, caller_of(request))
+        shape = {
+            "token": token.text,
+            "thread_id": run.thread_id,
+            "run_id": run.run_id,
+            "expires_at": token.expires_at.isoformat(timespec="seconds"),
+        }
+        return json_answer(shape, headers={"Cache-Control": "no-store"})
