@@ -15,6 +15,8 @@ from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.crons import CronRoutes
 from api.identity import Authenticate, authenticated_by
+from api.items import ItemRoutes
+from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
@@ -34,7 +36,7 @@ from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
 from bridge import JetStreamBridge
-from runs import AssistantCatalog, GraphStates, RunsFacade
+from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
@@ -89,6 +91,7 @@ def create_app(
         http,
     )
     catalog = AssistantCatalog(settings.assistants)
+    book = AssistantBook(bridge, catalog, settings.runs.max_assistant_versions)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
     system = SystemRoutes(bridge, open_streams, settings.log.prefix)
     archive = ArchiveRoutes(
@@ -101,8 +104,14 @@ def create_app(
     )
     groups: dict[str, list[Routes]] = {
         "meta": [system],
-        "assistants": [AssistantRoutes(catalog, graphs)],
-        "threads": [ThreadRoutes(facade, unattended), ThreadStateRoutes(facade, graphs)],
+        "assistants": [
+            AssistantRoutes(book, graphs),
+            MadeAssistantRoutes(book, facade, unattended),
+        ],
+        "threads": [
+            ThreadRoutes(facade, ThreadUpkeep(facade, graphs), unattended),
+            ThreadStateRoutes(facade, graphs),
+        ],
         "runs": [
             watching,
             protocol,
@@ -113,6 +122,7 @@ def create_app(
             TokenRoutes(facade, stream_tokens),
             archive,
         ],
+        "store": [ItemRoutes(bridge, settings.graphs)],
     }
     for name, group in groups.items():
         if name not in http.disabled:

@@ -1,15 +1,23 @@
-"""The routes of assistants: what can be run here. They are declared, never created by clients."""
+"""The routes that show assistants: what can be run here."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from aiohttp import web
 
 from api.answers import json_answer, page_headers, ready_answer
+from api.assistant_schemas import (
+    AssistantFilter,
+    AssistantSearch,
+    DrawingQuery,
+    SubgraphsQuery,
+)
+from api.identity import user_of
+from api.made_assistants import assistant_of
 from api.request_bodies import read_body, read_query
-from api.schemas import AssistantSearch, DrawingQuery, SubgraphsQuery
-from api.shapes import assistant_shape, function_drawing
-from runs import Assistant, AssistantCatalog, GraphStates
+from api.shapes import assistant_shape, function_drawing, made_assistant_shape
+from runs import Assistant, AssistantBook, GraphStates
 
 _ONE: Final = "/assistants/{assistant_id}"
 _SCHEMAS: Final = (
@@ -22,10 +30,10 @@ _SCHEMAS: Final = (
 
 
 class AssistantRoutes:
-    """Shows the assistants of a catalog; what only user code knows is asked of a worker."""
+    """Shows assistants, declared and made; what only user code knows is asked of a worker."""
 
-    def __init__(self, catalog: AssistantCatalog, graphs: GraphStates) -> None:
-        self._catalog = catalog
+    def __init__(self, book: AssistantBook, graphs: GraphStates) -> None:
+        self._book = book
         self._graphs = graphs
 
     def routes(self) -> list[web.RouteDef]:
@@ -41,23 +49,32 @@ class AssistantRoutes:
         ]
 
     async def search(self, request: web.Request) -> web.Response:
-        """``POST /assistants/search``, by name."""
+        """``POST /assistants/search``, the newest first, declared ones at the end."""
         query = await read_body(request, AssistantSearch)
-        found = self._find(query)
+        found = await self._find(request, query)
+        found.sort(key=itemgetter(query.sort_by), reverse=query.sort_order == "desc")
         end = query.offset + query.limit
-        return json_answer(found[query.offset : end], headers=page_headers(len(found), end))
+        shown = found[query.offset : end]
+        if query.select is not None:
+            chosen = set(query.select)
+            shown = [{name: each[name] for name in each.keys() & chosen} for each in shown]
+        return json_answer(shown, headers=page_headers(len(found), end))
 
     async def count(self, request: web.Request) -> web.Response:
         """``POST /assistants/count``: a bare number."""
-        return json_answer(len(self._find(await read_body(request, AssistantSearch))))
+        found = await self._find(request, await read_body(request, AssistantFilter))
+        return json_answer(len(found))
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /assistants/{assistant_id}``, by id or by name."""
-        return json_answer(assistant_shape(self._named(request)))
+        chosen = await self._book.choose(assistant_of(request), user_id=user_of(request))
+        if chosen.made is not None:
+            return json_answer(made_assistant_shape(chosen.made))
+        return json_answer(assistant_shape(chosen.assistant))
 
     async def schemas(self, request: web.Request) -> web.Response:
         """``GET .../schemas``: what the graph takes and gives; a function says nothing of it."""
-        assistant = self._named(request)
+        assistant = await self._named(request)
         if not assistant.is_graph:
             return json_answer({"graph_id": assistant.name, **dict.fromkeys(_SCHEMAS)})
         return ready_answer(await self._graphs.describe(assistant, wants="schemas"))
@@ -65,7 +82,7 @@ class AssistantRoutes:
     async def drawing(self, request: web.Request) -> web.Response:
         """``GET .../graph``: nodes and edges; a function is one node."""
         query = read_query(request, DrawingQuery)
-        assistant = self._named(request)
+        assistant = await self._named(request)
         if not assistant.is_graph:
             return json_answer(function_drawing(assistant))
         answer = await self._graphs.describe(assistant, wants="drawing", xray=query.xray)
@@ -74,7 +91,7 @@ class AssistantRoutes:
     async def subgraphs(self, request: web.Request) -> web.Response:
         """``GET .../subgraphs`` and ``.../subgraphs/{namespace}``: their schemas, by namespace."""
         query = read_query(request, SubgraphsQuery)
-        assistant = self._named(request)
+        assistant = await self._named(request)
         if not assistant.is_graph:
             return json_answer({})
         answer = await self._graphs.describe(
@@ -85,15 +102,18 @@ class AssistantRoutes:
         )
         return ready_answer(answer)
 
-    def _named(self, request: web.Request) -> Assistant:
-        return self._catalog.get(request.match_info["assistant_id"][:256])
+    async def _named(self, request: web.Request) -> Assistant:
+        chosen = await self._book.choose(assistant_of(request), user_id=user_of(request))
+        return chosen.assistant
 
-    def _find(self, query: AssistantSearch) -> list[dict[str, Any]]:
-        shown = [assistant_shape(self._catalog.get(name)) for name in self._catalog.names]
+    async def _find(self, request: web.Request, query: AssistantFilter) -> list[dict[str, Any]]:
+        made = await self._book.made(user_id=user_of(request))
+        shown = [assistant_shape(each) for each in self._book.declared]
+        shown += [made_assistant_shape(each) for each in made]
         return [assistant for assistant in shown if _fits(assistant, query)]
 
 
-def _fits(assistant: Mapping[str, Any], query: AssistantSearch) -> bool:
+def _fits(assistant: Mapping[str, Any], query: AssistantFilter) -> bool:
     return (
         query.graph_id in (None, assistant["graph_id"])
         and (query.name or "").lower() in assistant["name"].lower()

@@ -38,7 +38,8 @@ def listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _none_if_empty(value: object) -> object:
+def none_if_empty(value: object) -> object:
+    """Make nothing of what says nothing."""
     return None if value in ([], {}, "") else value
 
 
@@ -46,7 +47,8 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 JsonObject = dict[str, Any]
 
 
-def _checked_config(config: JsonObject | None) -> JsonObject | None:
+def checked_config(config: JsonObject | None) -> JsonObject | None:
+    """Refuse what no configuration may say."""
     limit = (config or {}).get("recursion_limit")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError("recursion_limit must be a whole number above 0")
@@ -55,10 +57,10 @@ def _checked_config(config: JsonObject | None) -> JsonObject | None:
     return config
 
 
-Config = Annotated[JsonObject | None, AfterValidator(_checked_config)]
+Config = Annotated[JsonObject | None, AfterValidator(checked_config)]
 StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
-NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(_none_if_empty)]
-OptionalObject = Annotated[JsonObject | None, BeforeValidator(_none_if_empty)]
+NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(none_if_empty)]
+OptionalObject = Annotated[JsonObject | None, BeforeValidator(none_if_empty)]
 
 
 class Body(BaseModel):
@@ -99,7 +101,7 @@ class RunCreate(Body):
 
     assistant_id: Name
     input: Any = None
-    command: Annotated[RunCommand | None, BeforeValidator(_none_if_empty)] = None
+    command: Annotated[RunCommand | None, BeforeValidator(none_if_empty)] = None
     config: Config = None
     context: JsonObject | None = None
     metadata: JsonObject | None = None
@@ -253,23 +255,3 @@ class RunJoin(Body):
     """The query of a call that attaches to a run."""
 
     cancel_on_disconnect: bool = False
-
-
-class AssistantSearch(Page):
-    """The body of ``POST /assistants/search`` and of ``/assistants/count``."""
-
-    graph_id: str | None = None
-    name: str | None = None
-    metadata: JsonObject | None = None
-
-
-class DrawingQuery(Body):
-    """The query of ``GET /assistants/{assistant_id}/graph``."""
-
-    xray: int | bool = False
-
-
-class SubgraphsQuery(Body):
-    """The query of ``GET /assistants/{assistant_id}/subgraphs``."""
-
-    recurse: bool = False

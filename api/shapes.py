@@ -7,6 +7,8 @@ from typing import Any, Final
 from runs import (
     ActiveRun,
     Assistant,
+    AssistantRecord,
+    AssistantVersion,
     Question,
     RunRecord,
     ThreadRecord,
@@ -146,6 +148,26 @@ def assistant_shape(assistant: Assistant) -> dict[str, Any]:
         "description": assistant.description or None,
         "created_at": _DECLARED_AT,
         "updated_at": _DECLARED_AT,
+    }
+
+
+def made_assistant_shape(
+    made: AssistantRecord, version: AssistantVersion | None = None
+) -> dict[str, Any]:
+    """Show an assistant that a client made, as it is now or in one of its versions."""
+    shown = made.current if version is None else version
+    updated_at = made.updated_at if version is None else version.created_at
+    return {
+        "assistant_id": made.assistant_id,
+        "graph_id": shown.graph_id,
+        "name": shown.name,
+        "config": redacted(shown.config),
+        "context": redacted(shown.context),
+        "metadata": redacted(shown.metadata),
+        "version": shown.version,
+        "description": shown.description,
+        "created_at": made.created_at.isoformat(),
+        "updated_at": updated_at.isoformat(),
     }
 
 

@@ -2,10 +2,25 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from api.schemas import Body, JsonObject, Name, Page, Times
+from api.errors import ContradictoryOptionsError
+from api.schemas import Body, JsonObject, Name, Page, RunCommand, Times, none_if_empty
 from runs import ThreadQuery, ThreadStatus
+
+
+class StepUpdate(Body):
+    """What one node does in a step of :class:`SuperStep`."""
+
+    values: Any = None
+    command: Annotated[RunCommand | None, BeforeValidator(none_if_empty)] = None
+    as_node: Name | None = None
+
+
+class SuperStep(Body):
+    """One step that a new thread begins with."""
+
+    updates: Annotated[tuple[StepUpdate, ...], Field(min_length=1, max_length=1000)]
 
 
 class ThreadCreate(Body):
@@ -14,8 +29,28 @@ class ThreadCreate(Body):
     thread_id: str | None = None
     metadata: JsonObject | None = None
     if_exists: Literal["raise", "do_nothing"] | None = None
-    supersteps: Any = None
+    supersteps: Annotated[tuple[SuperStep, ...], Field(max_length=1000)] | None = None
     ttl: Any = None
+
+    def steps(self) -> list[list[JsonObject]]:
+        """Return the updates of each step.
+
+        Raises:
+            ContradictoryOptionsError: The thread may be there already.
+        """
+        if self.supersteps and self.if_exists == "do_nothing":
+            raise ContradictoryOptionsError("supersteps", "if_exists 'do_nothing'")
+        return [
+            [update.model_dump(exclude_unset=True) for update in step.updates]
+            for step in self.supersteps or ()
+        ]
+
+
+class ThreadsPrune(Body):
+    """The body of ``POST /threads/prune``."""
+
+    thread_ids: Annotated[tuple[str, ...], Field(max_length=1000)]
+    strategy: Literal["delete", "keep_latest"] = "delete"
 
 
 class ThreadPatch(Body):

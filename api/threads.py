@@ -15,6 +15,7 @@ from api.thread_schemas import (
     ThreadFilter,
     ThreadPatch,
     ThreadSearch,
+    ThreadsPrune,
 )
 from api.unattended import UnattendedWork
 from bridge import StreamNotFoundError, check_id
@@ -24,14 +25,18 @@ from runs import (
     ThreadNotFoundError,
     ThreadQuery,
     ThreadRecord,
+    ThreadUpkeep,
 )
 
 
 class ThreadRoutes:
     """Creates and shows threads."""
 
-    def __init__(self, facade: RunsFacade, unattended: UnattendedWork) -> None:
+    def __init__(
+        self, facade: RunsFacade, upkeep: ThreadUpkeep, unattended: UnattendedWork
+    ) -> None:
         self._facade = facade
+        self._upkeep = upkeep
         self._unattended = unattended
 
     def routes(self) -> list[web.RouteDef]:
@@ -40,6 +45,8 @@ class ThreadRoutes:
             web.post("/threads", self.create),
             web.post("/threads/search", self.search),
             web.post("/threads/count", self.count),
+            web.post("/threads/prune", self.prune),
+            web.post("/threads/{thread_id}/copy", self.copy),
             web.get("/threads/{thread_id}", self.get),
             web.patch("/threads/{thread_id}", self.update),
             web.delete("/threads/{thread_id}", self.delete),
@@ -48,13 +55,15 @@ class ThreadRoutes:
     async def create(self, request: web.Request) -> web.Response:
         """``POST /threads``."""
         body = await read_body(request, ThreadCreate)
-        body.refuse("supersteps", "ttl")
-        thread = await self._facade.create_thread(
+        body.refuse("ttl")
+        creation = self._upkeep.create(
+            body.steps(),
             thread_id=body.thread_id,
             metadata=body.metadata,
             if_exists=body.if_exists or "raise",
             user_id=user_of(request),
         )
+        thread = await self._unattended.finish(creation, "create thread")
         name_objects(request, thread_id=thread.thread_id)
         return json_answer(thread_shape(thread))
 
@@ -82,6 +91,24 @@ class ThreadRoutes:
         if not await self._unattended.finish(deletion, "delete thread"):
             raise ThreadNotFoundError(thread_id)
         return done()
+
+    async def copy(self, request: web.Request) -> web.Response:
+        """``POST /threads/{thread_id}/copy``; goes on when the client leaves."""
+        copying = self._upkeep.copy(thread_of(request), user_id=user_of(request))
+        copied = await self._unattended.finish(copying, "copy thread")
+        name_objects(request, thread_id=copied.thread_id)
+        return json_answer(await self._shown(copied))
+
+    async def prune(self, request: web.Request) -> web.Response:
+        """``POST /threads/prune``: of many threads all, or all but the newest state."""
+        body = await read_body(request, ThreadsPrune)
+        pruning = self._upkeep.prune(
+            [check_id("thread_id", each) for each in body.thread_ids],
+            body.strategy,
+            user_id=user_of(request),
+        )
+        pruned = await self._unattended.finish(pruning, "prune threads")
+        return json_answer({"pruned_count": pruned})
 
     async def search(self, request: web.Request) -> web.Response:
         """``POST /threads/search``."""

@@ -1,5 +1,7 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.assistant_book import AssistantBook
+from runs.assistant_record import AssistantRecord, AssistantVersion
 from runs.blocking import BlockingContext
 from runs.catalog import Assistant, AssistantCatalog
 from runs.context import RunContext
@@ -90,6 +92,7 @@ from runs.thread import (
     ThreadStatus,
 )
 from runs.thread_facade import ThreadsFacade, ThreadState
+from runs.thread_upkeep import ThreadUpkeep
 from runs.webhooks.delivering import WebhookDeliveries
 from runs.webhooks.record import WebhookRecord, WebhookStatus
 from runs.webhooks.sending import (
@@ -107,11 +110,14 @@ __all__ = [
     "MAX_KEY",
     "ActiveRun",
     "Assistant",
+    "AssistantBook",
     "AssistantCatalog",
     "AssistantLoadError",
     "AssistantName",
     "AssistantNotFoundError",
+    "AssistantRecord",
     "AssistantSettings",
+    "AssistantVersion",
     "BlockingCallError",
     "BlockingContext",
     "CancelAction",
@@ -179,6 +185,7 @@ __all__ = [
     "ThreadRecord",
     "ThreadState",
     "ThreadStatus",
+    "ThreadUpkeep",
     "ThreadsFacade",
     "TokenUsage",
     "TooManyCronsError",

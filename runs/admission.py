@@ -6,17 +6,14 @@ from typing import Any, Final
 
 from bridge import check_id, new_id
 from runs.catalog import Assistant
-from runs.errors import UnsupportedOptionError, UnsupportedStrategyError
+from runs.errors import NotNewestStateError, UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
 
 #: What only a graph can honour.
-_OF_GRAPHS: Final = (
-    "interrupt_before",
-    "interrupt_after",
-    "checkpoint",
-    "checkpoint_id",
-)
+_OF_GRAPHS: Final = ("interrupt_before", "interrupt_after")
+#: Where in the thread's history a run begins; a function begins at its newest state.
+_PLACE: Final = ("checkpoint", "checkpoint_id")
 #: Says how often checkpoints are written; a function has none, and so nothing to leave out.
 _DURABILITY: Final = "durability"
 #: What the configuration of a graph's run may hold; a function gets whatever was sent.
@@ -37,8 +34,30 @@ def refuse_unavailable(spec: RunSpec, assistant: Assistant) -> None:
     for option in () if assistant.is_graph else _OF_GRAPHS:
         if getattr(spec, option) is not None:
             raise UnsupportedOptionError(option)
-    for name in sorted(spec.config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
+    refuse_config(spec.config, assistant)
+
+
+def refuse_config(config: Mapping[str, Any], assistant: Assistant) -> None:
+    """Check that no part of a configuration is set that would be ignored.
+
+    Raises:
+        UnsupportedOptionError: One is; the error names it.
+    """
+    for name in sorted(config.keys() - _CONFIG_OF_GRAPHS) if assistant.is_graph else ():
         raise UnsupportedOptionError(f"config.{name}")
+
+
+def find_wrong_place(
+    spec: RunSpec, assistant: Assistant, thread: ThreadRecord
+) -> NotNewestStateError | None:
+    """Return why a function's run cannot begin where it is said to; ``None`` if it can."""
+    place = spec.checkpoint or {}
+    checkpoint_id = spec.checkpoint_id or place.get("checkpoint_id")
+    newest = None if thread.outputs is None else thread.outputs.event_id
+    is_newest = checkpoint_id in (None, newest) and not place.get("checkpoint_ns")
+    if assistant.is_graph or is_newest:
+        return None
+    return NotNewestStateError(thread.thread_id, str(checkpoint_id)[:256])
 
 
 def new_thread(
@@ -59,7 +78,7 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
     """Make the record of a new run; it belongs to the owner of its thread, whoever asked."""
     created = now()
     delay = timedelta(seconds=spec.after_seconds or 0)
-    options = {name: getattr(spec, name) for name in ("command", *_OF_GRAPHS, _DURABILITY)}
+    options = {name: getattr(spec, name) for name in ("command", *_OF_GRAPHS, *_PLACE, _DURABILITY)}
     return RunRecord(
         run_id=run_id,
         thread_id=thread.thread_id,

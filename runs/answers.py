@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from bridge import encode_json
-from runs.catalog import AssistantCatalog
+from runs.catalog import Assistant
 from runs.commands import GiveAnswer
 from runs.errors import (
     InputTooLargeError,
@@ -23,7 +23,6 @@ class Answers:
     """Gives answers to runs that wait for their user.
 
     Args:
-        catalog: The assistants that may be asked for.
         records: The stored records.
         steps: Commits the answer.
         reconciler: Tells the worker.
@@ -32,27 +31,24 @@ class Answers:
 
     def __init__(
         self,
-        catalog: AssistantCatalog,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
         *,
         max_bytes: int,
     ) -> None:
-        self._catalog = catalog
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
         self._max_bytes = max_bytes
 
-    async def give(self, spec: RunSpec) -> RunRecord:
+    async def give(self, spec: RunSpec, assistant: Assistant) -> RunRecord:
         """Answer the run that waits on the thread of ``spec``.
 
         Returns:
             The record of that run.
 
         Raises:
-            AssistantNotFoundError: Nobody declared the assistant.
             UnsupportedOptionError: The command is more than an answer, or comes with an option
                 that belongs to a new run alone.
             NothingToResumeError: No run of this assistant waits there.
@@ -60,7 +56,6 @@ class Answers:
             InvalidContentError: The answer is not JSON; the run still waits.
             UnavailableError: The server fell silent; the answer may be given.
         """
-        assistant = self._catalog.get(spec.assistant_id)
         command = spec.command or {}
         for name in command.keys() - {_RESUME}:
             raise UnsupportedOptionError(f"command.{name}")

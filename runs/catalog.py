@@ -85,13 +85,17 @@ class AssistantCatalog:
         """The names of all assistants, sorted."""
         return tuple(sorted(self._by_name))
 
+    def find(self, assistant_id: str) -> Assistant | None:
+        """Return the assistant with this name or id, or ``None``."""
+        return self._by_name.get(assistant_id) or self._by_id.get(assistant_id)
+
     def get(self, assistant_id: str) -> Assistant:
         """Return the assistant with this name or id.
 
         Raises:
             AssistantNotFoundError: Nobody declared it.
         """
-        found = self._by_name.get(assistant_id) or self._by_id.get(assistant_id)
+        found = self.find(assistant_id)
         if found is None:
             raise AssistantNotFoundError(assistant_id)
         return found

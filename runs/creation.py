@@ -17,8 +17,8 @@ from bridge import (
     check_id,
     new_id,
 )
-from runs.admission import new_record, new_thread, refuse_unavailable
-from runs.catalog import Assistant, AssistantCatalog
+from runs.admission import find_wrong_place, new_record, new_thread, refuse_unavailable
+from runs.assistant_book import AssistantBook, Chosen
 from runs.commands import Admit, Finish
 from runs.errors import ContentionError, RunsError, ThreadNotFoundError, TooManyRunsError
 from runs.idempotency import IdempotencyKeys
@@ -40,7 +40,7 @@ class RunCreation:
 
     Args:
         bridge: A started bridge.
-        catalog: The assistants that may be asked for.
+        assistants: Those that may be asked for.
         records: The stored records.
         steps: Commits the admission.
         reconciler: Does what follows from it, and counts the runs under way.
@@ -50,13 +50,13 @@ class RunCreation:
     def __init__(
         self,
         bridge: RunBridge,
-        catalog: AssistantCatalog,
+        assistants: AssistantBook,
         records: Records,
         steps: ThreadSteps,
         reconciler: Reconciler,
         settings: RunSettings,
     ) -> None:
-        self._catalog = catalog
+        self._assistants = assistants
         self._records = records
         self._steps = steps
         self._reconciler = reconciler
@@ -73,31 +73,33 @@ class RunCreation:
         if len(self._new_threads) > _MAX_NEW_THREADS:
             self._new_threads.popitem(last=False)
 
-    def check_options(self, spec: RunSpec) -> Assistant:
+    async def choose(self, spec: RunSpec) -> Chosen:
         """Return the assistant that is asked for, unless it cannot do what is asked for.
 
         Raises:
-            AssistantNotFoundError: Nobody declared it.
+            AssistantNotFoundError: There is none of this name or id.
             UnsupportedOptionError: An option is not available.
         """
-        assistant = self._catalog.get(spec.assistant_id)
-        refuse_unavailable(spec, assistant)
-        return assistant
+        chosen = await self._assistants.choose(spec.assistant_id, user_id=spec.user_id)
+        refuse_unavailable(chosen.filled(spec), chosen.assistant)
+        return chosen
 
     async def check(self, spec: RunSpec) -> None:
         """Raise what :meth:`create` would raise at this moment; nothing is stored."""
-        assistant = self.check_options(spec)
+        chosen = await self.choose(spec)
         thread = await self._thread_for(spec)
-        record = new_record(spec, assistant, new_id(), thread.record)
+        self._check_place(spec, chosen, thread)
+        record = new_record(chosen.filled(spec), chosen.assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
-        assistant = self.check_options(spec)
+        chosen = await self.choose(spec)
         thread = self._recall_new(spec) or await self._thread_for(spec)
         if spec.idempotency_key is not None:
-            return await self._create_once(spec, spec.idempotency_key, thread)
-        record = new_record(spec, assistant, new_id(), thread.record)
+            return await self._create_once(spec, spec.idempotency_key, chosen, thread)
+        self._check_place(spec, chosen, thread)
+        record = new_record(chosen.filled(spec), chosen.assistant, new_id(), thread.record)
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
         transition(thread.record, self._command(record))
@@ -105,16 +107,19 @@ class RunCreation:
             return await self._admit(await self._records.create_run(record), thread)
 
     async def _create_once(
-        self, spec: RunSpec, key: str, thread: Versioned[ThreadRecord]
+        self, spec: RunSpec, key: str, chosen: Chosen, thread: Versioned[ThreadRecord]
     ) -> RunRecord:
-        assistant = self._catalog.get(spec.assistant_id)
         for _ in range(_MAX_TRIES):
             proposed = RunRef(thread.record.thread_id, new_id())
             run = await self._keys.claim(spec, key, proposed)
             if run.thread_id != thread.record.thread_id:  # the temporary one of the first call
                 found = await self._records.find_thread(run.thread_id)
                 thread = found or Versioned(_temporary(spec, run.thread_id), 0)
-            record = new_record(spec, assistant, run.run_id, thread.record)
+            wrong = find_wrong_place(spec, chosen.assistant, thread.record)
+            # The thread has a newer state once the first call's run has ended.
+            if wrong is not None and await self._records.find_run(run.run_id) is None:
+                raise wrong
+            record = new_record(chosen.filled(spec), chosen.assistant, run.run_id, thread.record)
             try:
                 stored = await self._records.create_run(record)
             except StateConflictError:
@@ -134,6 +139,12 @@ class RunCreation:
                     continue
             return await self._admit_counted(stored, thread)
         raise ContentionError(f"idempotency key {key!r}", _MAX_TRIES)
+
+    @staticmethod
+    def _check_place(spec: RunSpec, chosen: Chosen, thread: Versioned[ThreadRecord]) -> None:
+        wrong = find_wrong_place(spec, chosen.assistant, thread.record)
+        if wrong is not None:
+            raise wrong
 
     async def _is_admitted(self, record: RunRecord) -> bool:
         if record.status is not RunStatus.PENDING:

@@ -137,6 +137,20 @@ class UnsupportedOptionError(RunsError, ValueError):
         self.option = option
 
 
+class NotNewestStateError(RunsError, ValueError):
+    """A function's run was to begin at an older state of its thread; nothing was stored."""
+
+    code = "not-newest-state"
+
+    def __init__(self, thread_id: str, checkpoint_id: str) -> None:
+        super().__init__(
+            f"{checkpoint_id} is not the newest state of thread {thread_id}, and a function begins "
+            "at no other; read the state again, or leave checkpoint out"
+        )
+        self.thread_id = thread_id
+        self.checkpoint_id = checkpoint_id
+
+
 class WebhookRefusedError(RunsError, ValueError):
     """The webhook's address must not be called; nothing was stored."""
 
@@ -274,6 +288,40 @@ class AssistantNotFoundError(RunsError):
 
     def __init__(self, assistant_id: str) -> None:
         super().__init__(f"assistant {assistant_id!r} is not declared")
+        self.assistant_id = assistant_id
+
+
+class AssistantVersionNotFoundError(RunsError):
+    """The assistant has no such version, or no more; nothing was changed."""
+
+    code = "assistant-version-not-found"
+
+    def __init__(self, assistant_id: str, version: int) -> None:
+        super().__init__(f"assistant {assistant_id} has no version {version}")
+        self.assistant_id = assistant_id
+        self.version = version
+
+
+class AssistantExistsError(RunsError):
+    """The id of a new assistant is taken; nothing was stored."""
+
+    code = "assistant-exists"
+
+    def __init__(self, assistant_id: str) -> None:
+        super().__init__(f"assistant id {assistant_id} is taken; use another one, or none")
+        self.assistant_id = assistant_id
+
+
+class AssistantDeclaredError(RunsError):
+    """The assistant is declared by the deployment; nothing was changed."""
+
+    code = "assistant-declared"
+
+    def __init__(self, assistant_id: str) -> None:
+        super().__init__(
+            f"assistant {assistant_id!r} is declared and changes with the deployment only; make "
+            "one of your own with it as graph_id"
+        )
         self.assistant_id = assistant_id
 
 

@@ -16,6 +16,7 @@ from runs.errors import (
     GraphFailedError,
     RunsError,
     StateUpdateError,
+    UnsupportedOptionError,
 )
 from runs.models import Frozen
 
@@ -34,12 +35,24 @@ class GraphQuestion(Frozen):
         metadata: What the metadata of a checkpoint must hold.
         values: What to update the state with.
         as_node: As which node.
+        supersteps: Updates of a fresh thread, step by step, each with values or a command.
+        target: The thread that a copy goes into.
         xray: How deep a drawing looks into subgraphs.
         namespace: One subgraph; None means all.
         recurse: Whether subgraphs of subgraphs count.
     """
 
-    wants: Literal["state", "history", "update", "schemas", "drawing", "subgraphs"]
+    wants: Literal[
+        "state",
+        "history",
+        "update",
+        "supersteps",
+        "copy",
+        "prune",
+        "schemas",
+        "drawing",
+        "subgraphs",
+    ]
     thread_id: str | None = None
     checkpoint: dict[str, Any] = Field(default_factory=dict)
     subgraphs: bool = False
@@ -49,6 +62,8 @@ class GraphQuestion(Frozen):
     metadata: dict[str, Any] | None = None
     values: Any = None
     as_node: str | None = None
+    supersteps: tuple[tuple[dict[str, Any], ...], ...] = ()
+    target: str | None = None
     xray: bool | int = False
     namespace: str | None = None
     recurse: bool = False
@@ -78,5 +93,11 @@ def checked(answer: bytes) -> bytes:
 
 _ERRORS: Final[dict[str, type[RunsError]]] = {
     error.code: error
-    for error in (AssistantLoadError, CheckpointNotFoundError, GraphFailedError, StateUpdateError)
+    for error in (
+        AssistantLoadError,
+        CheckpointNotFoundError,
+        GraphFailedError,
+        StateUpdateError,
+        UnsupportedOptionError,
+    )
 }

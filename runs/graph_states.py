@@ -63,6 +63,15 @@ class GraphStates:
         question = GraphQuestion(thread_id=thread.thread_id, user_id=thread.user_id, **wanted)
         return await self._ask(graph, question, is_repeatable=True)
 
+    async def ask_once(self, thread: ThreadRecord, graph: Assistant, **wanted: Any) -> bytes:
+        """Have something done to a thread that must not be done twice; else as :meth:`ask`.
+
+        Raises:
+            NoAnswerError: No worker answered; it says whether it may have been done.
+        """
+        question = GraphQuestion(thread_id=thread.thread_id, user_id=thread.user_id, **wanted)
+        return await self._ask(graph, question, is_repeatable=False)
+
     async def update(
         self,
         thread_id: str,
@@ -91,15 +100,14 @@ class GraphStates:
             raise StateUpdateError(reason)
         if thread.active is not None:
             raise RunConflictError(thread_id, thread.active.run_id)
-        question = GraphQuestion(
+        return await self.ask_once(
+            thread,
+            graph,
             wants="update",
-            thread_id=thread_id,
             checkpoint=checkpoint or {},
             values=values,
             as_node=as_node,
-            user_id=thread.user_id,
         )
-        return await self._ask(graph, question, is_repeatable=False)
 
     async def describe(self, assistant: Assistant, **wanted: Any) -> bytes:
         """Ask a graph about itself.

@@ -11,6 +11,7 @@ from typing import Any
 from bridge import RunBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.answers import Answers
+from runs.assistant_book import AssistantBook
 from runs.catalog import AssistantCatalog
 from runs.commands import Ask, BecomeDue, MergeMetadata, Release, RequestCancel, Start
 from runs.creation import RunCreation
@@ -54,7 +55,7 @@ class RunManager:
         webhooks: WebhookPolicy | None = None,
     ) -> None:
         limits = settings or RunSettings()
-        self._catalog = catalog
+        self._assistants = AssistantBook(bridge, catalog, limits.max_assistant_versions)
         self.records = Records(bridge)
         self.webhooks = Webhooks(bridge)
         self._webhook_policy = webhooks
@@ -62,10 +63,10 @@ class RunManager:
         quotas = Quotas(bridge.states, self.records, limits)
         self.reconciler = Reconciler(bridge, self.records, self._steps, quotas)
         self._answers = Answers(
-            catalog, self.records, self._steps, self.reconciler, max_bytes=limits.max_input_bytes
+            self.records, self._steps, self.reconciler, max_bytes=limits.max_input_bytes
         )
         self._creation = RunCreation(
-            bridge, catalog, self.records, self._steps, self.reconciler, limits
+            bridge, self._assistants, self.records, self._steps, self.reconciler, limits
         )
         self.crons = Crons(bridge, catalog, limits, self._check_lasting)
         self.deletion = Deletion(
@@ -144,7 +145,7 @@ class RunManager:
     async def _check_lasting(self, spec: RunSpec) -> None:
         """Raise what would refuse such runs at any time; a thread that is busy now does not."""
         await self._check_webhook(spec)
-        self._creation.check_options(spec)
+        await self._creation.choose(spec)
         if spec.thread_id is not None:
             await self.get_thread(spec.thread_id, user_id=spec.user_id)
 
@@ -173,8 +174,10 @@ class RunManager:
                 to replace are stopped all the same.
             UnavailableError: The server fell silent; the run may exist.
         """
-        if spec.command is not None and not self._catalog.get(spec.assistant_id).is_graph:
-            return await self._answers.give(spec)
+        if spec.command is not None:
+            chosen = await self._assistants.choose(spec.assistant_id, user_id=spec.user_id)
+            if not chosen.assistant.is_graph:
+                return await self._answers.give(spec, chosen.assistant)
         await self._check_webhook(spec)
         return await self._creation.create(spec)
 

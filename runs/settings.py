@@ -29,6 +29,9 @@ class RunSettings(Section):
     max_input_bytes: int = Field(
         65_536, ge=1, le=262_144, description="what a run asks its user, and the answer, each"
     )
+    max_assistant_versions: int = Field(
+        100, ge=1, le=10_000, description="kept of an assistant that a client made"
+    )
     max_conflicts: int = Field(
         64, ge=1, le=10_000, description="lost races of one call, after which it gives up"
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from bridge import RunBridge, check_id
+from runs.admission import new_thread
 from runs.crons.crons import Crons
 from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
@@ -71,6 +72,16 @@ class ThreadsFacade:
             if user_id not in (None, found.record.user_id):
                 raise
             return found.record
+
+    async def create_copy(self, source: ThreadRecord) -> ThreadRecord:
+        """Create a thread with the owner, the metadata and the last run's end of another one.
+
+        Raises:
+            UnavailableError: The server fell silent; a thread may have been created.
+        """
+        fresh = new_thread(None, source.metadata, source.user_id)
+        copied = fresh.model_copy(update={"outputs": source.outputs, "last": source.last})
+        return (await self._manager.records.write_thread(copied, revision=0)).record
 
     async def get_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadRecord:
         """Return a thread.

@@ -11,6 +11,7 @@ from bridge.awaiting import AWAITING
 from bridge.ids import shard
 from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
+from runs.assistant_book import ASSISTANT
 from runs.crons.crons import CRON
 from runs.observation import OBSERVER
 from runs.retirement_line import LINE
@@ -28,7 +29,7 @@ _PARAMETERS: Final = {
     "shard": "crc32 of the thread's id (of the key in state) modulo 64, as two hex digits",
     "thread": "the thread",
     "run": "the run",
-    "assistant": "the assistant that executes it",
+    "assistant": "the assistant that executes it, or that a client made",
     "cron": "the cron",
     "consumer": "the durable consumer",
     "key": (
@@ -80,6 +81,7 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
         ),
         "runs": _state(subjects, "run", "RUN", "runRecord"),
         "threads": _state(subjects, "thread", "THREAD", "threadRecord"),
+        "assistants": _state(subjects, ASSISTANT, "ASSISTANT", "assistantRecord"),
         "runRefs": _state(subjects, REF, "RUN", "runRef"),
         "seals": _channel(
             subjects.seal(run),

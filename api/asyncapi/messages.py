@@ -10,7 +10,7 @@ from api.asyncapi import headers
 from api.auth.api_keys import ApiKeyRecord
 from bridge import Terminal
 from bridge.events import BIRTH, DELETED
-from runs import CronRecord, RunFault, RunRecord, RunStatus, ThreadRecord
+from runs import AssistantRecord, CronRecord, RunFault, RunRecord, RunStatus, ThreadRecord
 from runs.crons.crons import TimedCron
 from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
@@ -27,6 +27,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     ApiKeyRecord,
     RunRecord,
     ThreadRecord,
+    AssistantRecord,
     RunFault,
     KeyedRun,
     JobPayload,
@@ -146,6 +147,9 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "deadLetter": _message("An event that a durable consumer gave up.", dead, _ANY),
         "runRecord": _message("A run. Empty: it was deleted.", state, _ref(RunRecord)),
         "threadRecord": _message("A thread. Empty: it was deleted.", state, _ref(ThreadRecord)),
+        "assistantRecord": _message(
+            "An assistant that a client made. Empty: it was deleted.", state, _ref(AssistantRecord)
+        ),
         "runRef": _message(
             "The id of the thread that owns a run, as it is.", state, {"type": "string"}, TEXT
         ),

@@ -30,6 +30,10 @@ _EXCEPTIONS: Final[Mapping[str, Scope]] = MappingProxyType(
         "POST /threads/{thread_id}/state/checkpoint": Scope.READ,
         # A stream whose wishes do not fit into a query string.
         "POST /threads/{thread_id}/stream/events": Scope.READ,
+        "POST /assistants/{assistant_id}/versions": Scope.READ,
+        "POST /store/namespaces": Scope.READ,
+        # Deletes, though it is asked by POST.
+        "POST /threads/prune": Scope.OPERATE,
         # Allows less than reading does.
         f"POST {_RUN}/token": Scope.READ,
         # What stops runs.

@@ -30,16 +30,21 @@ from bridge.subjects import Subjects
 _PAGE: Final = 64
 #: The part of its time that an item may have lost when a read does not renew it yet.
 _UNTOUCHED_PART: Final = 0.01
+#: Begins the label of a user's items; LangGraph and HTTP take no label with a dot.
+_OWNER: Final = "."
 
 
 class Items:
     """Keeps items; all its calls belong on one event loop.
+
+    What :meth:`of` returns keeps those of one user: it names, finds and lists no others.
 
     Args:
         connection: An open connection.
         reader: Reads the stream of items.
         subjects: Spells the subjects.
         settings: Limits.
+        root: Labels that every namespace begins with, and that callers never see.
 
     Attributes:
         loop: The event loop that its calls belong on.
@@ -52,12 +57,21 @@ class Items:
         reader: StreamReader,
         subjects: Subjects,
         settings: ItemSettings,
+        root: Labels = (),
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.settings = settings
         self._connection = connection
         self._reader = reader
         self._subjects = subjects
+        self._root = root
+
+    def of(self, user_id: str | None) -> "Items":
+        """Return the items of one user; ``None`` means all, the users' below a label of each."""
+        if user_id is None:
+            return self
+        root = (*self._root, f"{_OWNER}{user_id}")
+        return Items(self._connection, self._reader, self._subjects, self.settings, root)
 
     async def put(
         self,
@@ -83,11 +97,11 @@ class Items:
         """
         now = datetime.now(UTC)
         seconds = None if ttl_s is None else max(1, math.ceil(ttl_s))
-        item = StoredItem(tuple(namespace), key, dict(value), now, now, seconds)
+        item = StoredItem(self._full(namespace), key, dict(value), now, now, seconds)
         size = len(encode_item(item))
         if size > self.settings.max_bytes:
             raise ItemTooLargeError(size, self.settings.max_bytes)
-        subject = self._subjects.item(namespace, key)
+        subject = self._subject(namespace, key)
         older = await self._reader.find_last(subject)
         if older is not None:
             item = replace(item, created_at=decode_item(older.payload).created_at)
@@ -106,13 +120,13 @@ class Items:
         Raises:
             UnavailableError: The server fell silent.
         """
-        message = await self._reader.find_last(self._subjects.item(namespace, key))
+        message = await self._reader.find_last(self._subject(namespace, key))
         if message is None:
             return None
         item = decode_item(message.payload)
         if refresh:
             await self._touch(message, item)
-        return item
+        return self._shown(item)
 
     async def delete(self, namespace: Sequence[str], key: str) -> None:
         """Remove an item, if there is one.
@@ -120,7 +134,7 @@ class Items:
         Raises:
             UnavailableError: The server fell silent; call again.
         """
-        await self._reader.purge(self._subjects.item(namespace, key))
+        await self._reader.purge(self._subject(namespace, key))
 
     async def search(
         self,
@@ -167,12 +181,21 @@ class Items:
         if refresh:
             for message, item in chosen:
                 await self._touch(message, item)
-        return [item for _, item in chosen]
+        return [self._shown(item) for _, item in chosen]
+
+    def _full(self, namespace: Sequence[str]) -> Labels:
+        return (*self._root, *namespace)
+
+    def _subject(self, namespace: Sequence[str], key: str) -> str:
+        return self._subjects.item(self._full(namespace), key)
+
+    def _shown(self, item: StoredItem) -> StoredItem:
+        return replace(item, namespace=item.namespace[len(self._root) :])
 
     async def _pages(
         self, prefix: Sequence[str], unread: int
     ) -> AsyncGenerator[list[StoredMessage]]:
-        async for found in self._reader.subject_pages(self._subjects.items(prefix)):
+        async for found in self._reader.subject_pages(self._subjects.items(self._full(prefix))):
             subjects = list(found)[unread:]
             unread = max(0, unread - len(found))
             for start in range(0, len(subjects), _PAGE):
@@ -215,14 +238,15 @@ class Items:
         named: list[Labels] = []
         for labels, subject in chosen:
             if subject in items:
-                named.append(items[subject].namespace[: len(labels)])
+                named.append(self._shown(items[subject]).namespace[: len(labels)])
             elif subject not in hashed:
                 named.append(labels)
         return named
 
     async def _labels(self, prefix: Sequence[str]) -> AsyncGenerator[dict[str, Labels]]:
-        async for page in self._reader.subject_pages(self._subjects.items(prefix)):
-            yield {subject: self._subjects.labels_of(subject) for subject in page}
+        async for page in self._reader.subject_pages(self._subjects.items(self._full(prefix))):
+            hidden = len(self._root)
+            yield {subject: self._subjects.labels_of(subject)[hidden:] for subject in page}
 
     async def _touch(self, message: StoredMessage, item: StoredItem) -> None:
         if item.ttl_s is None:

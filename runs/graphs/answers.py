@@ -2,28 +2,46 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, InvalidUpdateError
-from langgraph.types import StateSnapshot
+from langgraph.types import StateSnapshot, StateUpdate
 from pydantic import ValidationError
 
-from runs.errors import AssistantLoadError, CheckpointNotFoundError
+from runs.errors import (
+    AssistantLoadError,
+    CheckpointNotFoundError,
+    RunsError,
+    UnsupportedOptionError,
+)
 from runs.graph_questions import GraphQuestion, refusal
 from runs.graphs.checkpoints import checkpoint_ref, shown_state
 from runs.graphs.description import drawing_of, schemas_of, subgraph_schemas_of
-from runs.graphs.invocation import place_of, without_internals
-from runs.graphs.persistence import Persistence
+from runs.graphs.invocation import command_of, place_of, without_internals
+from runs.graphs.persistence import Equipment, Persistence
 from runs.graphs.plain_json import encode_plain
 from runs.graphs.source import Access, Graph, GraphSource
 
 _LOG = logging.getLogger("jetrun.graphs")
 
 _ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
-    {"state": "threads.read", "history": "threads.read", "update": "threads.update"}
+    {
+        "state": "threads.read",
+        "history": "threads.read",
+        "update": "threads.update",
+        "supersteps": "threads.update",
+    }
+)
+#: What the receiver makes the error again from.
+_FACTS: Final[Mapping[type[RunsError], tuple[str, ...]]] = MappingProxyType(
+    {
+        AssistantLoadError: ("function", "reason"),
+        CheckpointNotFoundError: ("thread_id", "checkpoint_id"),
+        UnsupportedOptionError: ("option",),
+    }
 )
 #: What a graph raises for an update that does not suit it.
 _REFUSALS = (InvalidUpdateError, ValueError, TypeError, KeyError, AttributeError)
@@ -52,10 +70,8 @@ class GraphAnswers:
             return encode_plain(await self._document(question))
         except ValidationError:
             return refusal("graph-failed", "the question comes from another version of jetrun")
-        except AssistantLoadError as exc:
-            return refusal(exc.code, exc.function, exc.reason)
-        except CheckpointNotFoundError as exc:
-            return refusal(exc.code, exc.thread_id, exc.checkpoint_id)
+        except tuple(_FACTS) as exc:
+            return refusal(exc.code, *(getattr(exc, fact) for fact in _FACTS[type(exc)]))
         except _RefusedError as exc:
             return refusal("state-update", str(exc))
         except asyncio.CancelledError:
@@ -68,14 +84,14 @@ class GraphAnswers:
     async def _document(self, question: GraphQuestion) -> Any:
         config = _config_of(question, self._name)
         access = _ACCESS.get(question.wants, "assistants.read")
-        async with self._source.opened(access, config, self._persistence().for_question()) as graph:
+        equipment = self._persistence().for_question(question.user_id)
+        if question.wants in ("copy", "prune"):
+            return await _tend(equipment, question)
+        async with self._source.opened(access, config, equipment) as graph:
+            of_thread = _OF_THREADS.get(question.wants)
+            if of_thread is not None:
+                return await of_thread(graph, question, config)
             match question.wants:
-                case "state":
-                    return await _state(graph, question, config)
-                case "history":
-                    return await _history(graph, question, config)
-                case "update":
-                    return await _update(graph, question, config)
                 case "schemas":
                     return {"graph_id": self._name, **schemas_of(graph)}
                 case "drawing":
@@ -122,6 +138,41 @@ async def _update(graph: Graph, question: GraphQuestion, config: RunnableConfig)
         "configurable": ref,
         "checkpoint_id": (ref or {}).get("checkpoint_id"),
     }
+
+
+async def _build(graph: Graph, question: GraphQuestion, config: RunnableConfig) -> dict[str, Any]:
+    steps = [[_state_update(each) for each in updates] for updates in question.supersteps]
+    try:
+        made = await graph.abulk_update_state(config, steps)
+    except _REFUSALS as exc:
+        raise _RefusedError(f"{type(exc).__name__}: {exc}") from exc
+    return {"checkpoint": checkpoint_ref(made)}
+
+
+def _state_update(asked: Mapping[str, Any]) -> StateUpdate:
+    command = asked.get("command")
+    # A node may return a command in the place of values.
+    values: Any = command_of(command) if command else asked.get("values")
+    return StateUpdate(values=values, as_node=asked.get("as_node"))
+
+
+async def _tend(equipment: Equipment, question: GraphQuestion) -> dict[str, Any]:
+    checkpointer, thread_id = equipment.checkpointer, str(question.thread_id)
+    try:
+        if question.wants == "copy":
+            await checkpointer.acopy_thread(thread_id, str(question.target))
+        else:
+            await checkpointer.aprune([thread_id], strategy="keep_latest")
+    except NotImplementedError as exc:
+        raise UnsupportedOptionError(f"{question.wants}, by the declared checkpointer,") from exc
+    return {}
+
+
+_OF_THREADS: Final[
+    Mapping[str, Callable[[Graph, GraphQuestion, RunnableConfig], Awaitable[Any]]]
+] = MappingProxyType(
+    {"state": _state, "history": _history, "update": _update, "supersteps": _build}
+)
 
 
 class _RefusedError(Exception):

@@ -46,9 +46,7 @@ class GraphExecutor:
         invocation = Invocation(context.record, context.attempt)
         meter = UsageMeter()
         invocation.config["callbacks"] = [meter]
-        equipment = await self._persistence().for_run(
-            context.thread_id, context.run_id, context.attempt
-        )
+        equipment = await self._persistence().for_run(context.record, context.attempt)
         opening = self._source.opened(
             "threads.create_run",
             invocation.config,

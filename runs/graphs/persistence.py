@@ -1,6 +1,7 @@
 """Where the graphs of a worker keep their checkpoints and their long-term memory."""
 
 import inspect
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from bridge import JetStreamBridge, RunBridge
 from runs.errors import AssistantLoadError
 from runs.langgraph import JetStreamSaver, JetStreamStore
 from runs.loader import load_attribute
+from runs.models import RunRecord
 from runs.settings import GraphSettings
 
 
@@ -30,16 +32,18 @@ class Persistence:
 
     Args:
         new_checkpointer: Returns a checkpointer for one writer.
-        store: The long-term memory, shared by all.
+        store_of: Returns the long-term memory of one user; None: that of all.
     """
 
     def __init__(
-        self, new_checkpointer: Callable[[], BaseCheckpointSaver[Any]], store: BaseStore
+        self,
+        new_checkpointer: Callable[[], BaseCheckpointSaver[Any]],
+        store_of: Callable[[str | None], BaseStore],
     ) -> None:
         self._new_checkpointer = new_checkpointer
-        self._store = store
+        self._store_of = store_of
 
-    async def for_run(self, thread_id: str, run_id: str, attempt: int) -> Equipment:
+    async def for_run(self, run: RunRecord, attempt: int) -> Equipment:
         """Return what one attempt of a run is given; earlier attempts store nothing from now on.
 
         Raises:
@@ -48,12 +52,12 @@ class Persistence:
         """
         saver = self._new_checkpointer()
         if isinstance(saver, JetStreamSaver):
-            await saver.claim(thread_id, run_id, attempt)
-        return Equipment(saver, self._store)
+            await saver.claim(run.thread_id, run.run_id, attempt)
+        return Equipment(saver, self._store_of(run.user_id))
 
-    def for_question(self) -> Equipment:
+    def for_question(self, user_id: str | None) -> Equipment:
         """Return what a graph is given that executes nothing."""
-        return Equipment(self._new_checkpointer(), self._store)
+        return Equipment(self._new_checkpointer(), self._store_of(user_id))
 
 
 @asynccontextmanager
@@ -69,28 +73,30 @@ async def opened_persistence(
     Raises:
         AssistantLoadError: The declared checkpointer cannot be loaded.
     """
-    store = _store_of(settings, bridge)
+    store_of = _stores(settings, bridge)
     if settings.checkpointer is not None:
         async with _declared(settings.checkpointer) as saver:
-            yield Persistence(lambda: saver, store)
+            yield Persistence(lambda: saver, store_of)
         return
     serde = _serializer_of(settings)
     if isinstance(bridge, JetStreamBridge):
         log = bridge.checkpoints
-        yield Persistence(lambda: JetStreamSaver(log, serde=serde), store)
+        yield Persistence(lambda: JetStreamSaver(log, serde=serde), store_of)
     else:
         kept = InMemorySaver(serde=serde)
-        yield Persistence(lambda: kept, store)
+        yield Persistence(lambda: kept, store_of)
 
 
-def _store_of(settings: GraphSettings, bridge: RunBridge) -> BaseStore:
+def _stores(settings: GraphSettings, bridge: RunBridge) -> Callable[[str | None], BaseStore]:
     if not isinstance(bridge, JetStreamBridge):
-        return InMemoryStore()
+        kept: defaultdict[str | None, InMemoryStore] = defaultdict(InMemoryStore)
+        return kept.__getitem__
     ttl = None
     if settings.store_ttl_s is not None:
         refresh = settings.store_ttl_refreshes
         ttl = TTLConfig(default_ttl=settings.store_ttl_s / 60, refresh_on_read=refresh)
-    return JetStreamStore(bridge.items, ttl=ttl)
+    items = bridge.items
+    return lambda user_id: JetStreamStore(items.of(user_id), ttl=ttl)
 
 
 def _serializer_of(settings: GraphSettings) -> JsonPlusSerializer:

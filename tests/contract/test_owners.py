@@ -82,6 +82,7 @@ FACADE_NEEDS_NOT = {
     "find_place_of_question": "needs a run that asks; tested below",
     "wait_settled": "does what the log says already, for the process that shows it afterwards",
     "create_thread": "ids are everybody's: a taken one is refused; tested below",
+    "create_copy": "takes a thread that was read for its user, and belongs to its owner",
     "settle": "does what the log says already, for the process that shows it afterwards",
     "state_of": "takes a thread that was read for its user",
 }

@@ -153,8 +153,12 @@ async def do_everything(gateway, http, open_run):
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
         await answer.read()
-    async with http.post("/runs", json={"assistant_id": "echo", "after_seconds": 3600}) as answer:
-        assert answer.status == 200, await answer.text()
+    for made, body in (
+        ("/runs", {"assistant_id": "echo", "after_seconds": 3600}),
+        ("/assistants", {"graph_id": "echo"}),
+    ):
+        async with http.post(made, json=body) as answer:
+            assert answer.status == 200, await answer.text()
     path = f"{open_run.path}/cancel"
     async with http.post(path) as answer:
         assert answer.status in (202, 409), await answer.text()

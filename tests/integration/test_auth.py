@@ -113,10 +113,19 @@ READ |= {"POST /runs/crons/search", "POST /runs/crons/count"}
 READ |= {"POST /threads/{thread_id}/stream/events"}
 OPERATE = {"POST /runs/cancel", f"POST {RUN}/cancel", f"DELETE {RUN}"}
 OPERATE |= {"DELETE /threads/{thread_id}", "DELETE /runs/crons/{cron_id}"}
+READ |= {"POST /assistants/{assistant_id}/versions"}
+READ |= {"POST /store/items/search", "POST /store/namespaces"}
+OPERATE |= {"DELETE /threads/{thread_id}", "POST /threads/prune"}
+OPERATE |= {"DELETE /assistants/{assistant_id}", "DELETE /store/items"}
 CHANGE = {
     "POST /threads",
     "POST /threads/{thread_id}/state",
     "PATCH /threads/{thread_id}",
+    "POST /threads/{thread_id}/copy",
+    "POST /assistants",
+    "PATCH /assistants/{assistant_id}",
+    "POST /assistants/{assistant_id}/latest",
+    "PUT /store/items",
     "POST /runs/batch",
     "PATCH /runs/crons/{cron_id}",
     "POST /threads/{thread_id}/commands",

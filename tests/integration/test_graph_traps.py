@@ -58,7 +58,7 @@ class Bench:
 
     def __init__(self, name, saver):
         self.saver = saver
-        shared = Persistence(lambda: saver, InMemoryStore())
+        shared = Persistence(lambda: saver, lambda _: InMemoryStore())
         self.executor = GraphExecutor(GraphSource(f"{GRAPHS}:{name}"), lambda: shared)
         self.bridge = MemoryStreamBridge()
 

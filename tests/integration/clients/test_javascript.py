@@ -160,3 +160,31 @@ async def test_a_client_that_rejoins_every_50_events_gets_each_once(js, thread_i
             parts += await js.collect("runs.joinStream", thread_id, run_id, options, stop_after=50)
     numbers = [part["data"]["n"] for part in parts if part["event"] == "echo"]
     assert numbers == list(range(1, 1001))
+
+
+async def test_items_are_put_found_searched_and_deleted(js):
+    await js.call("store.putItem", ["docs", "a"], "1", {"n": 1})
+    assert (await js.call("store.getItem", ["docs", "a"], "1"))["value"] == {"n": 1}
+    found = await js.call("store.searchItems", ["docs"], {"filter": {"n": 1}})
+    assert [item["key"] for item in found["items"]] == ["1"]
+    listed = await js.call("store.listNamespaces", {"prefix": ["docs"]})
+    assert listed["namespaces"] == [["docs", "a"]]
+    await js.call("store.deleteItem", ["docs", "a"], "1")
+    assert await js.call("store.getItem", ["docs", "a"], "1") is None
+
+
+async def test_an_assistant_is_made_changed_used_and_deleted(js, thread_id):
+    made = await js.call(
+        "assistants.create", {"graphId": "echo", "name": "mine", "metadata": {"team": "red"}}
+    )
+    assistant_id = made["assistant_id"]
+    changed = await js.call("assistants.update", assistant_id, {"name": "ours"})
+    assert (changed["version"], changed["metadata"]) == (2, {"team": "red"})
+    assert len(await js.call("assistants.getVersions", assistant_id)) == 2
+    assert (await js.call("assistants.setLatest", assistant_id, 1))["name"] == "mine"
+    found = await js.call("assistants.search", {"metadata": {"team": "red"}})
+    assert [each["assistant_id"] for each in found] == [assistant_id]
+    assert await js.call("runs.wait", thread_id, assistant_id, {"input": {"a": 1}}) == {"a": 1}
+    assert (await js.call("threads.copy", thread_id))["values"] == {"a": 1}
+    await js.call("assistants.delete", assistant_id)
+    assert assistant_id not in {each["assistant_id"] for each in await js.call("assistants.search")}
