@@ -19,12 +19,12 @@ from bridge.pull_consumer import (
     ACK,
     CONSUMER_GONE,
     IN_PROGRESS,
-    NAK,
     NANOSECONDS,
     TERM,
     PullConsumer,
     PulledMessage,
     find_consumer,
+    nak_verb,
 )
 from bridge.subjects import Subjects
 
@@ -34,11 +34,6 @@ _LOG = logging.getLogger(__name__)
 FOREIGN_PAUSE_S: Final = 60.0
 MAX_DELIVER: Final = "max_deliver"
 CATEGORIES: Final = "categories"
-
-
-def nak_verb(delay_s: float) -> bytes:
-    """Return what gives a message back for ``delay_s`` seconds."""
-    return NAK + b' {"delay": %d}' % int(delay_s * NANOSECONDS) if delay_s > 0 else NAK
 
 
 class JetStreamClaim:

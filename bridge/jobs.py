@@ -10,14 +10,20 @@ from bridge.connection import Connection
 from bridge.errors import AlreadyQueuedError, ApiError, Stored, StreamCapacityExceededError
 from bridge.ids import check_id
 from bridge.publication import FULL, publish_once
-from bridge.pull_consumer import ACK, IN_PROGRESS, NAK, PullConsumer, PulledMessage
+from bridge.pull_consumer import (
+    ACK,
+    IN_PROGRESS,
+    NANOSECONDS,
+    PullConsumer,
+    PulledMessage,
+    nak_verb,
+)
 from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
 #: The stream has no other limit that is refused with this code.
 HAS_JOB: Final = 10077
 MAX_JOBS_IN_PROGRESS: Final = 10_000
-_NANOSECONDS: Final = 1_000_000_000
 
 
 class PulledJob:
@@ -48,8 +54,7 @@ class PulledJob:
 
     async def nak(self, delay_s: float = 0) -> None:
         """Give the job back, to be handed out again after ``delay_s`` seconds."""
-        delay = b' {"delay": %d}' % int(delay_s * _NANOSECONDS) if delay_s else b""
-        await self._pulled.acknowledge(NAK + delay)
+        await self._pulled.acknowledge(nak_verb(delay_s))
 
 
 class JetStreamJobConsumer:
@@ -115,7 +120,7 @@ class JetStreamJobQueue:
             "durable_name": f"work_{executor}",
             "filter_subject": self._subjects.jobs(executor),
             "ack_policy": "explicit",
-            "ack_wait": int(lease_s * _NANOSECONDS),
+            "ack_wait": int(lease_s * NANOSECONDS),
             "max_ack_pending": MAX_JOBS_IN_PROGRESS,
             "max_deliver": -1,
         }

@@ -50,6 +50,11 @@ TERM: Final = b"+TERM"
 IN_PROGRESS: Final = b"+WPI"
 
 
+def nak_verb(delay_s: float) -> bytes:
+    """Return what gives a message back for ``delay_s`` seconds."""
+    return NAK + b' {"delay": %d}' % int(delay_s * NANOSECONDS) if delay_s > 0 else NAK
+
+
 class PulledMessage:
     """One message to handle and acknowledge.
 

@@ -15,7 +15,7 @@ from bridge.connection import Connection
 from bridge.errors import ApiError, Stored, StreamCapacityExceededError
 from bridge.ids import check_id
 from bridge.publication import FULL, publish_once
-from bridge.pull_consumer import ACK, NAK, NANOSECONDS, PullConsumer, PulledMessage
+from bridge.pull_consumer import ACK, NANOSECONDS, PullConsumer, PulledMessage, nak_verb
 from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
@@ -116,8 +116,7 @@ class _Firing:
         await self._pulled.acknowledge(ACK)
 
     async def nak(self, delay_s: float = 0) -> None:
-        delay = b' {"delay": %d}' % int(delay_s * NANOSECONDS) if delay_s else b""
-        await self._pulled.acknowledge(NAK + delay)
+        await self._pulled.acknowledge(nak_verb(delay_s))
 
 
 class _Firings:
