@@ -1,22 +1,11 @@
 """The store over HTTP, through the unmodified SDK: the same items that graphs find in a worker."""
 
-from contextlib import AsyncExitStack
-
 import pytest
-from langgraph_sdk import get_client
 from langgraph_sdk.errors import UnprocessableEntityError
+from named_users import authenticate, opened_clients
 
-from api.auth.caller import ALL_SCOPES, Caller, Role
 from runs import GraphSettings
 from runs.graphs.persistence import opened_persistence
-
-USER = "X-Test-User"
-
-
-async def authenticate(request):
-    user = request.headers.get(USER)
-    role = Role.OPERATOR if user is None else Role.USER
-    return Caller(user, role, ALL_SCOPES, "test")
 
 
 @pytest.fixture
@@ -27,14 +16,8 @@ async def gateway(start_gateway):
 @pytest.fixture
 async def connect(gateway):
     """Open clients: ``await connect("her")``; they close with the test."""
-    async with AsyncExitStack() as stack:
-
-        async def opened(user=None):
-            headers = {} if user is None else {USER: user}
-            client = get_client(url=gateway.url, api_key=None, headers=headers)
-            return (await stack.enter_async_context(client)).store
-
-        yield opened
+    async with opened_clients(gateway.url) as connect:
+        yield connect
 
 
 def told(found):
@@ -42,7 +25,7 @@ def told(found):
 
 
 async def test_items_are_put_found_searched_and_deleted(connect):
-    store = await connect()
+    store = (await connect()).store
     await store.put_item(["docs", "a"], "1", {"kind": "note", "n": 1})
     await store.put_item(["docs", "a"], "1", {"kind": "note", "n": 2}, index=False)
     await store.put_item(["docs", "b"], "2", {"kind": "page", "n": 3})
@@ -67,7 +50,7 @@ async def test_items_are_put_found_searched_and_deleted(connect):
 
 
 async def test_what_nothing_honours_is_refused(connect, http):
-    store = await connect()
+    store = (await connect()).store
     with pytest.raises(UnprocessableEntityError, match="query"):
         await store.search_items(["docs"], query="about what?")
     with pytest.raises(UnprocessableEntityError, match="index"):
@@ -85,7 +68,7 @@ async def test_what_nothing_honours_is_refused(connect, http):
 
 
 async def test_everybody_has_items_of_their_own_also_in_their_graphs(connect, gateway):
-    hers, his, operators = [await connect(user) for user in ("her", "him", None)]
+    hers, his, operators = [(await connect(user)).store for user in ("her", "him", None)]
     await hers.put_item(["likes"], "food", {"is": "soup"})
     await his.put_item(["likes"], "food", {"is": "bread"})
     await operators.put_item(["likes"], "food", {"is": "salt"})

@@ -1,21 +1,10 @@
 """Assistants that clients make, through the unmodified SDK: defaults of runs, in versions."""
 
 import asyncio
-from contextlib import AsyncExitStack
 
 import pytest
-from langgraph_sdk import get_client
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
-
-from api.auth.caller import ALL_SCOPES, Caller, Role
-
-USER = "X-Test-User"
-
-
-async def authenticate(request):
-    user = request.headers.get(USER)
-    role = Role.OPERATOR if user is None else Role.USER
-    return Caller(user, role, ALL_SCOPES, "test")
+from named_users import authenticate, opened_clients
 
 
 @pytest.fixture
@@ -26,15 +15,8 @@ async def gateway(start_gateway):
 @pytest.fixture
 async def connect(gateway):
     """Open clients: ``await connect("her")``; they close with the test."""
-    async with AsyncExitStack() as stack:
-
-        async def opened(user=None, url=gateway.url):
-            headers = {} if user is None else {USER: user}
-            return await stack.enter_async_context(
-                get_client(url=url, api_key=None, headers=headers)
-            )
-
-        yield opened
+    async with opened_clients(gateway.url) as connect:
+        yield connect
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ Who asks is told by a header here; a route that is added must be entered in ever
 
 import pytest
 from every_route import CREATE, NEED_NOT, ROUTES, RUN, ask, filled, served
+from named_users import USER
 
 from api.auth.caller import ALL_SCOPES, Caller, Role
 from api.identity import user_of
 from bridge import new_id
 
-USER = "X-Test-User"
 HER, HIM = {USER: "her"}, {USER: "him"}
 
 
