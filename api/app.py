@@ -17,11 +17,13 @@ from api.crons import CronRoutes
 from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
+from api.log_metrics import LogCollector
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
-from api.metrics import METRICS, MetricsRoutes, process_metrics
+from api.metrics import METRICS, MetricsRoutes
 from api.open_streams import OpenStreams, OpenStreamsCollector
 from api.problems import answer_problems
+from api.request_metrics import RequestFigures
 from api.response_headers import CrossOrigin, add_request_id
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
@@ -37,7 +39,7 @@ from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
-from bridge import JetStreamBridge
+from bridge import JetStreamBridge, process_registry
 from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
@@ -68,6 +70,8 @@ def create_app(
         http, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
     open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
+    log_figures = LogCollector(bridge)
+    app[METRICS].register(log_figures)
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
@@ -90,7 +94,7 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, MetricsRoutes(app[METRICS])],
+        "meta": [system, MetricsRoutes(app[METRICS], log_figures)],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -120,9 +124,11 @@ def create_app(
 def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
     cross_origin = CrossOrigin(http.cors_origins)
+    requests = RequestFigures()
     app = web.Application(
         client_max_size=http.max_body_bytes,
         middlewares=[
+            requests.middleware,
             note_departure,
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
@@ -133,11 +139,11 @@ def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Appli
     app[MOUNT_PREFIX] = http.mount_prefix
     app[OPEN_STREAMS] = OpenStreams(http.max_streams)
     app[UNATTENDED] = UnattendedWork()
-    app[METRICS] = process_metrics()
-    app[METRICS].register(OpenStreamsCollector(app[OPEN_STREAMS]))
+    app[METRICS] = process_registry(requests, OpenStreamsCollector(app[OPEN_STREAMS]))
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
     app.on_response_prepare.append(note_answer)
+    app.on_response_prepare.append(requests.note_answer)
     return app
 
 

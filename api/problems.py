@@ -30,6 +30,9 @@ from api.auth.errors import (
 
 _LOG = logging.getLogger(__name__)
 
+#: On a problem document: its code, for those who count.
+PROBLEM_CODE: Final = web.ResponseKey[str]("problem code")
+
 #: Seconds that a client waits before it asks again, where waiting can help.
 RETRY_AFTER_S: Final = 1
 
@@ -190,13 +193,15 @@ def problem(
         "detail": detail,
     }
     retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
-    return web.Response(
+    response = web.Response(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
+    response[PROBLEM_CODE] = code
+    return response
 
 
 def problem_of(error: KnownError) -> web.Response:

@@ -59,6 +59,9 @@ class Execution:
         manager: Settles it.
         leases: Holds on to the job meanwhile.
         settings: Grace and polling.
+
+    Attributes:
+        ended: How the run ended, once it did by this execution.
     """
 
     def __init__(  # noqa: PLR0913 - the collaborators of one run; made in one place
@@ -83,6 +86,7 @@ class Execution:
         self._manager = manager
         self._leases = leases
         self._settings = settings
+        self.ended: RunStatus | None = None
         self._is_handed_back = False
         self._inputs: Inputs | None = None
         self._known: Known | None = None
@@ -222,6 +226,7 @@ class Execution:
     async def _finish(self, outcome: Outcome, context: RunContext) -> None:
         told = outcome._replace(model_name=context.model_name, usage=context.usage)
         await self._settle(await self._manager.reconciler.seal(self._run, told))
+        self.ended = outcome.status
 
     async def _settle(self, terminal_id: str | None = None) -> None:
         with suppress(RunNotFoundError):  # it is rolled back
