@@ -24,7 +24,8 @@ from api.metrics import METRICS, MetricsRoutes
 from api.open_streams import OpenStreams, OpenStreamsCollector
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
-from api.response_headers import CrossOrigin, add_request_id
+from api.request_naming import add_request_id, name_request
+from api.response_headers import CrossOrigin
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -128,6 +129,7 @@ def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Appli
     app = web.Application(
         client_max_size=http.max_body_bytes,
         middlewares=[
+            name_request,
             requests.middleware,
             note_departure,
             answer_problems,

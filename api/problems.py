@@ -27,6 +27,7 @@ from api.auth.errors import (
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
+from bridge import log_context
 
 _LOG = logging.getLogger(__name__)
 
@@ -191,6 +192,7 @@ def problem(
         "status": status,
         "code": code,
         "detail": detail,
+        **_request_id(),
     }
     retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
     response = web.Response(
@@ -202,6 +204,11 @@ def problem(
     )
     response[PROBLEM_CODE] = code
     return response
+
+
+def _request_id() -> dict[str, str]:
+    named = log_context().get("request_id")
+    return {} if named is None else {"request_id": named}
 
 
 def problem_of(error: KnownError) -> web.Response:

@@ -32,7 +32,7 @@ class RequestFigures(Collector):
 
     @property
     def middleware(self) -> Middleware:
-        """What notes when a request began; the outermost of all."""
+        """What notes when a request began."""
 
         @web.middleware
         async def note_beginning(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -87,6 +87,7 @@ from bridge.items.items import Items
 from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
+from bridge.log_context import log_context, logging_about
 from bridge.log_state import LogState
 from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
 from bridge.metrics.collector import counter_by
@@ -251,6 +252,8 @@ __all__ = [
     "counter_by",
     "encode_json",
     "encoded_event",
+    "log_context",
+    "logging_about",
     "new_event",
     "new_id",
     "parse_cursor",

@@ -134,9 +134,9 @@ class Execution:
                 self._known = known
                 await self._execute(known.run.record)
         except RunNotStartableError as exc:
-            _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
+            _LOG.info("run.held_elsewhere", extra={"why": str(exc)})
         except (CheckpointFencedError, StreamFencedError):
-            _LOG.warning("run.fenced", extra={"run_id": self._run.run_id})
+            _LOG.warning("run.fenced")
         finally:
             self._leases.release(self._run.run_id)
 
@@ -179,7 +179,7 @@ class Execution:
         handling.cancel()
         await asyncio.wait((handling,), timeout=self._settings.cancel_grace_s)
         if not handling.done():
-            _LOG.warning("run.ignores_cancel", extra={"run_id": self._run.run_id})
+            _LOG.warning("run.ignores_cancel")
             keep_until_done(handling)
 
     async def _conclude(
@@ -189,7 +189,7 @@ class Execution:
         if stop is Stop.CANCELLED:
             await self._finish(INTERRUPTED, context)
         elif stop is Stop.TAKEN_OVER:
-            _LOG.warning("run.taken_over", extra={"run_id": self._run.run_id})
+            _LOG.warning("run.taken_over")
         elif stop is None or _has_ended_by_itself(handling):
             await self._finish_by_itself(handling, context, outbox)
         else:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef
+from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef, logging_about
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
 from runs.due_runs import DueRuns
@@ -198,7 +198,8 @@ class Worker:
         self.figures.taken += 1
         self.figures.repeated += job.deliveries > 1
         self._update_room()
-        task = asyncio.create_task(self._attend(run.run_id, execution))
+        with logging_about(run_id=run.run_id, thread_id=run.thread_id):
+            task = asyncio.create_task(self._attend(run.run_id, execution))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -206,16 +207,16 @@ class Worker:
         try:
             await execution.run()
         except (BridgeError, RunsError) as exc:
-            facts = {"run_id": run_id, "error": f"{type(exc).__name__}: {exc}"}
-            _LOG.warning("run.left", extra=facts)
+            _LOG.warning("run.left", extra={"error": f"{type(exc).__name__}: {exc}"})
             self.figures.left += 1
         except Exception:  # noqa: BLE001 - one run's trouble must not end the process; its job comes again
-            _LOG.exception("run.failed", extra={"run_id": run_id})
+            _LOG.exception("run.failed")
             self.figures.left += 1
         finally:
             del self._executions[run_id]
             if execution.ended is not None:
                 self.figures.ended[execution.ended] += 1
+                _LOG.info("run.ended", extra={"status": execution.ended.value})
             self._update_room()
 
     def _update_room(self) -> None:

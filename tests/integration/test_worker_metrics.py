@@ -1,39 +1,22 @@
 """A worker tells its figures on a port of its own."""
 
-import asyncio
-import json
-import sys
 from urllib.parse import urljoin
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from roles import running_role
 
-from api.environment import child_environment
 from bridge import MetricsSettings
 
 
 @pytest.fixture
-async def metrics_url(settings):
+async def metrics_url(settings, tmp_path, eventually):
     """The URL that a worker process logs, which has a free port."""
     changed = settings.model_copy(update={"metrics": MetricsSettings(worker_port=0)})
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "runs.worker"),
-        env=child_environment(changed),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(20):
-            async for line in process.stderr:
-                entry = json.loads(line)
-                if entry["event"] == "process.metrics":
-                    yield entry["url"]
-                    break
-            else:
-                pytest.fail("the worker ended without a port")
-    finally:
-        process.terminate()
-        await process.communicate()
+    async with running_role("worker", changed, tmp_path / "logs") as worker:
+        line = await eventually(lambda: worker.find("process.metrics"), within_s=20)
+        yield line["url"]
 
 
 async def figures(url):
