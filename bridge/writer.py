@@ -5,6 +5,7 @@ Callers that give up leave the others undisturbed.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -24,6 +25,7 @@ from bridge.events import DELETED, NewEvent, StreamEvent
 from bridge.flight import MAX_BATCH_EVENTS, NOTHING, Flight, Head
 from bridge.ids import EventId
 from bridge.landing import Landing
+from bridge.metrics.publishing import PublishFigures
 from bridge.place import Place
 from bridge.publication import Ack, find_duplicate
 from bridge.replies import SilenceError
@@ -45,6 +47,7 @@ class RunWriter:
         log: The run's stored events, for decisions.
         settings: Limits of the queue.
         batch_slots: Bounds the atomic batches that this process has open on the stream.
+        figures: What comes of its flights is counted here.
         marks: Where the run may be cut by its writer; None leaves that to the archive's writer.
     """
 
@@ -54,11 +57,13 @@ class RunWriter:
         log: RunLog,
         settings: LogSettings,
         batch_slots: asyncio.Semaphore,
+        figures: PublishFigures,
         marks: Marks | None = None,
     ) -> None:
         self._connection = connection
         self._log = log
         self._batch_slots = batch_slots
+        self._figures = figures
         self._marks = marks
         self._loop = asyncio.get_running_loop()
         self._place = Place(log)
@@ -74,6 +79,11 @@ class RunWriter:
     def sealed(self) -> StreamEvent | None:
         """The event that ended the run, if it was stored from here."""
         return self._sealed
+
+    @property
+    def queued_events(self) -> int:
+        """How many events wait for a flight."""
+        return self._queued_events
 
     @property
     def is_idle(self) -> bool:
@@ -95,7 +105,7 @@ class RunWriter:
             UnavailableError: The server fell silent; call again.
         """
         flight = self._flight([birth], NOTHING)
-        ack = await Landing(self._connection, self._log, flight, divisible=False).land()
+        ack = await self._land(Landing(self._connection, self._log, flight, divisible=False))
         if ack is not None:
             return EventId(ack.seq, flight.first_run_seq)
         first = await self._log.find_next(1)
@@ -254,10 +264,10 @@ class RunWriter:
         flight = self._flight(events, head)
         landing = Landing(self._connection, self._log, flight, divisible=divisible)
         if len(events) == 1:
-            ack = await landing.land()
+            ack = await self._land(landing)
         else:
             async with self._batch_slots:
-                ack = await landing.land()
+                ack = await self._land(landing)
         if ack is None:
             if landing.must_split:
                 self._singles_left = len(events)
@@ -273,6 +283,21 @@ class RunWriter:
             self._trim_behind(self._marks, head)
         first = flight.first_run_seq
         return [EventId(ack.seq + i, first + i) for i in range(len(events))]
+
+    async def _land(self, landing: Landing) -> Ack | None:
+        figures, began = self._figures, time.monotonic()
+        try:
+            ack = await landing.land()
+        except BridgeError as error:
+            figures.failures[error.code] += 1
+            raise
+        finally:
+            figures.retries += landing.retries
+        if ack is not None:
+            figures.stored(landing.events, time.monotonic() - began)
+        elif not landing.must_split:
+            figures.races += 1
+        return ack
 
     def _stored(self, event: NewEvent, head: Head) -> StreamEvent:
         """Return an event as readers of the log see it, now that it stands at ``head``."""
