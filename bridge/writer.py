@@ -83,7 +83,7 @@ class RunWriter:
     @property
     def queued_events(self) -> int:
         """How many events wait for a flight."""
-        return self._queued_events
+        return self._queue.event_count
 
     @property
     def is_idle(self) -> bool:
