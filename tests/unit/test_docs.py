@@ -96,6 +96,13 @@ def test_every_route_is_documented_and_no_other_is():
     assert {cell for cell in cells if re.match(r"(GET|POST|PUT|PATCH|DELETE) /", cell)} == served
 
 
+def test_every_test_that_a_page_names_exists():
+    sources = [page.read_text() for page in ROOT.glob("tests/**/test_*.py")]
+    defined = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
+    for page in PAGES:
+        assert set(re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())) <= defined, page
+
+
 def test_every_header_and_reserved_event_is_documented():
     page = read("docs/subjects-and-headers.md")
     headers = [value for value in vars(wire).values() if re.match(r"(Run|Nats|Dead)-", str(value))]
