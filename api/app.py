@@ -19,6 +19,7 @@ from api.items import ItemRoutes
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
+from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.response_headers import CrossOrigin, add_request_id
 from api.run_watching import RunWatching
@@ -103,7 +104,7 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system],
+        "meta": [system, ReferenceRoutes()],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -124,9 +125,14 @@ def create_app(
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
     }
-    for name, group in groups.items():
-        if name not in http.disabled:
-            app.add_routes(_below(http.mount_prefix, group))
+    served = {
+        name: [route for each in group for route in each.routes()]
+        for name, group in groups.items()
+        if name not in http.disabled
+    }
+    for routes in served.values():
+        app.add_routes(_below(http.mount_prefix, routes))
+    app[REFERENCE] = Reference(served, http.mount_prefix)
     return app
 
 
@@ -149,8 +155,6 @@ class Routes(Protocol):
         ...
 
 
-def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
-    for each in group:
-        for route in each.routes():
-            path = f"{prefix}{route.path}"
-            yield web.RouteDef(route.method, path, route.handler, route.kwargs)
+def _below(prefix: str, routes: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+    for route in routes:
+        yield web.RouteDef(route.method, f"{prefix}{route.path}", route.handler, route.kwargs)
