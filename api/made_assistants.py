@@ -18,6 +18,7 @@ from api.identity import user_of
 from api.operations import DONE, Answer, operation
 from api.shapes import assistant_shape, made_assistant_shape
 from api.unattended import UnattendedWork
+from bridge import InvalidIdError
 from runs import (
     AssistantBook,
     AssistantDeclaredError,
@@ -57,7 +58,10 @@ class MadeAssistantRoutes:
             web.post(f"{_ONE}/latest", self.set_latest),
         ]
 
-    @operation(Answer(AssistantShown), raises=(AssistantNotFoundError, AssistantExistsError))
+    @operation(
+        Answer(AssistantShown),
+        raises=(AssistantNotFoundError, AssistantExistsError, InvalidIdError),
+    )
     async def create(self, request: web.Request, body: AssistantCreate) -> web.Response:
         """``POST /assistants``: make an assistant of a declared one."""
         made = await self._book.create(

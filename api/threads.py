@@ -65,6 +65,7 @@ class ThreadRoutes:
         raises=(
             ThreadExistsError,
             ContradictoryOptionsError,
+            InvalidIdError,
             UnsupportedOptionError,
             *CHANGING_STATES,
         ),

@@ -78,7 +78,7 @@ def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]
         yield from _GUARDED
         if not route.startswith("GET "):
             yield ContentionError
-    if operation.models:
+    if operation.models or operation.parameters:
         yield InvalidRequestError
     if "body" in operation.models:
         yield InvalidJsonError
