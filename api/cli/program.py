@@ -14,6 +14,7 @@ from api.cli.roles import worker
 from api.cli.serve import serve
 from api.cli.sink import sink
 from api.cli.tail import tail
+from api.client import GatewayRequestError
 from api.startup_errors import StartupError
 from bridge import BridgeError
 from runs import RunsError
@@ -31,7 +32,7 @@ def main() -> None:
     """Run the command line; expected errors end it with one red line and exit status 1."""
     try:
         _APP()
-    except (StartupError, BridgeError, RunsError, StoreError) as exc:
+    except (StartupError, GatewayRequestError, BridgeError, RunsError, StoreError) as exc:
         print_error(str(exc))
         sys.exit(1)
 
