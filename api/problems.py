@@ -170,6 +170,8 @@ KnownError = (
     | errors.GatewayError
 )
 
+#: The content type of RFC 9457.
+PROBLEM: Final = "application/problem+json"
 #: The code of what nobody foresaw.
 INTERNAL: Final = "internal"
 #: Statuses after which asking again can help.
@@ -203,7 +205,7 @@ def problem(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
-        content_type="application/problem+json",
+        content_type=PROBLEM,
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
     response[PROBLEM_CODE] = code

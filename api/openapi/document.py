@@ -17,7 +17,7 @@ from api.openapi.schemas import Schema, Schemas
 from api.operations import JSON, Answer, Operation
 
 _DESCRIPTION: Final = (
-    "Durable, resumable runs. Errors are problem documents of RFC 9457: match on `code`. "
+    "Durable, resumable runs. Errors are problem documents of RFC 9457: match on their code. "
     "Credentials are needed where the gateway authenticates its callers; the scope that an "
     "operation needs stands in its security requirement. Unknown fields of bodies are ignored "
     "unless an operation says otherwise."

@@ -197,3 +197,13 @@ def test_the_site_has_no_link_that_leads_nowhere(tmp_path):
     assert (tmp_path / "quickstart.html").is_file()
     for outside in ("bench/RESULTS.html", "examples/sdk_client.py.html"):
         assert (tmp_path / outside).is_file()
+
+
+def test_the_readme_shows_no_figure_that_the_results_do_not():
+    results = read("bench/RESULTS.md")
+    shown = [row for row in table_rows("README.md") if len(row) == 4]
+    figures = [
+        figure for _, ours, bare, _ in shown for figure in (ours, bare) if figure[:1].isdigit()
+    ]
+    assert len(figures) >= 10
+    assert [figure for figure in figures if f"| {figure} |" not in results] == []
