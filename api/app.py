@@ -28,10 +28,12 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.thread_events import ThreadEventRoutes
 from api.thread_protocol.commands import ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
 from api.thread_protocol.routes import ThreadProtocolRoutes
 from api.thread_states import ThreadStateRoutes
+from api.thread_streams import ThreadStreams
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
@@ -82,28 +84,29 @@ def create_app(
     app.on_response_prepare.append(cross_origin.add_headers)
     app.on_response_prepare.append(note_answer)
     settling = Settling(facade, http.settle_after_s)
+    subscribed = SubscribedStreams(bridge, facade, open_streams, settling, http)
     watching = RunWatching(
         facade,
         Attachments(facade, unattended),
         open_streams,
         RunStreams(facade, open_streams, settling, http),
-        SubscribedStreams(bridge, facade, open_streams, settling, http),
+        subscribed,
         http,
     )
+    thread_streams = ThreadStreams(bridge, facade, open_streams, http)
     catalog = AssistantCatalog(settings.assistants)
     book = AssistantBook(bridge, catalog, settings.runs.max_assistant_versions)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
-    system = SystemRoutes(bridge, open_streams, settings.log.prefix)
     archive = ArchiveRoutes(
         facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
     protocol = ThreadProtocolRoutes(
         ThreadCommands(facade, http),
-        ThreadEventStreams(bridge, facade, open_streams, settling, http),
+        ThreadEventStreams(bridge, facade, thread_streams, settling),
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system],
+        "meta": [SystemRoutes(bridge, open_streams, settings.log.prefix)],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -114,6 +117,7 @@ def create_app(
         ],
         "runs": [
             watching,
+            ThreadEventRoutes(bridge, facade, thread_streams, subscribed, settling),
             protocol,
             RunRoutes(bridge, facade, watching, unattended, http),
             ManyRunsRoutes(facade, unattended, http),

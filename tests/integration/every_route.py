@@ -116,8 +116,7 @@ async def ask(http, route, run, user):
     of_run = dict(zip(("thread_id", "run_id", "cron_id"), run, strict=False))
     ids = {**NAMES, **of_run}
     method, path = route.split(" ")
-    query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
-    options = {"params": query, "headers": user, "json": filled(ROUTES.get(route), ids)}
+    options = {"headers": user, "json": filled(ROUTES.get(route), ids)}
     async with http.request(method, filled(path, ids), **options) as answer:
         try:
             async with asyncio.timeout(0.5):
