@@ -87,6 +87,21 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
     }
 
 
+def ttl_shape(thread: ThreadRecord) -> dict[str, Any] | None:
+    """Show how long a thread stays by a time of its own; ``None`` when it has none.
+
+    ``expires_at`` is ``None`` once its history is removed, until it changes.
+    """
+    ttl, expires_at = thread.ttl, thread.expires_at
+    if ttl is None:
+        return None
+    return {
+        "strategy": ttl.strategy,
+        "ttl_minutes": ttl.ttl_s / 60,
+        "expires_at": None if expires_at is None else expires_at.isoformat(),
+    }
+
+
 def state_shape(state: ThreadState) -> dict[str, Any]:
     """Show a thread's state, and what its active run asks; of a fresh thread all is null or empty.
 

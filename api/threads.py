@@ -8,11 +8,13 @@ from aiohttp import web
 from api.answers import done, json_answer, page_headers
 from api.auth.audit import name_objects
 from api.identity import user_of
-from api.request_bodies import read_body
-from api.shapes import thread_shape
+from api.request_bodies import check, read_body
+from api.shapes import thread_shape, ttl_shape
+from api.stream_modes import split_list
 from api.thread_schemas import (
     ThreadCreate,
     ThreadFilter,
+    ThreadGet,
     ThreadPatch,
     ThreadSearch,
     ThreadsPrune,
@@ -55,12 +57,12 @@ class ThreadRoutes:
     async def create(self, request: web.Request) -> web.Response:
         """``POST /threads``."""
         body = await read_body(request, ThreadCreate)
-        body.refuse("ttl")
         creation = self._upkeep.create(
             body.steps(),
             thread_id=body.thread_id,
             metadata=body.metadata,
             if_exists=body.if_exists or "raise",
+            ttl=None if body.ttl is None else body.ttl.value(),
             user_id=user_of(request),
         )
         thread = await self._unattended.finish(creation, "create thread")
@@ -68,17 +70,22 @@ class ThreadRoutes:
         return json_answer(thread_shape(thread))
 
     async def get(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}``."""
+        """``GET /threads/{thread_id}``; ``include`` names what is shown in addition."""
+        included = split_list("include", request.query.getall("include", []))
+        wanted = check(ThreadGet, {"include": included})
         thread = await self._facade.get_thread(thread_of(request), user_id=user_of(request))
-        return json_answer(await self._shown(thread))
+        shown = await self._shown(thread)
+        return json_answer({**shown, **({"ttl": ttl_shape(thread)} if wanted.include else {})})
 
     async def update(self, request: web.Request) -> web.Response:
-        """``PATCH /threads/{thread_id}``: merge metadata; with ``Prefer: return=minimal`` 204."""
+        """``PATCH /threads/{thread_id}``; with ``Prefer: return=minimal`` 204."""
         thread_id = thread_of(request)
         body = await read_body(request, ThreadPatch)
-        body.refuse("ttl")
         thread = await self._facade.update_thread(
-            thread_id, body.metadata or {}, user_id=user_of(request)
+            thread_id,
+            body.metadata or {},
+            ttl=None if body.ttl is None else body.ttl.value(),
+            user_id=user_of(request),
         )
         if request.headers.get("Prefer") == "return=minimal":
             return done()
