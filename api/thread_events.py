@@ -1,11 +1,17 @@
 """``GET /threads/{thread_id}/stream``: the events of all runs of a thread, in the log's order."""
 
+from types import MappingProxyType
+from typing import Final
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from api import sse
+from api.answer_schemas import ServerSentEvent
 from api.identity import user_of
+from api.locations import RESUMED_HEADERS
+from api.operations import EVENT_STREAM, Answer, operation
+from api.parameters import LAST_EVENT_ID, LAST_EVENT_ID_QUERY, STREAM_MODE, SUBSCRIPTION
 from api.partial_messages import PartialMessages, begun_messages
 from api.selection import Selection
 from api.settling import Settling
@@ -15,10 +21,12 @@ from api.thread_modes import RunFilters, ThreadModes, parse_thread_modes
 from api.thread_places import Places
 from api.thread_streams import Opened, ThreadStreams, cut
 from api.threads import thread_of
-from bridge import JetStreamBridge, RunRef, StreamEvent, StreamGap
+from bridge import ConsumerDriftError, JetStreamBridge, RunRef, StreamEvent, StreamGap
 from bridge.subscription import NOTHING, Handled
 from bridge.thread_follower import ThreadFollower
-from runs import RunsFacade
+from runs import RunsFacade, UnsupportedOptionError
+
+_HEADERS: Final = MappingProxyType({"Location": RESUMED_HEADERS["Location"]})
 
 
 class ThreadEventRoutes:
@@ -42,8 +50,13 @@ class ThreadEventRoutes:
         """Return what the application serves of it; a HEAD must not hold a stream open."""
         return [web.get("/threads/{thread_id}/stream", self.stream, allow_head=False)]
 
+    @operation(
+        Answer(ServerSentEvent, media_type=EVENT_STREAM, headers=_HEADERS),
+        raises=(ConsumerDriftError, UnsupportedOptionError),
+        parameters=(STREAM_MODE, LAST_EVENT_ID, LAST_EVENT_ID_QUERY, SUBSCRIPTION),
+    )
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """``GET /threads/{thread_id}/stream``: until the client leaves or the thread is deleted."""
+        """``GET /threads/{thread_id}/stream``: follow all runs of a thread, for ever."""
         thread_id, user_id = thread_of(request), user_of(request)
         modes = parse_thread_modes(request.query.getall("stream_mode", []))
         name = subscription_of(request)
