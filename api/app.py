@@ -14,6 +14,7 @@ from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.crons import CronRoutes
+from api.cross_origin import CrossOrigin
 from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
@@ -26,7 +27,6 @@ from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
 from api.request_naming import add_request_id, name_request
-from api.response_headers import CrossOrigin
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -138,7 +138,7 @@ def create_app(
 
 def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
-    cross_origin = CrossOrigin(http.cors_origins)
+    cross_origin = CrossOrigin(http)
     requests = RequestFigures()
     app = web.Application(
         client_max_size=http.max_body_bytes,
