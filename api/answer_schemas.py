@@ -6,6 +6,7 @@ from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from runs import MultitaskStrategy, RunStatus, ThreadStatus, WebhookStatus
+from runs.time_to_live import Strategy
 from store import Record
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -89,6 +90,14 @@ class InterruptShown(TypedDict):
     id: str
 
 
+class TtlShown(TypedDict):
+    """How long a thread stays, and when its time is over."""
+
+    strategy: Strategy
+    ttl_minutes: float
+    expires_at: Time | None
+
+
 class ThreadShown(TypedDict):
     """A thread with the final values of its last successful run."""
 
@@ -102,6 +111,7 @@ class ThreadShown(TypedDict):
     values: Any
     interrupts: dict[str, list[InterruptShown]]
     error: None
+    ttl: NotRequired[TtlShown | None]
 
 
 class TaskShown(TypedDict):

@@ -14,6 +14,7 @@ from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.crons import CronRoutes
+from api.cross_origin import CrossOrigin
 from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
@@ -26,7 +27,6 @@ from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
 from api.request_naming import add_request_id, name_request
-from api.response_headers import CrossOrigin
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -34,10 +34,12 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.thread_events import ThreadEventRoutes
 from api.thread_protocol.commands import ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
 from api.thread_protocol.routes import ThreadProtocolRoutes
 from api.thread_states import ThreadStateRoutes
+from api.thread_streams import ThreadStreams
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
@@ -75,28 +77,33 @@ def create_app(
     log_figures = LogCollector(bridge)
     app[METRICS].register(log_figures)
     settling = Settling(facade, http.settle_after_s)
+    subscribed = SubscribedStreams(bridge, facade, open_streams, settling, http)
     watching = RunWatching(
         facade,
         Attachments(facade, unattended),
         open_streams,
         RunStreams(facade, open_streams, settling, http),
-        SubscribedStreams(bridge, facade, open_streams, settling, http),
+        subscribed,
         http,
     )
+    thread_streams = ThreadStreams(bridge, facade, open_streams, http)
     catalog = AssistantCatalog(settings.assistants)
     book = AssistantBook(bridge, catalog, settings.runs.max_assistant_versions)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
-    system = SystemRoutes(bridge, open_streams, settings.log.prefix)
     archive = ArchiveRoutes(
         facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
     protocol = ThreadProtocolRoutes(
         ThreadCommands(facade, http),
-        ThreadEventStreams(bridge, facade, open_streams, settling, http),
+        ThreadEventStreams(bridge, facade, thread_streams, settling),
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, MetricsRoutes(app[METRICS], log_figures), ReferenceRoutes()],
+        "meta": [
+            SystemRoutes(bridge, open_streams, settings.log.prefix),
+            MetricsRoutes(app[METRICS], log_figures),
+            ReferenceRoutes(),
+        ],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -107,6 +114,7 @@ def create_app(
         ],
         "runs": [
             watching,
+            ThreadEventRoutes(bridge, facade, thread_streams, subscribed, settling),
             protocol,
             RunRoutes(bridge, facade, watching, unattended, http),
             ManyRunsRoutes(facade, unattended, http),
@@ -130,7 +138,7 @@ def create_app(
 
 def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
-    cross_origin = CrossOrigin(http.cors_origins)
+    cross_origin = CrossOrigin(http)
     requests = RequestFigures()
     app = web.Application(
         client_max_size=http.max_body_bytes,

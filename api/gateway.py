@@ -24,10 +24,12 @@ from runs import (
     AssistantCatalog,
     CronFirings,
     Expiry,
+    GraphStates,
     HeldRuns,
     RunManager,
     RunsError,
     RunsFacade,
+    ThreadUpkeep,
     open_read_model,
 )
 from store import ArchiveColdTier
@@ -50,14 +52,17 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         webhooks = settings.webhooks
         manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
         directory = settings.data / READ_MODEL_DIRECTORY
-        async with (
-            open_read_model(bridge.state_feed, directory, settings.read_model) as model,
-            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
-            calling_webhooks(webhooks, bridge, manager),
-            CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
-            Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
-        ):
-            yield create_app(settings, bridge, RunsFacade(manager, bridge, model))
+        async with open_read_model(bridge.state_feed, directory, settings.read_model) as model:
+            facade = RunsFacade(manager, bridge, model)
+            graphs = GraphStates(bridge, facade, catalog, settings.http.graph_answer_s)
+            trim = ThreadUpkeep(facade, graphs).keep_latest
+            async with (
+                bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
+                calling_webhooks(webhooks, bridge, manager),
+                CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
+                Expiry(model, manager, settings.expiry, trim).going_on(),
+            ):
+                yield create_app(settings, bridge, facade)
 
 
 async def serve_application(

@@ -149,7 +149,7 @@ class _Described:
             yield {
                 "name": each.name,
                 "in": each.place,
-                "required": each.is_required,
+                "required": False,
                 "description": each.description,
                 "schema": dict(each.schema),
             }

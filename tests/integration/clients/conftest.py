@@ -4,9 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from cutting_proxy import CuttingProxy
-from js_client import js_client
-
-SDKS = ("sdk-2.0.0", "sdk-1.15.0")
+from js_client import SDKS, js_client
 
 
 @pytest.fixture

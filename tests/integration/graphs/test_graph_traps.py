@@ -23,22 +23,6 @@ from runs.node_threads import NodeThreads
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stack(tmp_path_factory):
-    async with running_stack(tmp_path_factory.mktemp("traps")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(stack):
-    return stack.client
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def thread_id(client):
-    return (await client.threads.create())["thread_id"]
-
-
 class SlowSaver(InMemorySaver):
     """Takes its time to store, as a database does."""
 

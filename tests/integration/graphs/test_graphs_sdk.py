@@ -1,9 +1,8 @@
 """The unmodified SDK of the platform against graphs: every stream mode, questions, errors."""
 
 import pytest
-import pytest_asyncio
 from gateways import running_gateway
-from graph_stack import collect, running_stack
+from graph_stack import collect, said
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import (
     BadRequestError,
@@ -16,26 +15,6 @@ from langgraph_sdk.errors import (
 from runs import AssistantSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stack(tmp_path_factory):
-    async with running_stack(tmp_path_factory.mktemp("graphs")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(stack):
-    return stack.client
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def thread_id(client):
-    return (await client.threads.create())["thread_id"]
-
-
-def said(text):
-    return {"messages": [{"role": "user", "content": text}]}
 
 
 async def test_a_chat_with_a_tool_streams_in_each_mode(client, thread_id):

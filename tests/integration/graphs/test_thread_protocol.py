@@ -4,27 +4,11 @@ import asyncio
 import json
 
 import pytest
-import pytest_asyncio
-from graph_stack import running_stack
+from graph_stack import said
 
 from bridge import new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stack(tmp_path_factory):
-    async with running_stack(tmp_path_factory.mktemp("protocol")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(stack):
-    return stack.client
-
-
-def said(text):
-    return {"messages": [{"role": "user", "content": text}]}
 
 
 async def within(awaitable, seconds=30):

@@ -4,9 +4,8 @@ import logging
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from gateways import running_gateway
-from graph_stack import running_stack, with_graphs, worker_here
+from graph_stack import with_graphs, worker_here
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 
@@ -31,12 +30,6 @@ def look(state):
 
 own = StateGraph(dict).add_node("look", look).add_edge(START, "look").compile(InMemorySaver())
 """
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stack(tmp_path_factory):
-    async with running_stack(tmp_path_factory.mktemp("hosting")) as running:
-        yield running
 
 
 async def test_everything_is_served_below_a_prefix_and_clients_reconnect_there(stack):

@@ -1,8 +1,6 @@
 """The unmodified SDK copies, prunes and fills threads; functions begin at the newest state."""
 
 import pytest
-import pytest_asyncio
-from graph_stack import running_stack
 from langgraph_sdk.errors import (
     BadRequestError,
     ConflictError,
@@ -13,22 +11,6 @@ from langgraph_sdk.errors import (
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stack(tmp_path_factory):
-    async with running_stack(tmp_path_factory.mktemp("graphs")) as running:
-        yield running
-
-
-@pytest.fixture
-def client(stack):
-    return stack.client
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def thread_id(client):
-    return (await client.threads.create(metadata={"topic": "tests"}))["thread_id"]
 
 
 async def test_a_copy_has_state_and_history_and_goes_its_own_way(client, thread_id):
