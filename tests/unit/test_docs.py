@@ -81,8 +81,8 @@ def test_every_variable_that_a_page_mentions_exists():
 def test_every_problem_code_is_documented_with_its_status():
     documented = {(row[0], row[1]) for row in table_rows("docs/http.md")}
     raised = {(each.code, str(status.value)) for each, status in problems.STATUS_OF_ERROR.items()}
-    routed = {(code, str(status)) for status, code in problems._CODE_OF_STATUS.items()}
-    assert (raised | routed | {("internal", "500")}) <= documented
+    routed = {(code, str(status)) for status, code in problems.CODE_OF_STATUS.items()}
+    assert (raised | routed | {(problems.INTERNAL, "500")}) <= documented
 
 
 def test_every_route_is_documented_and_no_other_is():
