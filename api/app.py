@@ -22,6 +22,7 @@ from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
 from api.metrics import METRICS, MetricsRoutes
 from api.open_streams import OpenStreams, OpenStreamsCollector
+from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
 from api.request_naming import add_request_id, name_request
@@ -95,7 +96,7 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, MetricsRoutes(app[METRICS], log_figures)],
+        "meta": [system, MetricsRoutes(app[METRICS], log_figures), ReferenceRoutes()],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -116,9 +117,14 @@ def create_app(
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
     }
-    for name, group in groups.items():
-        if name not in http.disabled:
-            app.add_routes(_below(http.mount_prefix, group))
+    served = {
+        name: [route for each in group for route in each.routes()]
+        for name, group in groups.items()
+        if name not in http.disabled
+    }
+    for routes in served.values():
+        app.add_routes(_below(http.mount_prefix, routes))
+    app[REFERENCE] = Reference(served, http.mount_prefix)
     return app
 
 
@@ -178,8 +184,6 @@ class Routes(Protocol):
         ...
 
 
-def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
-    for each in group:
-        for route in each.routes():
-            path = f"{prefix}{route.path}"
-            yield web.RouteDef(route.method, path, route.handler, route.kwargs)
+def _below(prefix: str, routes: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+    for route in routes:
+        yield web.RouteDef(route.method, f"{prefix}{route.path}", route.handler, route.kwargs)

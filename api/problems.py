@@ -171,8 +171,12 @@ KnownError = (
     | errors.GatewayError
 )
 
-_MAY_RETRY: Final = frozenset({429, 503, 507})
-_CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+#: The code of what nobody foresaw.
+INTERNAL: Final = "internal"
+#: Statuses after which asking again can help.
+MAY_RETRY: Final = frozenset({429, 503, 507})
+#: Of what the HTTP server itself refuses.
+CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
     {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large", 416: "bad-range"}
 )
 
@@ -195,7 +199,7 @@ def problem(
         "detail": detail,
         **_request_id(),
     }
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in MAY_RETRY else {}
     response = web.Response(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
@@ -249,7 +253,7 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     }
     return problem(
         error.status,
-        _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
+        CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
         details.get(error.status, error.reason),
         told,
     )
@@ -257,4 +261,4 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
 
 def _unexpected(error: Exception) -> web.Response:
     _LOG.error("request.failed", exc_info=error)
-    return problem(500, "internal", "the gateway failed to handle the request; its log says why")
+    return problem(500, INTERNAL, "the gateway failed to handle the request; its log says why")

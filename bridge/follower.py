@@ -78,13 +78,14 @@ class Follower:
         """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
 
         def push_next(events: Sequence[StreamEvent]) -> bool:
-            ahead = events[0].run_seq - self._position.run_seq
-            if ahead < 1:
-                events = events[1 - ahead :]  # the rest is known
-            if events and (ahead > 1 or not push(events)):
+            ahead = events[0].event_id.run_seq - self._position.run_seq
+            if ahead != 1:
+                events = events[1 - ahead :] if ahead < 1 else ()  # the rest is known
+                if not events:
+                    return ahead < 1
+            if not push(events):
                 return False
-            if events:
-                self._position = events[-1].event_id
+            self._position = events[-1].event_id
             return True
 
         self._inbox.push = push_next

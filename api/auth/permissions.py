@@ -16,8 +16,11 @@ from api.auth.errors import OperatorsOnlyError, ScopeMissingError
 #: The path below which an application serves everything; it is no part of its routes' names.
 MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
 
-#: Asked by load balancers, which have no credential; they tell nothing of any user.
-OPEN_ROUTES: Final = frozenset({"GET /ok", "GET /livez", "GET /readyz"})
+#: Asked by load balancers, which have no credential, and by people who read how to get one; they
+#: tell nothing of any user.
+OPEN_ROUTES: Final = frozenset(
+    {"GET /ok", "GET /livez", "GET /readyz", "GET /openapi.json", "GET /docs"}
+)
 #: They tell of all users together.
 OPERATOR_ROUTES: Final = frozenset({"GET /metrics"})
 

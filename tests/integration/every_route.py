@@ -62,6 +62,8 @@ NEED_NOT = {
     "GET /readyz": "about the process",
     "GET /metrics": "for operators, tested in test_gateway_metrics.py",
     "GET /asyncapi.json": "about the process",
+    "GET /openapi.json": "about the process",
+    "GET /docs": "about the process",
     "GET /store/items": "everybody has items of their own, tested in test_items_http.py",
     "PUT /store/items": "likewise",
     "DELETE /store/items": "likewise",
