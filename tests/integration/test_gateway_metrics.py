@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from api.auth.caller import ALL_SCOPES, Role
 from api.auth.settings import AuthSettings
-from api.problems import _CODE_OF_STATUS, STATUS_OF_ERROR
+from api.problems import CODE_OF_STATUS, STATUS_OF_ERROR
 from api.request_metrics import UNMATCHED
 from bridge import GapReason, LogSettings, new_event
 from bridge.metrics.durations import BOUNDS_S
@@ -122,7 +122,7 @@ async def test_while_the_server_is_away_a_scrape_answers_without_what_it_would_s
 CLOSED = {
     "route": {UNMATCHED, *ROUTES, *NEED_NOT},
     "status": {str(status) for status in range(200, 600)},
-    "code": {error.code for error in STATUS_OF_ERROR} | set(_CODE_OF_STATUS.values()),
+    "code": {error.code for error in STATUS_OF_ERROR} | set(CODE_OF_STATUS.values()),
     "le": {"+Inf", *map(str, BOUNDS_S)},
     "of": {"run", "thread"},
     "cause": set(Fall),
