@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from api.log_metrics import LogCollector
+from api.operations import Answer, operation
 
 #: Where the figures of this application are registered.
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
@@ -32,6 +33,7 @@ class MetricsRoutes:
         """Return what the application serves."""
         return [web.get("/metrics", self.metrics)]
 
+    @operation(Answer(media_type="text/plain"))
     async def metrics(self, request: web.Request) -> web.Response:
         """``GET /metrics``: all figures, in the format that the scraper prefers."""
         await self._log.look()
