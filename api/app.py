@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
@@ -15,7 +16,6 @@ from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.crons import CronRoutes
 from api.cross_origin import CrossOrigin
-from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.log_metrics import LogCollector
@@ -43,7 +43,7 @@ from api.thread_streams import ThreadStreams
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
-from bridge import JetStreamBridge, process_registry
+from bridge import JetStreamBridge, TracingSettings, process_registry
 from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
@@ -71,7 +71,7 @@ def create_app(
     http = settings.http
     stream_tokens = StreamTokens(bridge, settings.auth)
     app = _without_routes(
-        http, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
+        settings, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
     open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
     log_figures = LogCollector(bridge)
@@ -136,14 +136,16 @@ def create_app(
     return app
 
 
-def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
+def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
+    http = settings.http
     cross_origin = CrossOrigin(http)
     requests = RequestFigures()
     app = web.Application(
         client_max_size=http.max_body_bytes,
         middlewares=[
             name_request,
+            *_tracing(settings.tracing),
             requests.middleware,
             note_departure,
             answer_problems,
@@ -161,6 +163,14 @@ def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Appli
     app.on_response_prepare.append(note_answer)
     app.on_response_prepare.append(requests.note_answer)
     return app
+
+
+def _tracing(settings: TracingSettings) -> list[Middleware]:
+    if not settings.enabled:
+        return []
+    from api.request_tracing import trace_request  # noqa: PLC0415 - an extra
+
+    return [trace_request]
 
 
 async def drain(app: web.Application, within_s: float) -> None:

@@ -113,6 +113,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ApiError,
             bridge.errors.CheckpointDamagedError,
             bridge.errors.ForeignMessageError,
+            bridge.errors.TracingMissingError,
             bridge.errors.UnknownSettingError,
             bridge.server.errors.DirectoryInUseError,
             bridge.server.errors.PortInUseError,

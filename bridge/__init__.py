@@ -55,6 +55,7 @@ from bridge.errors import (
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
+    TracingMissingError,
     UnavailableError,
     UnknownSettingError,
 )
@@ -118,6 +119,7 @@ from bridge.settings import (
     RetentionSettings,
     Seconds,
     Section,
+    TracingSettings,
     check_environment,
 )
 from bridge.stats import StreamStats
@@ -125,6 +127,7 @@ from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
+from bridge.tracing.setup import set_up_tracing
 
 __all__ = [
     "CANCELLED",
@@ -244,6 +247,8 @@ __all__ = [
     "ThreadClaim",
     "Timers",
     "TopologyDriftError",
+    "TracingMissingError",
+    "TracingSettings",
     "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
@@ -261,6 +266,7 @@ __all__ = [
     "run_process",
     "serving_metrics",
     "set_up_logging",
+    "set_up_tracing",
     "sse_frame",
     "timestamp",
 ]

@@ -36,7 +36,7 @@ from bridge.events import (
 from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
-from bridge.ids import check_id
+from bridge.ids import EventId, check_id
 from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
@@ -245,7 +245,7 @@ class JetStreamBridge(RunBridge):
         size_bytes = self._check_event(event)
         writer = await self._writer(run_id)
         self._room.admit(size_bytes)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
@@ -262,7 +262,7 @@ class JetStreamBridge(RunBridge):
         if not batch:
             return []
         self._room.admit(size_bytes)
-        return [str(event_id) for event_id in await writer.append(batch)]
+        return [str(event_id) for event_id in await self._append(writer, batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -270,7 +270,7 @@ class JetStreamBridge(RunBridge):
         event = terminal_event(kind, data)
         self._check_size(event)
         writer = await self._writer(run_id)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def status(self, run_id: str) -> StreamInfo:
         """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
@@ -551,6 +551,13 @@ class JetStreamBridge(RunBridge):
         if size_bytes > limit:
             raise EventTooLargeError(size_bytes, limit)
         return size_bytes
+
+    async def _append(self, writer: RunWriter, events: Sequence[NewEvent]) -> list[EventId]:
+        spans = self._connection.spans
+        if spans is None:
+            return await writer.append(events)
+        with spans.publishing(writer.run, events) as traced:
+            return await writer.append(traced)
 
     async def _known(self, run_id: str) -> RunRef:
         self._check_open()
