@@ -117,6 +117,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.GraphFailedError,
             runs.errors.BlockingCallError,
             runs.errors.LangGraphMissingError,
+            runs.errors.UnreadableRecordError,
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
@@ -134,6 +135,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
+            bridge.errors.NewerVersionError,
             bridge.errors.NoAnswerError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,
@@ -145,6 +147,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.ReadModelBehindError,
             runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
+            store.errors.NewerArchiveError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (
             bridge.errors.ConsumerLimitError,
