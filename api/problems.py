@@ -123,6 +123,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.GraphFailedError,
             runs.errors.BlockingCallError,
             runs.errors.LangGraphMissingError,
+            runs.errors.UnreadableRecordError,
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
@@ -140,6 +141,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
+            bridge.errors.NewerVersionError,
             bridge.errors.NoAnswerError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,
@@ -151,6 +153,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.ReadModelBehindError,
             runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
+            store.errors.NewerArchiveError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (
             bridge.errors.ConsumerLimitError,

@@ -137,7 +137,7 @@ class JetStreamBridge(RunBridge):
     def _assemble(self, connection: Connection) -> None:
         limits = self._settings.log
         self._connection = connection
-        self._reader = self._stream_reader(self._subjects.events_stream)
+        self._reader = self._stream_reader(self._subjects.events_stream, any_version=True)
         state_reader = self._stream_reader(self._subjects.state_stream)
         self._seals = Seals(connection, state_reader, self._subjects)
         self._log = EventLog(self._reader, self._subjects, self._seals)
@@ -147,9 +147,8 @@ class JetStreamBridge(RunBridge):
         self.states = JetStreamStates(connection, state_reader, self._subjects)
         self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
-        dead_letters = DeadLetters(
-            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
-        )
+        dead_reader = self._stream_reader(self._subjects.dead_stream, any_version=True)
+        dead_letters = DeadLetters(connection, dead_reader, self._subjects)
         self._names = Names(
             connection, self._subjects, self._refs, dead_letters, idle_s=limits.consumer_idle_s
         )
@@ -203,12 +202,13 @@ class JetStreamBridge(RunBridge):
             connection, self._writers, self._tails, self._thread_tails, self._lease_figures
         )
 
-    def _stream_reader(self, stream: str) -> StreamReader:
+    def _stream_reader(self, stream: str, *, any_version: bool = False) -> StreamReader:
         return StreamReader(
             self._connection,
             stream,
             max_concurrent_reads=self._settings.log.max_concurrent_reads,
             timeout_s=self._settings.log.request_timeout_s,
+            any_version=any_version,
         )
 
     async def close(self) -> None:
