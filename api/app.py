@@ -13,6 +13,7 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
@@ -21,6 +22,7 @@ from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
 from api.problems import answer_problems
 from api.response_headers import CrossOrigin, add_request_id
+from api.run_again import RunAgainRoutes
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -116,6 +118,7 @@ def create_app(
             watching,
             protocol,
             RunRoutes(bridge, facade, watching, unattended, http),
+            RunAgainRoutes(facade, unattended),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
             CronRoutes(facade, unattended, http),
@@ -123,6 +126,7 @@ def create_app(
             archive,
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
+        "ui": [ConsoleRoutes()],
     }
     for name, group in groups.items():
         if name not in http.disabled:

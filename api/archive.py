@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import asdict
+from functools import partial
 
 from aiohttp import web
 
@@ -12,10 +14,10 @@ from api.file_ranges import serve_lines
 from api.identity import user_of
 from api.request_bodies import read_query
 from api.run_watching import run_of
-from api.schemas import RecordQuery
+from api.schemas import EventQuery, RecordQuery
 from api.threads import thread_of
 from runs import RunsFacade
-from store import Record, RunEventStore, RunNotArchivedError
+from store import JetStreamRunEventStore, Record, RunNotArchivedError
 from store.layout import ArchiveLayout
 from store.run_forms import open_run
 
@@ -28,11 +30,13 @@ class ArchiveRoutes:
 
     Args:
         facade: Knows which threads and runs there are.
-        store: Reads log and archive as one.
+        store: Reads log and archive as one, and tells them apart.
         layout: Where the files are.
     """
 
-    def __init__(self, facade: RunsFacade, store: RunEventStore, layout: ArchiveLayout) -> None:
+    def __init__(
+        self, facade: RunsFacade, store: JetStreamRunEventStore, layout: ArchiveLayout
+    ) -> None:
         self._facade = facade
         self._store = store
         self._layout = layout
@@ -44,22 +48,23 @@ class ArchiveRoutes:
             web.get(f"{run}/events", self.events),
             web.get(f"{run}/messages", self.run_messages),
             web.get(f"{run}/events.jsonl", self.download),
+            web.get(f"{run}/archive", self.tiers),
             web.get("/threads/{thread_id}/messages", self.thread_messages),
         ]
 
     async def events(self, request: web.Request) -> web.Response:
         """``GET .../events``: a run's records of all categories, from the first one on."""
         run = run_of(request)
-        query = read_query(request, RecordQuery)
+        query = read_query(request, EventQuery)
+        category = query.category
         await self._facade.get_run(*run, user_id=user_of(request))
         types = _event_types(request)
         if query.before_seq is None and query.after_seq is None:
             query = query.model_copy(update={"after_seq": 0})
+        read = partial(self._store.list_events, *run, event_types=types, category=category)
         return await _answer(
             query,
-            lambda before, after, limit: self._store.list_events(
-                *run, event_types=types, before_seq=before, after_seq=after, limit=limit
-            ),
+            lambda before, after, limit: read(before_seq=before, after_seq=after, limit=limit),
         )
 
     async def run_messages(self, request: web.Request) -> web.Response:
@@ -85,6 +90,13 @@ class ArchiveRoutes:
                 thread_id, before_seq=before, after_seq=after, limit=limit
             ),
         )
+
+    async def tiers(self, request: web.Request) -> web.Response:
+        """``GET .../archive``: how much of the run the log holds, and how much the archive."""
+        run = run_of(request)
+        await self._facade.get_run(*run, user_id=user_of(request))
+        tiers = await self._store.look_at_tiers(*run)
+        return json_answer({**asdict(tiers), "behind": tiers.behind})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """``GET .../events.jsonl``: the whole lines of a run's file, or a range of their bytes."""

@@ -45,6 +45,7 @@ class RunRoutes:
             web.get("/threads/{thread_id}/runs", self.list),
             web.post("/runs/search", self.search),
             web.post("/runs/count", self.count),
+            web.post("/runs/statuses/count", self.tally),
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
@@ -71,14 +72,17 @@ class RunRoutes:
     async def search(self, request: web.Request) -> web.Response:
         """``POST /runs/search``: runs of all threads."""
         wanted = await read_body(request, RunSearch)
-        query = wanted.query().model_copy(update={"user_id": user_of(request)})
-        return await self._page(query, wanted)
+        return await self._page(wanted.asked_by(user_of(request)), wanted)
 
     async def count(self, request: web.Request) -> web.Response:
         """``POST /runs/count``: a bare number."""
         wanted = await read_body(request, RunFilter)
-        query = wanted.query().model_copy(update={"user_id": user_of(request)})
-        return json_answer(await self._facade.count_runs(query))
+        return json_answer(await self._facade.count_runs(wanted.asked_by(user_of(request))))
+
+    async def tally(self, request: web.Request) -> web.Response:
+        """``POST /runs/statuses/count``: a number for each status."""
+        wanted = await read_body(request, RunFilter)
+        return json_answer(await self._facade.tally_runs(wanted.asked_by(user_of(request))))
 
     async def _page(self, query: RunQuery, page: Page) -> web.Response:
         found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)

@@ -41,7 +41,10 @@ def redacted(value: Any) -> Any:
 
 
 def run_shape(run: RunRecord) -> dict[str, Any]:
-    """Show a run; its input is left out, because answers that list runs must stay small."""
+    """Show a run; its input is left out, because answers that list runs must stay small.
+
+    From ``graph_id`` on it is what the platform does not tell.
+    """
     kwargs = {name: value for name, value in run.kwargs.items() if name != "input"}
     return {
         "run_id": run.run_id,
@@ -55,6 +58,13 @@ def run_shape(run: RunRecord) -> dict[str, Any]:
         "multitask_strategy": run.multitask_strategy.value,
         "model_name": run.model_name,
         "usage": None if run.usage is None else run.usage.model_dump(),
+        "graph_id": run.executor,
+        "user_id": run.user_id,
+        "attempt": run.attempt,
+        "worker": run.worker,
+        "error": None if run.error is None else run.error.model_dump(),
+        "started_at": None if run.started_at is None else run.started_at.isoformat(),
+        "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
     }
 
 

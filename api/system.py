@@ -9,6 +9,7 @@ from aiohttp import web
 from api.answers import json_answer
 from api.asyncapi import asyncapi_document
 from api.errors import GatewayClosingError
+from api.identity import caller_of
 from api.open_streams import OpenStreams
 from bridge import JetStreamBridge, UnavailableError
 from store import SinkRecords
@@ -44,9 +45,16 @@ class SystemRoutes:
         """``GET /ok``: the platform's sign of life."""
         return json_answer({"ok": True})
 
-    async def info(self, _: web.Request) -> web.Response:
-        """``GET /info``: what this server is and what it cannot do."""
-        return json_answer({"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS})
+    async def info(self, request: web.Request) -> web.Response:
+        """``GET /info``: what this server is and what it cannot do, and who it thinks is asking."""
+        caller = caller_of(request)
+        known = {
+            "user_id": caller.user_id,
+            "role": caller.role.value,
+            "scopes": sorted(scope.value for scope in caller.scopes),
+        }
+        facts = {"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS}
+        return json_answer({**facts, "caller": known})
 
     async def asyncapi(self, _: web.Request) -> web.Response:
         """``GET /asyncapi.json``: what other programs meet on NATS."""

@@ -16,8 +16,19 @@ from api.auth.errors import ScopeMissingError
 #: The path below which an application serves everything; it is no part of its routes' names.
 MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
 
-#: Asked by load balancers, which have no credential; they tell nothing of any user.
-OPEN_ROUTES: Final = frozenset({"GET /ok", "GET /livez", "GET /readyz"})
+#: Asked by load balancers, which have no credential, and by browsers, whose page asks for one;
+#: they tell nothing of any user.
+OPEN_ROUTES: Final = frozenset(
+    {
+        "GET /ok",
+        "GET /livez",
+        "GET /readyz",
+        "GET /console",
+        "GET /console/",
+        "GET /console/{file}",
+        "GET /console/{folder}/{file}",
+    }
+)
 
 _RUN: Final = "/threads/{thread_id}/runs/{run_id}"
 #: How paths end whose POST is a question that does not fit into a query string.
