@@ -78,7 +78,7 @@ export class ConsoleShell extends HTMLElement {
   }
 
   #drawBar() {
-    const here = currentPlace().path[0] ?? "runs";
+    const here = currentPlace().path[0] === "system" ? "system" : "runs";
     const link = (/** @type {string} */ name, /** @type {string} */ text) =>
       element("a", { href: linkTo([name]), "aria-current": here === name ? "page" : null }, text);
     const caller = this.#caller;

@@ -1,6 +1,7 @@
 /** Which element shows which place. */
 
 import { shortId } from "../dom/format.js";
+import "../run/run_page.js";
 import "../runs/runs_page.js";
 
 /**
@@ -15,5 +16,9 @@ import "../runs/runs_page.js";
  * @returns {Page}
  */
 export function pageOf({ path }) {
+  const [first, thread, runs, run] = path;
+  if (first === "threads" && runs === "runs" && run) {
+    return { name: `run ${thread} ${run}`, title: `Run ${shortId(run)}`, tag: "run-page" };
+  }
   return { name: "runs", title: "Runs", tag: "runs-page" };
 }
