@@ -15,11 +15,13 @@ from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
+from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
-from api.open_streams import OpenStreams
+from api.metrics import METRICS, MetricsRoutes, process_metrics
+from api.open_streams import OpenStreams, OpenStreamsCollector
 from api.problems import answer_problems
 from api.response_headers import CrossOrigin, add_request_id
 from api.run_again import RunAgainRoutes
@@ -63,26 +65,11 @@ def create_app(
         authenticate: Tells who sent a request; ``None``: as the settings say.
     """
     http = settings.http
-    open_streams = OpenStreams(http.max_streams)
-    unattended = UnattendedWork()
     stream_tokens = StreamTokens(bridge, settings.auth)
-    cross_origin = CrossOrigin(http.cors_origins)
-    app = web.Application(
-        client_max_size=http.max_body_bytes,
-        middlewares=[
-            note_departure,
-            answer_problems,
-            # A browser asks whether its page may call without saying for whom.
-            cross_origin.middleware,
-            authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
-        ],
+    app = _without_routes(
+        http, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
-    app[MOUNT_PREFIX] = http.mount_prefix
-    app[OPEN_STREAMS] = open_streams
-    app[UNATTENDED] = unattended
-    app.on_response_prepare.append(add_request_id)
-    app.on_response_prepare.append(cross_origin.add_headers)
-    app.on_response_prepare.append(note_answer)
+    open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
@@ -105,7 +92,7 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system],
+        "meta": [system, MetricsRoutes(app[METRICS])],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -131,6 +118,30 @@ def create_app(
     for name, group in groups.items():
         if name not in http.disabled:
             app.add_routes(_below(http.mount_prefix, group))
+    return app
+
+
+def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
+    """Return an application without routes: what stands around them, and what they share."""
+    cross_origin = CrossOrigin(http.cors_origins)
+    app = web.Application(
+        client_max_size=http.max_body_bytes,
+        middlewares=[
+            note_departure,
+            answer_problems,
+            # A browser asks whether its page may call without saying for whom.
+            cross_origin.middleware,
+            authenticated_by(authenticate),
+        ],
+    )
+    app[MOUNT_PREFIX] = http.mount_prefix
+    app[OPEN_STREAMS] = OpenStreams(http.max_streams)
+    app[UNATTENDED] = UnattendedWork()
+    app[METRICS] = process_metrics()
+    app[METRICS].register(OpenStreamsCollector(app[OPEN_STREAMS]))
+    app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(cross_origin.add_headers)
+    app.on_response_prepare.append(note_answer)
     return app
 
 

@@ -5,8 +5,11 @@ is interrupted where it waits, and it only waits between whole events.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from api.errors import GatewayClosingError, TooManyStreamsError
 
@@ -86,3 +89,16 @@ class OpenStreams:
                 await self._empty.wait()
         except TimeoutError:
             return
+
+
+class OpenStreamsCollector(Collector):
+    """How many long answers there are at the moment of asking."""
+
+    def __init__(self, open_streams: OpenStreams) -> None:
+        self._open_streams = open_streams
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all figures."""
+        yield GaugeMetricFamily(
+            "jetrun_http_streams", "Streams and waits that are open", len(self._open_streams)
+        )

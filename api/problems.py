@@ -23,6 +23,7 @@ from api.auth.errors import (
     ChallengeError,
     CredentialRefusedError,
     NotAuthenticatedError,
+    OperatorsOnlyError,
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
@@ -36,7 +37,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
     {
         HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
         HTTPStatus.UNAUTHORIZED: (CredentialRefusedError, NotAuthenticatedError),
-        HTTPStatus.FORBIDDEN: (ScopeMissingError,),
+        HTTPStatus.FORBIDDEN: (OperatorsOnlyError, ScopeMissingError),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,

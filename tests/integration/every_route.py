@@ -60,6 +60,7 @@ NEED_NOT = {
     "GET /info": "about the process",
     "GET /livez": "about the process",
     "GET /readyz": "about the process",
+    "GET /metrics": "for operators, tested in test_gateway_metrics.py",
     "GET /asyncapi.json": "about the process",
     "GET /store/items": "everybody has items of their own, tested in test_items_http.py",
     "PUT /store/items": "likewise",
