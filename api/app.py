@@ -32,6 +32,7 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.system_state import SystemStateRoutes
 from api.thread_protocol.commands import ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
 from api.thread_protocol.routes import ThreadProtocolRoutes
@@ -92,7 +93,7 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, MetricsRoutes(app[METRICS])],
+        "meta": [system, SystemStateRoutes(bridge, settings), MetricsRoutes(app[METRICS])],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.assets import Assets, QueueAsset, StreamAsset
 from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
@@ -131,6 +132,7 @@ __all__ = [
     "AlreadyQueuedError",
     "ApiError",
     "ArchivedFloor",
+    "Assets",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -195,6 +197,7 @@ __all__ = [
     "PortInUseError",
     "ProcessSettings",
     "Push",
+    "QueueAsset",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -216,6 +219,7 @@ __all__ = [
     "StateRecords",
     "Stored",
     "StoredItem",
+    "StreamAsset",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",

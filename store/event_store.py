@@ -137,7 +137,7 @@ class RunEventStore(ABC):
         page = RecordPage(limit, before_seq, after_seq, category=MESSAGE)
         return await self._list_run(RunRef.checked(thread_id, run_id), page)
 
-    async def list_events(
+    async def list_events(  # noqa: PLR0913 - what a page is, given by keyword
         self,
         thread_id: str,
         run_id: str,

@@ -43,7 +43,7 @@ export function bytes(value) {
 /** @param {number} ms @returns {string} `840 ms`, `3.2 s`, `4 min 10 s` and the like. */
 export function duration(ms) {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1).replace(/\.0$/, "")} s`;
   const at = UNITS.findIndex(([, size]) => ms >= size);
   const [unit, size] = UNITS[at];
   const [lower, lowerSize] = UNITS[at + 1];

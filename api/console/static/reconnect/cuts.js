@@ -11,13 +11,11 @@ export function* cutBehind(number) {
 /**
  * @param {number} times
  * @param {number} total Events that the run has so far.
- * @returns {Generator<number, void>} So often, at random, spread over what there is.
+ * @returns {Generator<number, void>} So often, at different places of what there is.
  */
 export function* cutsAtRandom(times, total) {
-  const span = Math.max(2, Math.floor((2 * total) / (times + 1)));
-  let at = 0;
-  for (let made = 0; made < times; made += 1) {
-    at += 1 + Math.floor(Math.random() * span);
-    yield at;
-  }
+  const range = Math.max(total - 1, times);
+  const places = new Set();
+  while (places.size < times) places.add(1 + Math.floor(Math.random() * range));
+  yield* [...places].sort((one, other) => one - other);
 }

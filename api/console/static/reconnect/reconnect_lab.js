@@ -68,8 +68,9 @@ export class ReconnectLab extends HTMLElement {
     try {
       const tiers = await getJson(`threads/${this.run.thread_id}/runs/${this.run.run_id}/archive`);
       const total = tiers.logged_to ?? tiers.archived_to;
-      const number = Math.max(1, Math.min(Number(this.#number.value) || 1, this.#way.value === "random" ? MAX_CUTS : total));
-      const cuts = this.#way.value === "random" ? cutsAtRandom(number, total) : cutBehind(number);
+      const isRandom = this.#way.value === "random";
+      const number = Math.max(1, Math.floor(Number(this.#number.value)) || 1);
+      const cuts = isRandom ? cutsAtRandom(Math.min(number, MAX_CUTS), total) : cutBehind(number);
       this.#trial = new Trial(this.run, cuts, () => this.#plan());
       await this.#trial.go();
     } catch (error) {

@@ -3,6 +3,7 @@
 import { shortId } from "../dom/format.js";
 import "../run/run_page.js";
 import "../runs/runs_page.js";
+import "../system/system_page.js";
 
 /**
  * @typedef {object} Page
@@ -20,5 +21,6 @@ export function pageOf({ path }) {
   if (first === "threads" && runs === "runs" && run) {
     return { name: `run ${thread} ${run}`, title: `Run ${shortId(run)}`, tag: "run-page" };
   }
+  if (first === "system") return { name: "system", title: "System", tag: "system-page" };
   return { name: "runs", title: "Runs", tag: "runs-page" };
 }
