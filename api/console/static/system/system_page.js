@@ -131,13 +131,14 @@ function workers(running) {
 
 /** @param {any} state */
 function queues({ queues: all }) {
-  const rows = all.map((/** @type {any} */ { executor, waiting, leased, lease_s }) => [
+  const rows = all.map((/** @type {any} */ { executor, waiting, leased, asking, lease_s }) => [
     element("a", { href: linkTo(["runs"], { assistant: executor }) }, executor),
     count(waiting),
     count(leased),
+    count(asking),
     duration(lease_s * 1000),
   ]);
-  const columns = ["Assistant", "Waiting#", "Leased to workers#", "Lease#"];
+  const columns = ["Assistant", "Waiting#", "Leased to workers#", "Workers asking#", "Lease#"];
   return factsTable("Jobs and leases", columns, rows, "No worker has ever asked for jobs. Start one: jetrun worker.");
 }
 
