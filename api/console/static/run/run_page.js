@@ -70,9 +70,8 @@ export class RunPage extends HTMLElement {
 
   /** @param {import("../shell/route.js").Place} place */
   moveTo(place) {
-    const hasNewEvent = place.query.get("event") !== this.place.query.get("event");
     this.place = place;
-    if (hasNewEvent) this.#shown = "";
+    this.#shown = ""; // whoever changes the address wants to see what it says
     this.#showView();
   }
 
