@@ -25,8 +25,7 @@ OPEN_ROUTES: Final = frozenset(
         "GET /readyz",
         "GET /console",
         "GET /console/",
-        "GET /console/{file}",
-        "GET /console/{folder}/{file}",
+        "GET /console/{path}",
     }
 )
 #: They tell of all users together.

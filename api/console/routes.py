@@ -42,8 +42,7 @@ class ConsoleRoutes:
         return [
             web.get("/console", self.entrance),
             web.get("/console/", self.page),
-            web.get("/console/{file}", self.file),
-            web.get("/console/{folder}/{file}", self.file),
+            web.get("/console/{path:.+}", self.file),
         ]
 
     async def entrance(self, _: web.Request) -> web.Response:
@@ -57,7 +56,7 @@ class ConsoleRoutes:
 
     async def file(self, request: web.Request) -> web.Response:
         """``GET /console/...``: a file of the page."""
-        return self._answer(request, "/".join(request.match_info.values()))
+        return self._answer(request, request.match_info["path"])
 
     def _answer(self, request: web.Request, path: str) -> web.Response:
         found = self._files.get(path)
