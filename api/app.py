@@ -18,12 +18,16 @@ from api.crons import CronRoutes
 from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
+from api.log_metrics import LogCollector
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
-from api.metrics import METRICS, MetricsRoutes, process_metrics
+from api.metrics import METRICS, MetricsRoutes
 from api.open_streams import OpenStreams, OpenStreamsCollector
+from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
-from api.response_headers import CrossOrigin, add_request_id
+from api.request_metrics import RequestFigures
+from api.request_naming import add_request_id, name_request
+from api.response_headers import CrossOrigin
 from api.run_again import RunAgainRoutes
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
@@ -40,7 +44,7 @@ from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
-from bridge import JetStreamBridge
+from bridge import JetStreamBridge, process_registry
 from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
@@ -71,6 +75,8 @@ def create_app(
         http, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
     open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
+    log_figures = LogCollector(bridge)
+    app[METRICS].register(log_figures)
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
@@ -93,7 +99,12 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, SystemStateRoutes(bridge, settings), MetricsRoutes(app[METRICS])],
+        "meta": [
+            system,
+            SystemStateRoutes(bridge, settings),
+            MetricsRoutes(app[METRICS], log_figures),
+            ReferenceRoutes(),
+        ],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -116,18 +127,26 @@ def create_app(
         "store": [ItemRoutes(bridge, settings.graphs)],
         "ui": [ConsoleRoutes()],
     }
-    for name, group in groups.items():
-        if name not in http.disabled:
-            app.add_routes(_below(http.mount_prefix, group))
+    served = {
+        name: [route for each in group for route in each.routes()]
+        for name, group in groups.items()
+        if name not in http.disabled
+    }
+    for routes in served.values():
+        app.add_routes(_below(http.mount_prefix, routes))
+    app[REFERENCE] = Reference(served, http.mount_prefix)
     return app
 
 
 def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
     cross_origin = CrossOrigin(http.cors_origins)
+    requests = RequestFigures()
     app = web.Application(
         client_max_size=http.max_body_bytes,
         middlewares=[
+            name_request,
+            requests.middleware,
             note_departure,
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
@@ -138,11 +157,11 @@ def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Appli
     app[MOUNT_PREFIX] = http.mount_prefix
     app[OPEN_STREAMS] = OpenStreams(http.max_streams)
     app[UNATTENDED] = UnattendedWork()
-    app[METRICS] = process_metrics()
-    app[METRICS].register(OpenStreamsCollector(app[OPEN_STREAMS]))
+    app[METRICS] = process_registry(requests, OpenStreamsCollector(app[OPEN_STREAMS]))
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
     app.on_response_prepare.append(note_answer)
+    app.on_response_prepare.append(requests.note_answer)
     return app
 
 
@@ -165,8 +184,6 @@ class Routes(Protocol):
         ...
 
 
-def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
-    for each in group:
-        for route in each.routes():
-            path = f"{prefix}{route.path}"
-            yield web.RouteDef(route.method, path, route.handler, route.kwargs)
+def _below(prefix: str, routes: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+    for route in routes:
+        yield web.RouteDef(route.method, f"{prefix}{route.path}", route.handler, route.kwargs)

@@ -27,8 +27,12 @@ from api.auth.errors import (
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
+from bridge import log_context
 
 _LOG = logging.getLogger(__name__)
+
+#: On a problem document: its code, for those who count.
+PROBLEM_CODE: Final = web.ResponseKey[str]("problem code")
 
 #: Seconds that a client waits before it asks again, where waiting can help.
 RETRY_AFTER_S: Final = 1
@@ -166,8 +170,12 @@ KnownError = (
     | errors.GatewayError
 )
 
-_MAY_RETRY: Final = frozenset({429, 503, 507})
-_CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+#: The code of what nobody foresaw.
+INTERNAL: Final = "internal"
+#: Statuses after which asking again can help.
+MAY_RETRY: Final = frozenset({429, 503, 507})
+#: Of what the HTTP server itself refuses.
+CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
     {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large", 416: "bad-range"}
 )
 
@@ -188,15 +196,23 @@ def problem(
         "status": status,
         "code": code,
         "detail": detail,
+        **_request_id(),
     }
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
-    return web.Response(
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in MAY_RETRY else {}
+    response = web.Response(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
+    response[PROBLEM_CODE] = code
+    return response
+
+
+def _request_id() -> dict[str, str]:
+    named = log_context().get("request_id")
+    return {} if named is None else {"request_id": named}
 
 
 def problem_of(error: KnownError) -> web.Response:
@@ -236,7 +252,7 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     }
     return problem(
         error.status,
-        _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
+        CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
         details.get(error.status, error.reason),
         told,
     )
@@ -244,4 +260,4 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
 
 def _unexpected(error: Exception) -> web.Response:
     _LOG.error("request.failed", exc_info=error)
-    return problem(500, "internal", "the gateway failed to handle the request; its log says why")
+    return problem(500, INTERNAL, "the gateway failed to handle the request; its log says why")

@@ -2,10 +2,12 @@
 
 from aiohttp import web
 
+from api.answer_schemas import GivenShown, RunShown
 from api.answers import json_answer
+from api.expected_errors import CREATING
 from api.identity import user_of
-from api.locations import run_headers
-from api.request_bodies import read_headers
+from api.locations import RUN_HEADERS, run_headers
+from api.operations import Answer, operation
 from api.run_watching import run_of
 from api.schemas import RunHeaders
 from api.shapes import run_shape
@@ -25,17 +27,18 @@ class RunAgainRoutes:
         run = "/threads/{thread_id}/runs/{run_id}"
         return [web.get(f"{run}/input", self.input), web.post(f"{run}/again", self.again)]
 
+    @operation(Answer(GivenShown))
     async def input(self, request: web.Request) -> web.Response:
         """``GET .../input``: what the run was given, as it came in."""
         run = await self._facade.get_run(*run_of(request), user_id=user_of(request))
-        given = {"input": run.kwargs.get("input"), "command": run.kwargs.get("command")}
+        given: GivenShown = {"input": run.kwargs.get("input"), "command": run.kwargs.get("command")}
         return json_answer(given)
 
-    async def again(self, request: web.Request) -> web.Response:
+    @operation(Answer(RunShown, headers=RUN_HEADERS), raises=CREATING)
+    async def again(self, request: web.Request, headers: RunHeaders) -> web.Response:
         """``POST .../again``: start a run that is given the same as this one."""
-        key = read_headers(request, RunHeaders).idempotency_key
         run = await self._facade.get_run(*run_of(request), user_id=user_of(request))
-        asked = {"idempotency_key": key, "user_id": user_of(request)}
+        asked = {"idempotency_key": headers.idempotency_key, "user_id": user_of(request)}
         spec = spec_again(run).model_copy(update=asked)
         creation = self._facade.create_background(spec)
         record = await self._unattended.finish(creation, "create run")

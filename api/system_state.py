@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
 
 from aiohttp import web
 
+from api.answer_schemas import DurabilityShown, SystemState
 from api.answers import json_answer
+from api.operations import Answer, operation
 from api.settings import Settings
 from bridge import JetStreamBridge, StreamAsset
 from store import SinkRecords
@@ -24,8 +25,9 @@ class SystemStateRoutes:
         """Return what the application serves of the system."""
         return [web.get("/system", self.state)]
 
+    @operation(Answer(SystemState))
     async def state(self, _: web.Request) -> web.Response:
-        """``GET /system``: facts, as of now; what they mean is for whoever asks to say."""
+        """``GET /system``: how streams, job queues and the archive are at this moment."""
         streams, queues, sink = await asyncio.gather(
             self._bridge.assets.streams(),
             self._bridge.assets.queues(),
@@ -41,7 +43,7 @@ class SystemStateRoutes:
             }
         )
 
-    def _durability(self, streams: list[StreamAsset]) -> dict[str, Any]:
+    def _durability(self, streams: list[StreamAsset]) -> DurabilityShown:
         """Return what a loss takes to happen; how often servers sync, only they know."""
         return {
             "replicas": min(stream.replicas for stream in streams),

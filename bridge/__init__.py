@@ -88,7 +88,12 @@ from bridge.items.items import Items
 from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
+from bridge.log_context import log_context, logging_about
+from bridge.log_state import LogState
 from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
+from bridge.metrics.collector import counter_by
+from bridge.metrics.durations import Durations
+from bridge.metrics.endpoint import Health, process_registry, serving_metrics
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
@@ -109,6 +114,7 @@ from bridge.settings import (
     CheckpointSettings,
     ItemSettings,
     LogSettings,
+    MetricsSettings,
     NatsSettings,
     RetentionSettings,
     Seconds,
@@ -160,6 +166,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
+    "Durations",
     "EmbeddedServer",
     "EmbeddedServerSettings",
     "EventId",
@@ -169,6 +176,7 @@ __all__ = [
     "Following",
     "ForeignMessageError",
     "GapReason",
+    "Health",
     "Holders",
     "InvalidContentError",
     "InvalidEventError",
@@ -186,10 +194,12 @@ __all__ = [
     "JobQueue",
     "Leases",
     "LogSettings",
+    "LogState",
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
     "MemoryTimers",
+    "MetricsSettings",
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
@@ -243,12 +253,17 @@ __all__ = [
     "UnknownSettingError",
     "check_environment",
     "check_id",
+    "counter_by",
     "encode_json",
     "encoded_event",
+    "log_context",
+    "logging_about",
     "new_event",
     "new_id",
     "parse_cursor",
+    "process_registry",
     "run_process",
+    "serving_metrics",
     "set_up_logging",
     "sse_frame",
     "timestamp",

@@ -16,13 +16,15 @@ from api.auth.errors import OperatorsOnlyError, ScopeMissingError
 #: The path below which an application serves everything; it is no part of its routes' names.
 MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
 
-#: Asked by load balancers, which have no credential, and by browsers, whose page asks for one;
-#: they tell nothing of any user.
+#: Asked by load balancers, which have no credential, and by people who read how to get one; they
+#: tell nothing of any user.
 OPEN_ROUTES: Final = frozenset(
     {
         "GET /ok",
         "GET /livez",
         "GET /readyz",
+        "GET /openapi.json",
+        "GET /docs",
         "GET /console",
         "GET /console/",
         "GET /console/{path}",

@@ -4,11 +4,13 @@ The files tell nothing of any user, so they are served to strangers; what the pa
 for with the credential of whoever looks at it.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
 from api.console.static_files import read_static_files
+from api.operations import Answer, operation
 
 _PAGE: Final = "index.html"
 
@@ -29,6 +31,11 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_ENTRANCE: Final = Answer(
+    status=HTTPStatus.PERMANENT_REDIRECT, media_type=None, headers={"Location": "The page."}
+)
+_PAGE_ANSWER: Final = Answer(media_type="text/html")
+_UNCHANGED: Final = Answer(status=HTTPStatus.NOT_MODIFIED, media_type=None)
 
 
 class ConsoleRoutes:
@@ -45,15 +52,18 @@ class ConsoleRoutes:
             web.get("/console/{path:.+}", self.file),
         ]
 
+    @operation(_ENTRANCE)
     async def entrance(self, _: web.Request) -> web.Response:
         """``GET /console``: leads to the page, whose files are named relative to the slash."""
         # Relative, because a proxy may serve this below a path that nobody here knows.
-        return web.Response(status=308, headers={"Location": "console/"})
+        return web.Response(status=HTTPStatus.PERMANENT_REDIRECT, headers={"Location": "console/"})
 
+    @operation(_PAGE_ANSWER)
     async def page(self, request: web.Request) -> web.Response:
         """``GET /console/``: the page."""
         return self._answer(request, _PAGE)
 
+    @operation(Answer(media_type="*/*"), _UNCHANGED)
     async def file(self, request: web.Request) -> web.Response:
         """``GET /console/...``: a file of the page."""
         return self._answer(request, request.match_info["path"])
@@ -65,7 +75,7 @@ class ConsoleRoutes:
         etag = f'"{found.etag}"'
         headers = {**_HEADERS, "ETag": etag}
         if any(known.value in (found.etag, "*") for known in request.if_none_match or ()):
-            return web.Response(status=304, headers=headers)
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         return web.Response(
             body=found.body, content_type=found.content_type, charset="utf-8", headers=headers
         )
