@@ -14,6 +14,7 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
 from api.cross_origin import CrossOrigin
 from api.identity import Authenticate, authenticated_by
@@ -27,6 +28,7 @@ from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
 from api.request_naming import add_request_id, name_request
+from api.run_again import RunAgainRoutes
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -34,6 +36,7 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.system_state import SystemStateRoutes
 from api.thread_events import ThreadEventRoutes
 from api.thread_protocol.commands import ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
@@ -101,6 +104,7 @@ def create_app(
     groups: dict[str, list[Routes]] = {
         "meta": [
             SystemRoutes(bridge, open_streams, settings.log.prefix),
+            SystemStateRoutes(bridge, settings),
             MetricsRoutes(app[METRICS], log_figures),
             ReferenceRoutes(),
         ],
@@ -117,6 +121,7 @@ def create_app(
             ThreadEventRoutes(bridge, facade, thread_streams, subscribed, settling),
             protocol,
             RunRoutes(bridge, facade, watching, unattended, http),
+            RunAgainRoutes(facade, unattended),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
             CronRoutes(facade, unattended, http),
@@ -124,6 +129,7 @@ def create_app(
             archive,
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
+        "ui": [ConsoleRoutes()],
     }
     served = {
         name: [route for each in group for route in each.routes()]

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.assets import Assets, QueueAsset, StreamAsset
 from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
@@ -141,6 +142,7 @@ __all__ = [
     "AlreadyQueuedError",
     "ApiError",
     "ArchivedFloor",
+    "Assets",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -210,6 +212,7 @@ __all__ = [
     "PortInUseError",
     "ProcessSettings",
     "Push",
+    "QueueAsset",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -231,6 +234,7 @@ __all__ = [
     "StateRecords",
     "Stored",
     "StoredItem",
+    "StreamAsset",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import islice
 from typing import Any, Final
 
+from bridge.assets import Assets
 from bridge.awaiting import AwaitingInput
 from bridge.births import Births
 from bridge.calls import CallChannel
@@ -82,6 +83,7 @@ class JetStreamBridge(RunBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
+        assets: How streams and queues are, for whoever looks after them.
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
@@ -89,6 +91,7 @@ class JetStreamBridge(RunBridge):
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
+    assets: Assets
     calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
@@ -184,6 +187,7 @@ class JetStreamBridge(RunBridge):
         self._assemble_shared(connection)
 
     def _assemble_shared(self, connection: Connection) -> None:
+        self.assets = Assets(connection, self._settings)
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
