@@ -19,7 +19,7 @@ from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from api.webhooks.calling import calling_webhooks, policy_of
-from bridge import BridgeError, JetStreamBridge, set_up_logging
+from bridge import BridgeError, JetStreamBridge, set_up_logging, set_up_tracing
 from runs import (
     AssistantCatalog,
     CronFirings,
@@ -118,6 +118,7 @@ def main() -> None:
     try:
         settings = load_settings()
         set_up_logging(settings.logging)
+        set_up_tracing(settings.tracing, "gateway")
         run_until_signalled(run_gateway(settings, lambda url: print(url, flush=True)))  # noqa: T201 - the one line that this process prints
     except (StartupError, BridgeError, RunsError) as exc:
         sys.exit(f"jetrun gateway: {exc}")

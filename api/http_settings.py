@@ -11,7 +11,7 @@ from bridge.settings import Seconds, Section
 from runs.models import DisconnectMode, MultitaskStrategy
 
 #: Groups of routes that can be left out.
-GROUPS: Final = ("assistants", "threads", "runs", "store", "meta")
+GROUPS: Final = ("assistants", "threads", "runs", "store", "meta", "ui")
 
 
 class HttpSettings(Section):
@@ -73,7 +73,7 @@ class HttpSettings(Section):
     mount_prefix: str = Field(
         "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="path below which everything is served"
     )
-    disabled: tuple[Literal["assistants", "threads", "runs", "store", "meta"], ...] = Field(
+    disabled: tuple[Literal["assistants", "threads", "runs", "store", "meta", "ui"], ...] = Field(
         (), description="groups of routes that are not served"
     )
     header_includes: tuple[str, ...] = Field(

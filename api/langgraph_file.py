@@ -36,7 +36,7 @@ _BUILD_KEYS: Final = frozenset(
 #: Passed over with a warning.
 _WARNED_KEYS: Final = frozenset({"python_version", "ui", "ui_config"})
 _REFUSED: Final[Mapping[str, str]] = {
-    "auth": "users are not authenticated here yet; put a proxy in front that does",
+    "auth": "users prove who they are as JETRUN_AUTH__METHODS says, without code of yours",
     "encryption": "nothing is encrypted here; use an encrypted disk",
     "priority": "runs have no priorities here",
 }

@@ -10,7 +10,7 @@ from api.startup_errors import ConfigFileError
 _KNOWN: Final = frozenset({"app", "configurable_headers", "cors", "mount_prefix"})
 _DISABLE: Final = "disable_"
 #: What the platform serves and nobody here does: it is as good as disabled.
-_NEVER_SERVED: Final = frozenset({"a2a", "mcp", "ui", "webhooks"})
+_NEVER_SERVED: Final = frozenset({"a2a", "mcp", "webhooks"})
 #: By the platform's name: the setting.
 _CORS: Final[Mapping[str, str]] = {
     "allow_origins": "cors_origins",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from api.answer_schemas import (
     AssistantShown,
     Drawing,
+    FaultShown,
     InterruptShown,
     RunShown,
     StateShown,
@@ -20,6 +21,7 @@ from runs import (
     AssistantRecord,
     AssistantVersion,
     Question,
+    RunFault,
     RunRecord,
     ThreadRecord,
     ThreadState,
@@ -65,7 +67,18 @@ def run_shape(run: RunRecord) -> RunShown:
         "multitask_strategy": run.multitask_strategy,
         "model_name": run.model_name,
         "usage": None if run.usage is None else run.usage.model_dump(),
+        "graph_id": run.executor,
+        "user_id": run.user_id,
+        "attempt": run.attempt,
+        "worker": run.worker,
+        "error": None if run.error is None else _fault_shape(run.error),
+        "started_at": None if run.started_at is None else run.started_at.isoformat(),
+        "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
     }
+
+
+def _fault_shape(fault: RunFault) -> FaultShown:
+    return {"error": fault.error, "message": fault.message}
 
 
 def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:

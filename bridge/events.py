@@ -119,6 +119,7 @@ class NewEvent(NamedTuple):
     metadata: bytes | None = None
     event_id: str | None = None
     created_at: str = ""
+    trace: str = ""
 
 
 def new_event(

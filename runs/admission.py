@@ -107,3 +107,21 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
         created_at=created,
         updated_at=created,
     )
+
+
+def spec_again(run: RunRecord) -> RunSpec:
+    """Make the specification of a run that is given what ``run`` was given.
+
+    It goes to the same thread, unless that one was made for ``run`` alone: then to one of its own.
+    It begins at once, under no idempotency key, and nobody owns it yet.
+    """
+    is_alone = run.on_completion == "delete"
+    return RunSpec(
+        assistant_id=run.assistant_id or run.executor,
+        thread_id=None if is_alone else run.thread_id,
+        metadata=run.metadata,
+        multitask_strategy=run.multitask_strategy,
+        on_disconnect=run.on_disconnect,
+        webhook=run.webhook,
+        **run.kwargs,
+    )

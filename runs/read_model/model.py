@@ -102,6 +102,14 @@ class ReadModel:
         span = slice(offset, offset + limit)
         return await self._ask(partial(selection.find_runs, query=query, span=span))
 
+    async def tally_runs(self, query: RunQuery) -> dict[str, int]:
+        """Count the runs that are wanted by their status; one that none has is left out.
+
+        Raises:
+            RunsError, BridgeError: As for :meth:`find_threads`.
+        """
+        return await self._ask(partial(selection.tally_runs, query=query))
+
     async def inflight_threads(self, user_id: str | None) -> list[str]:
         """Return the threads of a user, or of all, that have runs under way.
 

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from pydantic import ValidationError
-
 from bridge import StateChange, StatePosition, encode_json
-from runs.errors import ReadModelUnavailableError
+from runs.errors import ReadModelUnavailableError, UnreadableRecordError
 from runs.models import RunRecord
 from runs.read_model.contents import MAX_FACTS, facts_of
 from runs.thread import ThreadRecord
@@ -155,7 +153,7 @@ def _decoded(model: type[ThreadRecord] | type[RunRecord], change: StateChange) -
         return None
     try:
         return model.decode(change.value)
-    except ValidationError:
+    except UnreadableRecordError:
         facts = {"kind": change.kind, "key": change.key, "revision": change.revision}
         _LOG.exception("read_model.record.malformed", extra=facts)
         return None

@@ -4,30 +4,22 @@ A reader handles a message, then asks for the next one; whatever happens in betw
 on after the last message handed out.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
 import aiohttp
 
-from api.sse_client import SseMessage, SseOverflowError, SseParser
-from api.startup_errors import GatewayRequestError
+from api.client.errors import GatewayRequestError
+from api.client.outage import CONNECT_TIMEOUT_S, OUTAGE_BUDGET_S, SILENCE_S, Outage, is_passing
+from api.client.refusals import refusal
+from api.client.sse import SseMessage, SseOverflowError, SseParser
 
 END_EVENT: Final = "end"
-#: Three heartbeats of the gateway: more silence than that is a dead connection.
-SILENCE_S: Final = 15.0
-OUTAGE_BUDGET_S: Final = 30.0
 
-_CONNECT_TIMEOUT_S = 5.0
-_FIRST_PAUSE_S = 0.05
-_MAX_PAUSE_S = 2.0
 _OK = 200
-_RETRIED_STATUSES = frozenset({408, 429})
-_SERVER_ERRORS = range(500, 600)
 _HOPELESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
-_TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
+_TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
 
 
 class RunStream:
@@ -75,7 +67,7 @@ class RunStream:
             GatewayRequestError: The gateway refused the request, was not there at all, or was away
                 for the length of the outage budget.
         """
-        outage = _Outage(self._outage_budget_s)
+        outage = Outage(self._outage_budget_s)
         while True:
             reason = "the connection ended"
             try:
@@ -94,7 +86,7 @@ class RunStream:
                 self._on_outage(reason)
             await outage.pause(self._url, reason)
 
-    async def _read_one_connection(self, outage: "_Outage") -> AsyncGenerator[SseMessage]:
+    async def _read_one_connection(self, outage: Outage) -> AsyncGenerator[SseMessage]:
         self._is_cut = False
         headers = {"Accept": "text/event-stream"}
         if self.last_event_id:
@@ -118,46 +110,7 @@ class RunStream:
         status = response.status
         if status == _OK and response.content_type == "text/event-stream":
             return
-        reason = await refusal(response)
-        if status in _RETRIED_STATUSES or status in _SERVER_ERRORS:
-            raise aiohttp.ClientPayloadError(reason)
-        raise GatewayRequestError(self._url, reason)
-
-
-async def refusal(response: aiohttp.ClientResponse) -> str:
-    """Return what a problem document says, for people."""
-    try:
-        problem = await response.json(content_type=None)
-    except ValueError:
-        problem = None
-    detail = problem.get("detail") if isinstance(problem, dict) else None
-    return f"{response.status} {detail or response.reason}"
-
-
-class _Outage:
-    """Pauses between attempts, longer and longer, until the budget is used up."""
-
-    def __init__(self, budget_s: float) -> None:
-        self._budget_s = budget_s
-        self._pause_s = _FIRST_PAUSE_S
-        self._began: float | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether an attempt has failed since the last sign of life."""
-        return self._began is not None
-
-    def is_over(self) -> None:
-        """Start anew: the gateway gave a sign of life, an event or a heartbeat."""
-        self._began = None
-        self._pause_s = _FIRST_PAUSE_S
-
-    async def pause(self, url: str, reason: str) -> None:
-        """Wait before the next attempt, or give up."""
-        now = time.monotonic()
-        self._began = self._began if self._began is not None else now
-        if now - self._began > self._budget_s:
-            budget = f"no sign of life for {self._budget_s:g} s"
-            raise GatewayRequestError(url, f"{budget}, last reason: {reason}")
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(self._pause_s * 2, _MAX_PAUSE_S)
+        refused = await refusal(response)
+        if is_passing(status):
+            raise aiohttp.ClientPayloadError(refused.reason)
+        raise refused

@@ -1,6 +1,6 @@
 // A page that shows one thread through the hook of the SDK, as an application would.
 //
-// Query: api (URL of the gateway), thread (id, if there is one), input (JSON to submit).
+// Query: api (URL of the gateway), assistant, thread (id, if there is one), input (JSON to submit).
 
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
@@ -34,6 +34,7 @@ function Thread() {
       <output id="loading">{String(stream.isLoading)}</output>
       <output id="numbers">{numbers.join(" ")}</output>
       <output id="values">{JSON.stringify(stream.values)}</output>
+      <output id="texts">{stream.messages.map((message) => message.content).join("|")}</output>
       <output id="interrupt">{JSON.stringify(stream.interrupt?.value ?? null)}</output>
       <output id="error">{failure}</output>
     </main>

@@ -1,7 +1,6 @@
 r"""Read server-sent events incrementally: bytes in, messages out, however the bytes were cut.
 
-For the project's own clients (``jetrun tail``, ``jetrun demo``) reading the project's own streams:
-lines end with ``\\n`` only, as the gateway writes them.
+For the streams of gateways: lines end with ``\\n`` only, as the gateway writes them.
 """
 
 from dataclasses import dataclass

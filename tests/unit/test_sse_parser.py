@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api import sse_client
-from api.sse_client import SseComment, SseMessage, SseOverflowError, SseParser
+from api.client import sse
+from api.client.sse import SseComment, SseMessage, SseOverflowError, SseParser
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -84,7 +84,7 @@ def test_a_block_without_data_is_no_message():
 
 
 def test_an_endless_line_is_refused_instead_of_filling_the_memory(monkeypatch):
-    monkeypatch.setattr(sse_client, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(sse, "MAX_LINE_BYTES", 100)
 
     with pytest.raises(SseOverflowError, match="exceeds 100 bytes"):
         SseParser().feed(b"data: " + b"x" * 100)
