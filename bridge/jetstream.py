@@ -175,6 +175,9 @@ class JetStreamBridge(RunBridge):
             dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
         self.retention = Retention(
             connection,
             self._log,
@@ -182,6 +185,7 @@ class JetStreamBridge(RunBridge):
             seals=self._seals,
             survey=survey,
             room=self._room,
+            orphans=self.checkpoints.orphans(self._log),
             settings=self._settings,
         )
         self._assemble_shared(connection)
@@ -192,9 +196,6 @@ class JetStreamBridge(RunBridge):
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
-        self.checkpoints = CheckpointLog(
-            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
-        )
         self.items = Items(
             connection,
             self._stream_reader(self._subjects.items_stream),
