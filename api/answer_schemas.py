@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from bridge import QueueAsset, RetentionSettings, StreamAsset
 from runs import MultitaskStrategy, RunStatus, ThreadStatus, WebhookStatus
+from runs.time_to_live import Strategy
 from store import Record, SinkStatus
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -113,6 +114,14 @@ class InterruptShown(TypedDict):
     id: str
 
 
+class TtlShown(TypedDict):
+    """How long a thread stays, and when its time is over."""
+
+    strategy: Strategy
+    ttl_minutes: float
+    expires_at: Time | None
+
+
 class ThreadShown(TypedDict):
     """A thread with the final values of its last successful run."""
 
@@ -126,6 +135,7 @@ class ThreadShown(TypedDict):
     values: Any
     interrupts: dict[str, list[InterruptShown]]
     error: None
+    ttl: NotRequired[TtlShown | None]
 
 
 class TaskShown(TypedDict):

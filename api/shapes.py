@@ -13,6 +13,7 @@ from api.answer_schemas import (
     StateShown,
     TaskShown,
     ThreadShown,
+    TtlShown,
 )
 from runs import (
     ActiveRun,
@@ -106,6 +107,21 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:
         "values": values,
         "interrupts": {each["id"]: [each] for each in asked},
         "error": None,
+    }
+
+
+def ttl_shape(thread: ThreadRecord) -> TtlShown | None:
+    """Show how long a thread stays by a time of its own; ``None`` when it has none.
+
+    ``expires_at`` is ``None`` once its history is removed, until it changes.
+    """
+    ttl, expires_at = thread.ttl, thread.expires_at
+    if ttl is None:
+        return None
+    return {
+        "strategy": ttl.strategy,
+        "ttl_minutes": ttl.ttl_s / 60,
+        "expires_at": None if expires_at is None else expires_at.isoformat(),
     }
 
 

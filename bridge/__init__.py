@@ -45,6 +45,7 @@ from bridge.errors import (
     InvalidStartError,
     ItemTooLargeError,
     JetStreamDisabledError,
+    NewerVersionError,
     NoAnswerError,
     ReservedEventError,
     ServerTooOldError,
@@ -56,6 +57,7 @@ from bridge.errors import (
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
+    TracingMissingError,
     UnavailableError,
     UnknownSettingError,
 )
@@ -119,6 +121,7 @@ from bridge.settings import (
     RetentionSettings,
     Seconds,
     Section,
+    TracingSettings,
     check_environment,
 )
 from bridge.stats import StreamStats
@@ -126,6 +129,7 @@ from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
+from bridge.tracing.setup import set_up_tracing
 
 __all__ = [
     "CANCELLED",
@@ -203,6 +207,7 @@ __all__ = [
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
+    "NewerVersionError",
     "NoAnswerError",
     "PortInUseError",
     "ProcessSettings",
@@ -248,6 +253,8 @@ __all__ = [
     "ThreadClaim",
     "Timers",
     "TopologyDriftError",
+    "TracingMissingError",
+    "TracingSettings",
     "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
@@ -265,6 +272,7 @@ __all__ = [
     "run_process",
     "serving_metrics",
     "set_up_logging",
+    "set_up_tracing",
     "sse_frame",
     "timestamp",
 ]

@@ -17,7 +17,7 @@ from api.openapi.schemas import Schema, Schemas
 from api.operations import JSON, Answer, Operation
 
 _DESCRIPTION: Final = (
-    "Durable, resumable runs. Errors are problem documents of RFC 9457: match on `code`. "
+    "Durable, resumable runs. Errors are problem documents of RFC 9457: match on their code. "
     "Credentials are needed where the gateway authenticates its callers; the scope that an "
     "operation needs stands in its security requirement. Unknown fields of bodies are ignored "
     "unless an operation says otherwise."
@@ -150,7 +150,7 @@ class _Described:
             yield {
                 "name": each.name,
                 "in": each.place,
-                "required": each.is_required,
+                "required": False,
                 "description": each.description,
                 "schema": dict(each.schema),
             }

@@ -16,7 +16,7 @@ from api.auth.permissions import OPEN_ROUTES
 from api.errors import InvalidJsonError, InvalidRequestError
 from api.openapi.schemas import reference_to
 from api.operations import Operation
-from api.problems import CODE_OF_STATUS, INTERNAL, MAY_RETRY, STATUS_OF_ERROR, KnownError
+from api.problems import CODE_OF_STATUS, INTERNAL, MAY_RETRY, PROBLEM, STATUS_OF_ERROR, KnownError
 from bridge import BridgeClosedError, InvalidIdError, UnavailableError
 from runs import (
     AssistantNotFoundError,
@@ -91,5 +91,5 @@ def _response(status: int, codes: Iterable[str]) -> dict[str, Any]:
     return {
         "description": f"{HTTPStatus(status).phrase}: {', '.join(sorted(codes))}.",
         **({"headers": headers} if headers else {}),
-        "content": {"application/problem+json": {"schema": schema}},
+        "content": {PROBLEM: {"schema": schema}},
     }

@@ -20,7 +20,7 @@ from runs.read_model import selection
 from runs.read_model.database import Database, Result, Work
 from runs.read_model.expired import expired_runs, expired_threads
 from runs.read_model.projection import apply, position
-from runs.read_model.queries import Expired, Found, RunQuery, ThreadQuery
+from runs.read_model.queries import Expired, Found, RunQuery, ThreadLimits, ThreadQuery
 from runs.read_model.slot import Slot
 from runs.settings import ReadModelSettings
 
@@ -129,16 +129,13 @@ class ReadModel:
         work = partial(expired_runs, ttl_s=ttl_s, max_runs=max_runs, limit=limit)
         return await self._ask(work)
 
-    async def expired_threads(
-        self, *, ttl_s: float | None, max_threads: int | None, limit: int
-    ) -> list[Expired]:
+    async def expired_threads(self, limits: ThreadLimits, *, limit: int) -> list[Expired]:
         """Return threads at rest whose time is over, those that rest longest before others.
 
         Raises:
             RunsError, BridgeError: As for :meth:`find_threads`.
         """
-        work = partial(expired_threads, ttl_s=ttl_s, max_threads=max_threads, limit=limit)
-        return await self._ask(work)
+        return await self._ask(partial(expired_threads, limits=limits, limit=limit))
 
     async def _ask(self, work: Work[Result]) -> Result:
         wait_s = self._settings.wait_s

@@ -127,9 +127,8 @@ async def ask(http, route, run, user):
     of_run = dict(zip(("thread_id", "run_id", "cron_id"), run, strict=False))
     ids = {**NAMES, **of_run}
     method, path = route.split(" ")
-    query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
     headers = {**user, "X-Request-Id": "asked"}  # what a problem says depends on nothing else
-    options = {"params": query, "headers": headers, "json": filled(ROUTES.get(route), ids)}
+    options = {"headers": headers, "json": filled(ROUTES.get(route), ids)}
     async with http.request(method, filled(path, ids), **options) as answer:
         try:
             async with asyncio.timeout(0.5):

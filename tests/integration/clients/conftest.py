@@ -6,9 +6,7 @@ import pytest
 from browser import connected_browser, running_chromium
 from console_page import ConsolePage
 from cutting_proxy import CuttingProxy
-from js_client import js_client
-
-SDKS = ("sdk-2.0.0", "sdk-1.15.0")
+from js_client import SDKS, js_client
 
 
 @pytest.fixture
