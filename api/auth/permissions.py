@@ -26,7 +26,6 @@ OPEN_ROUTES: Final = frozenset(
         "GET /openapi.json",
         "GET /docs",
         "GET /console",
-        "GET /console/",
         "GET /console/{path}",
     }
 )
