@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
+from api.appending import AppendRoutes
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
@@ -16,6 +18,8 @@ from api.auth.stream_tokens import StreamTokens
 from api.crons import CronRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
+from api.limits.event_rates import EventRates
+from api.limits.wiring import set_limits
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
 from api.open_streams import OpenStreams
@@ -40,6 +44,7 @@ from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, Threa
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
+METRICS: Final = web.AppKey("metrics", CollectorRegistry)
 UNATTENDED: Final = web.AppKey("unattended", UnattendedWork)
 
 
@@ -61,8 +66,6 @@ def create_app(
         authenticate: Tells who sent a request; ``None``: as the settings say.
     """
     http = settings.http
-    open_streams = OpenStreams(http.max_streams)
-    unattended = UnattendedWork()
     stream_tokens = StreamTokens(bridge, settings.auth)
     cross_origin = CrossOrigin(http.cors_origins)
     app = web.Application(
@@ -76,8 +79,11 @@ def create_app(
         ],
     )
     app[MOUNT_PREFIX] = http.mount_prefix
-    app[OPEN_STREAMS] = open_streams
-    app[UNATTENDED] = unattended
+    per_user = settings.limits.max_streams_per_user
+    open_streams = app[OPEN_STREAMS] = OpenStreams(http.max_streams, per_user)
+    unattended = app[UNATTENDED] = UnattendedWork()
+    metrics = app[METRICS] = CollectorRegistry()
+    set_limits(app, settings.limits, http.stall_s, metrics)
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
     app.on_response_prepare.append(note_answer)
@@ -115,7 +121,8 @@ def create_app(
         "runs": [
             watching,
             protocol,
-            RunRoutes(bridge, facade, watching, unattended, http),
+            RunRoutes(facade, watching, unattended, http),
+            AppendRoutes(bridge, facade, EventRates(settings.limits)),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
             CronRoutes(facade, unattended, http),

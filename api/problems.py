@@ -26,15 +26,31 @@ from api.auth.errors import (
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
+from api.limits.errors import (
+    HeadersTooLargeError,
+    JsonTooDeepError,
+    MalformedRequestError,
+    RequestTimeoutError,
+    TooManyAddressConnectionsError,
+    TooManyBodiesError,
+    TooManyConnectionsError,
+    TooManyEventsError,
+    TooManyUserStreamsError,
+    UnsupportedEncodingError,
+    UrlTooLongError,
+)
 
 _LOG = logging.getLogger(__name__)
+
+#: Of an answer that is a problem: its code.
+PROBLEM: Final = web.ResponseKey[str]("problem")
 
 #: Seconds that a client waits before it asks again, where waiting can help.
 RETRY_AFTER_S: Final = 1
 
 _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = MappingProxyType(
     {
-        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
+        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError, MalformedRequestError),
         HTTPStatus.UNAUTHORIZED: (CredentialRefusedError, NotAuthenticatedError),
         HTTPStatus.FORBIDDEN: (ScopeMissingError,),
         HTTPStatus.NOT_FOUND: (
@@ -50,6 +66,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.WebhookNotFoundError,
             store.errors.RunNotArchivedError,
         ),
+        HTTPStatus.REQUEST_TIMEOUT: (RequestTimeoutError,),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
             bridge.errors.CheckpointFencedError,
@@ -80,7 +97,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ItemTooLargeError,
             runs.errors.InputTooLargeError,
         ),
+        HTTPStatus.REQUEST_URI_TOO_LONG: (UrlTooLongError,),
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (UnsupportedEncodingError,),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
+            JsonTooDeepError,
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
             bridge.errors.InvalidFilterError,
@@ -98,7 +118,11 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedStrategyError,
             runs.errors.WebhookRefusedError,
         ),
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (HeadersTooLargeError,),
         HTTPStatus.TOO_MANY_REQUESTS: (
+            TooManyAddressConnectionsError,
+            TooManyEventsError,
+            TooManyUserStreamsError,
             runs.errors.QueueFullError,
             runs.errors.TooManyCronsError,
             runs.errors.TooManyRunsError,
@@ -130,6 +154,8 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
             SigningKeysUnavailableError,
+            TooManyBodiesError,
+            TooManyConnectionsError,
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
@@ -189,13 +215,15 @@ def problem(
         "detail": detail,
     }
     retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
-    return web.Response(
+    answer = web.Response(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
+    answer[PROBLEM] = code
+    return answer
 
 
 def problem_of(error: KnownError) -> web.Response:
@@ -207,7 +235,7 @@ def problem_of(error: KnownError) -> web.Response:
             if isinstance(error, ChallengeError):
                 headers["WWW-Authenticate"] = error.challenge
             return problem(status, error.code, str(error), headers)
-    return _unexpected(error)
+    return unexpected(error)
 
 
 @web.middleware
@@ -216,14 +244,15 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _problem_of_http(request, error)
+        return problem_of_http(request, error)
     except Exception as error:  # the outermost frame of a request, which must answer
         if request.writer.output_size > 0:
             raise
-        return problem_of(error) if isinstance(error, KnownError) else _unexpected(error)
+        return problem_of(error) if isinstance(error, KnownError) else unexpected(error)
 
 
-def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Response:
+def problem_of_http(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """Return the problem document that says what aiohttp refused."""
     details = {
         404: f"there is nothing at {request.path[:200]}",
         405: f"{request.method} is not possible at {request.path[:200]}",
@@ -241,6 +270,15 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     )
 
 
-def _unexpected(error: Exception) -> web.Response:
+def unexpected(error: BaseException) -> web.Response:
+    """Return the problem document for a defect, and log what it was."""
     _LOG.error("request.failed", exc_info=error)
     return problem(500, "internal", "the gateway failed to handle the request; its log says why")
+
+
+def as_bytes(answer: web.Response) -> bytes:
+    """Return an answer as it is on the wire, for a connection that is closed behind it."""
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers = {**answer.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *map(": ".join, headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

@@ -9,7 +9,7 @@ from api.attachment import Attachments
 from api.configurable_headers import with_headers
 from api.errors import InvalidRequestError
 from api.http_settings import HttpSettings
-from api.identity import user_of
+from api.identity import caller_of, user_of
 from api.open_streams import OpenStreams
 from api.request_bodies import read_body, read_headers, read_query
 from api.schemas import RunCreate, RunHeaders, RunJoin
@@ -116,7 +116,7 @@ class RunWatching:
         """``GET .../join``: wait for a run's final values."""
         run = run_of(request)
         query = read_query(request, RunJoin)
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         await self._facade.get_run(*run, user_id=user_of(request))
         return await self._wait(request, run, cancels=query.cancel_on_disconnect)
 
@@ -126,7 +126,7 @@ class RunWatching:
 
     async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:

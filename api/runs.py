@@ -1,4 +1,4 @@
-"""The routes of runs: create, look at, cancel, and publish to."""
+"""The routes of runs: create, look at, and cancel."""
 
 from contextlib import suppress
 
@@ -11,11 +11,10 @@ from api.locations import run_headers
 from api.request_bodies import read_body, read_query
 from api.run_schemas import RunFilter, RunList, RunSearch
 from api.run_watching import RunWatching, read_spec, run_of
-from api.schemas import EventPublish, Page, RunCancel
+from api.schemas import Page, RunCancel
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
-from bridge import StreamBridge
 from runs import RunInterruptedError, RunNotFoundError, RunQuery, RunsFacade, RunSpec
 
 
@@ -24,13 +23,11 @@ class RunRoutes:
 
     def __init__(
         self,
-        bridge: StreamBridge,
         facade: RunsFacade,
         watching: RunWatching,
         unattended: UnattendedWork,
         settings: HttpSettings,
     ) -> None:
-        self._bridge = bridge
         self._facade = facade
         self._watching = watching
         self._unattended = unattended
@@ -48,7 +45,6 @@ class RunRoutes:
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
-            web.post(f"{run}/events", self.publish),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
@@ -119,21 +115,6 @@ class RunRoutes:
                 return None  # rolled back, so there is no run to show
 
         return await self._watching.waits.serve(request, run, ended)
-
-    async def publish(self, request: web.Request) -> web.Response:
-        """``POST .../events``: append an event for a service that does not speak NATS."""
-        run = run_of(request)
-        body = await read_body(request, EventPublish)
-        await self._facade.get_run(*run, user_id=user_of(request))
-        event_id = await self._bridge.publish(
-            run.run_id,
-            body.event,
-            body.data,
-            category=body.category,
-            metadata=body.metadata,
-            event_id=body.event_id,
-        )
-        return json_answer({"id": event_id}, status=201)
 
     async def _created(self, spec: RunSpec) -> web.Response:
         creation = self._facade.create_background(spec)

@@ -47,6 +47,7 @@ from runs.errors import (
     WebhookNotFoundError,
     WebhookRefusedError,
 )
+from runs.event_rate import EventRate
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.graph_states import GraphStates
@@ -131,6 +132,7 @@ __all__ = [
     "Crons",
     "DeliverySettings",
     "DisconnectMode",
+    "EventRate",
     "Expiry",
     "ExpirySettings",
     "GraphFailedError",

@@ -13,6 +13,7 @@ from aiohttp import web
 from api import sse
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
 from api.missing_events import MissingEvents
 from api.open_streams import OpenStreams
 from api.settling import Settling
@@ -58,7 +59,7 @@ class ThreadEventStreams:
         response = web.StreamResponse(headers=sse.HEADERS)
         try:
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 self._bridge.follow_thread(thread_id) as following,
             ):
                 beginning = await self._beginnings.find(following, thread_id, wanted.since)
@@ -69,7 +70,6 @@ class ThreadEventStreams:
                     response,
                     sse.HEARTBEAT,
                     every_s=settings.heartbeat_s,
-                    stall_s=settings.stall_s,
                 ):
                     await self._forward(response, wanted, following, beginning)
         except BREAKS as error:

@@ -14,6 +14,9 @@ from api.http_settings import HttpSettings
 from api.settings import Settings
 from bridge import NatsSettings
 
+#: Sections of the settings that tests give to gateways of their own.
+SECTIONS = {"auth", "limits", "log", "webhooks"}
+
 
 @pytest.fixture
 def settings(server, tmp_path):
@@ -25,14 +28,16 @@ def settings(server, tmp_path):
 
 @pytest.fixture
 async def start_gateway(settings):
-    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
+    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test.
+
+    What is no section is a setting of ``http``.
+    """
     async with AsyncExitStack() as stack:
 
-        async def start(authenticate=None, *, log=None, webhooks=None, auth=None, **http):
-            sections = {"log": log, "webhooks": webhooks, "auth": auth}
-            changes = {name: each for name, each in sections.items() if each is not None}
-            changes["http"] = settings.http.model_copy(update=http)
-            changed = settings.model_copy(update=changes)
+        async def start(authenticate=None, **changes):
+            sections = {name: changes.pop(name) for name in SECTIONS & changes.keys()}
+            sections["http"] = settings.http.model_copy(update=changes)
+            changed = settings.model_copy(update=sections)
             return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
@@ -41,6 +46,19 @@ async def start_gateway(settings):
 @pytest.fixture
 async def gateway(start_gateway):
     return await start_gateway()
+
+
+@pytest.fixture
+def stored(gateway):
+    """Everything in the log and in the state, as far as it can grow."""
+
+    async def look():
+        kinds = [
+            sorted(await gateway.bridge.states.keys(kind)) for kind in ("thread", "run", "ref")
+        ]
+        return await gateway.bridge.last_sequence(), kinds
+
+    return look
 
 
 @pytest.fixture
