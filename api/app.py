@@ -19,6 +19,7 @@ from api.crons import CronRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.limits.event_rates import EventRates
+from api.limits.shedding import shed_new_work
 from api.limits.wiring import set_limits
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
@@ -75,6 +76,7 @@ def create_app(
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
             cross_origin.middleware,
+            shed_new_work,
             authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
         ],
     )
@@ -83,7 +85,7 @@ def create_app(
     open_streams = app[OPEN_STREAMS] = OpenStreams(http.max_streams, per_user)
     unattended = app[UNATTENDED] = UnattendedWork()
     metrics = app[METRICS] = CollectorRegistry()
-    set_limits(app, settings.limits, http.stall_s, metrics)
+    set_limits(app, settings, bridge, metrics)
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(cross_origin.add_headers)
     app.on_response_prepare.append(note_answer)

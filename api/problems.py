@@ -30,6 +30,7 @@ from api.limits.errors import (
     HeadersTooLargeError,
     JsonTooDeepError,
     MalformedRequestError,
+    OverloadedError,
     RequestTimeoutError,
     TooManyAddressConnectionsError,
     TooManyBodiesError,
@@ -153,6 +154,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.RunSeqHoleError,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
+            OverloadedError,
             SigningKeysUnavailableError,
             TooManyBodiesError,
             TooManyConnectionsError,

@@ -117,3 +117,13 @@ class TooManyEventsError(GatewayError):
         super().__init__(
             f"more than {limit} events a second were appended to run {run_id}; append slower"
         )
+
+
+class OverloadedError(GatewayError):
+    """This process has so much to do that it takes nothing new; another one can help."""
+
+    code = "overloaded"
+    retryable = True
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this gateway has too much to do: {reason}; try again")

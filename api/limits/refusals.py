@@ -22,6 +22,7 @@ LIMITS: Final = (
     "item-too-large",
     "json-too-deep",
     "malformed-request",
+    "overloaded",
     "queue-full",
     "request-timeout",
     STALLED_READER,

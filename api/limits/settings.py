@@ -38,3 +38,13 @@ class LimitSettings(Section):
     max_events_per_run_s: int = Field(
         1000, ge=1, description="that clients append to one run in a second"
     )
+    max_loop_lag_s: Seconds = Field(
+        0.5, description="by which the event loop may be late; then new work is refused"
+    )
+    loop_lag_for_s: Seconds = Field(2.0, description="how long it must have been late for that")
+    max_unanswered_requests: int = Field(
+        4096, ge=1, description="to NATS at one time; then new work is refused"
+    )
+    max_memory_bytes: int | None = Field(
+        None, ge=1 << 20, description="held by the process; None: 80 % of its container's limit"
+    )

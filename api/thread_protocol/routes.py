@@ -4,10 +4,11 @@ from aiohttp import web
 
 from api.answers import json_answer
 from api.identity import user_of
+from api.limits.overload import OVERLOAD
 from api.locations import run_headers
 from api.request_bodies import read_body
 from api.thread_protocol.channels import EventsWanted
-from api.thread_protocol.commands import Command, ThreadCommands
+from api.thread_protocol.commands import START_RUN, Command, ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
 from api.threads import thread_of
 from api.unattended import UnattendedWork
@@ -35,6 +36,8 @@ class ThreadProtocolRoutes:
         """``POST /threads/{thread_id}/commands``; goes on when the client leaves."""
         thread_id, user_id = thread_of(request), user_of(request)
         command = await read_body(request, Command)
+        if command.method == START_RUN:
+            request.app[OVERLOAD].check()
         performing = self._commands.perform(thread_id, user_id, command, request.headers)
         answer, run = await self._unattended.finish(performing, "perform command")
         headers = None if run is None else run_headers(run.thread_id, run.run_id)

@@ -7,12 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
+from gateway_process import running_gateway_process
 from gateways import running_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.settings import Settings
-from bridge import NatsSettings
+from bridge import JetStreamBridge, NatsSettings
 
 #: Sections of the settings that tests give to gateways of their own.
 SECTIONS = {"auth", "limits", "log", "webhooks"}
@@ -26,21 +27,42 @@ def settings(server, tmp_path):
     return Settings(nats=nats, http=http, data=tmp_path / "data")
 
 
+def with_changes(settings, changes):
+    """Return settings with other sections; what is no section is a setting of ``http``."""
+    sections = {name: changes[name] for name in SECTIONS & changes.keys()}
+    http = {name: changes[name] for name in changes.keys() - SECTIONS}
+    return settings.model_copy(update={**sections, "http": settings.http.model_copy(update=http)})
+
+
 @pytest.fixture
 async def start_gateway(settings):
-    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test.
-
-    What is no section is a setting of ``http``.
-    """
+    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(authenticate=None, **changes):
-            sections = {name: changes.pop(name) for name in SECTIONS & changes.keys()}
-            sections["http"] = settings.http.model_copy(update=changes)
-            changed = settings.model_copy(update=sections)
+            changed = with_changes(settings, changes)
             return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
+
+
+@pytest.fixture
+async def start_gateway_process(settings):
+    """Start gateways as processes of their own, likewise."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes):
+            changed = with_changes(settings, changes)
+            return await stack.enter_async_context(running_gateway_process(changed))
+
+        yield start
+
+
+@pytest.fixture
+async def bridge(settings):
+    """The log, from outside of any gateway."""
+    async with JetStreamBridge(settings.bridge) as opened:
+        yield opened
 
 
 @pytest.fixture
