@@ -358,6 +358,16 @@ class JetStreamBridge(RunBridge):
             raise ValueError(msg)
         return await self._stored.trim(await self._known(run_id), keep=keep)
 
+    async def claim(self, run: RunRef) -> None:
+        """Note whose a run is; see :meth:`RunBridge.claim`."""
+        self._check_open()
+        await self._births.claim(run)
+
+    async def disclaim(self, run: RunRef) -> None:
+        """Take back a claim; see :meth:`RunBridge.disclaim`."""
+        self._check_open()
+        await self._births.disclaim(run)
+
     def remember(self, run: RunRef) -> None:
         """Take for known whose a run is; see :meth:`RunBridge.remember`."""
         self._refs.remember(run)

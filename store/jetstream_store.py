@@ -9,7 +9,7 @@ import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from bridge import (
     StreamNotFoundError,
     StreamTerminatedError,
 )
-from bridge.events import DELETED
+from bridge.events import DELETED, TERMINAL_EVENTS
 from store.errors import ErasureDelayedError
 from store.event_store import RunEventStore
 from store.file_records import FileRecords
@@ -194,18 +194,23 @@ class JetStreamRunEventStore(RunEventStore):
     async def _descending(self, run: RunRef, page: RecordPage) -> Records:
         archived = await self._files.find_last(run)
         archived_seq = 0 if archived is None else archived.seq
-        newest: deque[Record] = deque(maxlen=page.limit)
-        async with aclosing(self._ascending(run, archived_seq)) as records:
-            async for record in records:
-                if page.takes(record):
-                    newest.append(record)
-        while newest:
-            yield newest.pop()
+        if archived is None or archived.event_type not in TERMINAL_EVENTS:
+            for record in await self._newest(run, archived_seq, page):
+                yield record
         if await self._bridge.is_deleted(run.run_id):
             return
         async for record in self._files.descending(run, page.before_seq):
             if record.seq <= archived_seq:
                 yield record
+
+    async def _newest(self, run: RunRef, after_seq: int, page: RecordPage) -> Iterable[Record]:
+        """Return what a page takes of what is not in the file yet, newest first."""
+        newest: deque[Record] = deque(maxlen=page.limit)
+        async with aclosing(self._ascending(run, after_seq)) as records:
+            async for record in records:
+                if page.takes(record):
+                    newest.append(record)
+        return reversed(newest)
 
 
 def _parsed(event_id: str) -> EventId:
