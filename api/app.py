@@ -15,6 +15,7 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.auth.withdrawals import Withdrawals
 from api.crons import CronRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
@@ -83,12 +84,11 @@ def create_app(
     app[MOUNT_PREFIX] = http.mount_prefix
     per_user = settings.limits.max_streams_per_user
     open_streams = app[OPEN_STREAMS] = OpenStreams(http.max_streams, per_user)
+    app.cleanup_ctx.append(Withdrawals(open_streams, settings.auth.recheck_s).looking)
     unattended = app[UNATTENDED] = UnattendedWork()
     metrics = app[METRICS] = CollectorRegistry()
     set_limits(app, settings, bridge, metrics)
-    app.on_response_prepare.append(add_request_id)
-    app.on_response_prepare.append(cross_origin.add_headers)
-    app.on_response_prepare.append(note_answer)
+    app.on_response_prepare.extend([add_request_id, cross_origin.add_headers, note_answer])
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,

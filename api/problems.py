@@ -21,6 +21,7 @@ import store.errors
 from api import errors
 from api.auth.errors import (
     ChallengeError,
+    CredentialEndedError,
     CredentialRefusedError,
     NotAuthenticatedError,
     ScopeMissingError,
@@ -52,7 +53,11 @@ RETRY_AFTER_S: Final = 1
 _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = MappingProxyType(
     {
         HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError, MalformedRequestError),
-        HTTPStatus.UNAUTHORIZED: (CredentialRefusedError, NotAuthenticatedError),
+        HTTPStatus.UNAUTHORIZED: (
+            CredentialEndedError,
+            CredentialRefusedError,
+            NotAuthenticatedError,
+        ),
         HTTPStatus.FORBIDDEN: (ScopeMissingError,),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,

@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from api import sse
+from api.auth.errors import CredentialEndedError
 from api.errors import GatewayClosingError, GatewayError, TooManyStreamsError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
@@ -41,6 +42,7 @@ MAX_CURSOR_LENGTH: Final = 64
 
 #: What ends one connection but not the run: the client comes again, here or elsewhere.
 BREAKS: Final = (
+    CredentialEndedError,
     GatewayClosingError,
     TooManyStreamsError,
     TooManyUserStreamsError,
