@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from api.nats_server import DIRECTORY, embedded_server, is_embedded_wanted
+from api.nats_server import DIRECTORY, is_embedded_wanted, shared_server
 from api.settings import Settings
 from bridge import JetStreamBridge
 
@@ -14,6 +14,8 @@ async def open_log(
 ) -> AsyncGenerator[JetStreamBridge]:
     """Open the log: at the server that is named, or in the data directory's own store.
 
+    Where a process runs a server on that store already, as `jetrun serve` does, it is asked.
+
     Args:
         settings: Of the process.
         name: What the connection is called on the server.
@@ -22,5 +24,5 @@ async def open_log(
     async with AsyncExitStack() as stack:
         has_store = creates or (settings.data / DIRECTORY).is_dir()
         if is_embedded_wanted(settings) and has_store:
-            settings = await stack.enter_async_context(embedded_server(settings))
+            settings = await stack.enter_async_context(shared_server(settings))
         yield await stack.enter_async_context(JetStreamBridge(settings.bridge, name=name))
