@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from api.appending import AppendRoutes
 from api.archive import ArchiveRoutes
@@ -22,11 +21,16 @@ from api.items import ItemRoutes
 from api.limits.event_rates import EventRates
 from api.limits.shedding import shed_new_work
 from api.limits.wiring import set_limits
+from api.log_metrics import LogCollector
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
-from api.open_streams import OpenStreams
+from api.metrics import METRICS, MetricsRoutes
+from api.open_streams import OpenStreams, OpenStreamsCollector
+from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
-from api.response_headers import CrossOrigin, add_request_id
+from api.request_metrics import RequestFigures
+from api.request_naming import add_request_id, name_request
+from api.response_headers import CrossOrigin
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -41,12 +45,11 @@ from api.thread_states import ThreadStateRoutes
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
-from bridge import JetStreamBridge
+from bridge import JetStreamBridge, process_registry
 from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
 OPEN_STREAMS: Final = web.AppKey("open_streams", OpenStreams)
-METRICS: Final = web.AppKey("metrics", CollectorRegistry)
 UNATTENDED: Final = web.AppKey("unattended", UnattendedWork)
 
 
@@ -69,26 +72,13 @@ def create_app(
     """
     http = settings.http
     stream_tokens = StreamTokens(bridge, settings.auth)
-    cross_origin = CrossOrigin(http.cors_origins)
-    app = web.Application(
-        client_max_size=http.max_body_bytes,
-        middlewares=[
-            note_departure,
-            answer_problems,
-            # A browser asks whether its page may call without saying for whom.
-            cross_origin.middleware,
-            shed_new_work,
-            authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
-        ],
+    app = _without_routes(
+        settings, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
-    app[MOUNT_PREFIX] = http.mount_prefix
-    per_user = settings.limits.max_streams_per_user
-    open_streams = app[OPEN_STREAMS] = OpenStreams(http.max_streams, per_user)
-    app.cleanup_ctx.append(Withdrawals(open_streams, settings.auth.recheck_s).looking)
-    unattended = app[UNATTENDED] = UnattendedWork()
-    metrics = app[METRICS] = CollectorRegistry()
-    set_limits(app, settings, bridge, metrics)
-    app.on_response_prepare.extend([add_request_id, cross_origin.add_headers, note_answer])
+    set_limits(app, settings, bridge, app[METRICS])
+    open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
+    log_figures = LogCollector(bridge)
+    app[METRICS].register(log_figures)
     settling = Settling(facade, http.settle_after_s)
     watching = RunWatching(
         facade,
@@ -111,7 +101,7 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system],
+        "meta": [system, MetricsRoutes(app[METRICS], log_figures), ReferenceRoutes()],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -133,9 +123,46 @@ def create_app(
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
     }
-    for name, group in groups.items():
-        if name not in http.disabled:
-            app.add_routes(_below(http.mount_prefix, group))
+    served = {
+        name: [route for each in group for route in each.routes()]
+        for name, group in groups.items()
+        if name not in http.disabled
+    }
+    for routes in served.values():
+        app.add_routes(_below(http.mount_prefix, routes))
+    app[REFERENCE] = Reference(served, http.mount_prefix)
+    return app
+
+
+def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Application:
+    """Return an application without routes: what stands around them, and what they share."""
+    http = settings.http
+    cross_origin = CrossOrigin(http.cors_origins)
+    requests = RequestFigures()
+    app = web.Application(
+        client_max_size=http.max_body_bytes,
+        middlewares=[
+            name_request,
+            requests.middleware,
+            note_departure,
+            answer_problems,
+            # A browser asks whether its page may call without saying for whom.
+            cross_origin.middleware,
+            shed_new_work,
+            authenticated_by(authenticate),
+        ],
+    )
+    app[MOUNT_PREFIX] = http.mount_prefix
+    streams = app[OPEN_STREAMS] = OpenStreams(
+        http.max_streams, settings.limits.max_streams_per_user
+    )
+    app.cleanup_ctx.append(Withdrawals(streams, settings.auth.recheck_s).looking)
+    app[UNATTENDED] = UnattendedWork()
+    app[METRICS] = process_registry(requests, OpenStreamsCollector(streams))
+    app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(cross_origin.add_headers)
+    app.on_response_prepare.append(note_answer)
+    app.on_response_prepare.append(requests.note_answer)
     return app
 
 
@@ -158,8 +185,6 @@ class Routes(Protocol):
         ...
 
 
-def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
-    for each in group:
-        for route in each.routes():
-            path = f"{prefix}{route.path}"
-            yield web.RouteDef(route.method, path, route.handler, route.kwargs)
+def _below(prefix: str, routes: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+    for route in routes:
+        yield web.RouteDef(route.method, f"{prefix}{route.path}", route.handler, route.kwargs)

@@ -1,15 +1,38 @@
 """The route by which services append events to runs without speaking NATS."""
 
+from http import HTTPStatus
+from typing import Final
+
 from aiohttp import web
 
+from api.answer_schemas import EventStored
 from api.answers import json_answer
 from api.identity import user_of
+from api.limits.errors import TooManyEventsError
 from api.limits.event_rates import EventRates
-from api.request_bodies import read_body
+from api.operations import Answer, operation
 from api.run_watching import run_of
 from api.schemas import EventPublish
-from bridge import StreamBridge
+from bridge import (
+    ConflictError,
+    EventTooLargeError,
+    InvalidEventError,
+    ReservedEventError,
+    StreamBridge,
+    StreamCapacityExceededError,
+    StreamTerminatedError,
+)
 from runs import RunsFacade
+
+_APPENDING: Final = (
+    ConflictError,
+    EventTooLargeError,
+    InvalidEventError,
+    ReservedEventError,
+    StreamCapacityExceededError,
+    StreamTerminatedError,
+    TooManyEventsError,
+)
 
 
 class AppendRoutes:
@@ -24,10 +47,10 @@ class AppendRoutes:
         """Return what the application serves."""
         return [web.post("/threads/{thread_id}/runs/{run_id}/events", self.append)]
 
-    async def append(self, request: web.Request) -> web.Response:
-        """``POST .../events``: append an event for a service that does not speak NATS."""
+    @operation(Answer(EventStored, status=HTTPStatus.CREATED), raises=_APPENDING)
+    async def append(self, request: web.Request, body: EventPublish) -> web.Response:
+        """``POST .../events``: append an event, for who does not speak NATS."""
         run = run_of(request)
-        body = await read_body(request, EventPublish)
         await self._facade.get_run(*run, user_id=user_of(request))
         self._rates.take(run.run_id)
         event_id = await self._bridge.publish(
@@ -38,4 +61,4 @@ class AppendRoutes:
             metadata=body.metadata,
             event_id=body.event_id,
         )
-        return json_answer({"id": event_id}, status=201)
+        return json_answer({"id": event_id}, status=HTTPStatus.CREATED)

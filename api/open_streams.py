@@ -8,9 +8,12 @@ whole events.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from api.auth.caller import Caller
 from api.auth.errors import CredentialEndedError
@@ -141,3 +144,16 @@ def _seconds_left(caller: Caller) -> float | None:
 def _interrupt(scope: asyncio.Timeout) -> None:
     if not scope.expired():
         scope.reschedule(asyncio.get_running_loop().time())
+
+
+class OpenStreamsCollector(Collector):
+    """How many long answers there are at the moment of asking."""
+
+    def __init__(self, open_streams: OpenStreams) -> None:
+        self._open_streams = open_streams
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all figures."""
+        yield GaugeMetricFamily(
+            "jetrun_http_streams", "Streams and waits that are open", len(self._open_streams)
+        )

@@ -24,6 +24,7 @@ from api.auth.errors import (
     CredentialEndedError,
     CredentialRefusedError,
     NotAuthenticatedError,
+    OperatorsOnlyError,
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
@@ -41,11 +42,12 @@ from api.limits.errors import (
     UnsupportedEncodingError,
     UrlTooLongError,
 )
+from bridge import log_context
 
 _LOG = logging.getLogger(__name__)
 
-#: Of an answer that is a problem: its code.
-PROBLEM: Final = web.ResponseKey[str]("problem")
+#: On a problem document: its code, for those who count.
+PROBLEM_CODE: Final = web.ResponseKey[str]("problem code")
 
 #: Seconds that a client waits before it asks again, where waiting can help.
 RETRY_AFTER_S: Final = 1
@@ -58,7 +60,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             CredentialRefusedError,
             NotAuthenticatedError,
         ),
-        HTTPStatus.FORBIDDEN: (ScopeMissingError,),
+        HTTPStatus.FORBIDDEN: (OperatorsOnlyError, ScopeMissingError),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,
@@ -198,8 +200,12 @@ KnownError = (
     | errors.GatewayError
 )
 
-_MAY_RETRY: Final = frozenset({429, 503, 507})
-_CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+#: The code of what nobody foresaw.
+INTERNAL: Final = "internal"
+#: Statuses after which asking again can help.
+MAY_RETRY: Final = frozenset({429, 503, 507})
+#: Of what the HTTP server itself refuses.
+CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
     {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large", 416: "bad-range"}
 )
 
@@ -220,17 +226,23 @@ def problem(
         "status": status,
         "code": code,
         "detail": detail,
+        **_request_id(),
     }
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
-    answer = web.Response(
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in MAY_RETRY else {}
+    response = web.Response(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
         content_type="application/problem+json",
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
-    answer[PROBLEM] = code
-    return answer
+    response[PROBLEM_CODE] = code
+    return response
+
+
+def _request_id() -> dict[str, str]:
+    named = log_context().get("request_id")
+    return {} if named is None else {"request_id": named}
 
 
 def problem_of(error: KnownError) -> web.Response:
@@ -271,7 +283,7 @@ def problem_of_http(request: web.BaseRequest, error: web.HTTPException) -> web.R
     }
     return problem(
         error.status,
-        _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
+        CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
         details.get(error.status, error.reason),
         told,
     )
@@ -280,7 +292,7 @@ def problem_of_http(request: web.BaseRequest, error: web.HTTPException) -> web.R
 def unexpected(error: BaseException) -> web.Response:
     """Return the problem document for a defect, and log what it was."""
     _LOG.error("request.failed", exc_info=error)
-    return problem(500, "internal", "the gateway failed to handle the request; its log says why")
+    return problem(500, INTERNAL, "the gateway failed to handle the request; its log says why")
 
 
 def as_bytes(answer: web.Response) -> bytes:

@@ -1,17 +1,12 @@
-"""Headers that every answer carries: a request id, and what browsers of other origins may do.
+"""What browsers of other origins may do, in headers that answers carry.
 
 Cross-origin pages need ``Location`` exposed, or their SDK cannot reconnect.
 """
 
-import re
-import secrets
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-
-REQUEST_ID: Final = "X-Request-Id"
-_GIVEN_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 EXPOSED: Final = (
     "Location, Content-Location, X-Pagination-Total, X-Pagination-Next, X-Request-Id, Retry-After, "
@@ -19,12 +14,6 @@ EXPOSED: Final = (
 )
 _METHODS: Final = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _PREFLIGHT_MAX_AGE_S: Final = 600
-
-
-async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Name the request in its answer, by the client's own id if it gave one."""
-    given = request.headers.get(REQUEST_ID, "")
-    response.headers[REQUEST_ID] = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 class CrossOrigin:

@@ -33,6 +33,7 @@ from bridge import (
     ItemSettings,
     LoggingSettings,
     LogSettings,
+    MetricsSettings,
     NatsSettings,
     RetentionSettings,
     UnknownSettingError,
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
         auth: How callers of the gateway prove who they are.
         webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
+        metrics: Where workers and sinks tell their figures.
         data: The directory that holds the archive, and the store of an embedded NATS server.
         roles: What ``jetrun serve`` runs.
         config: The configuration file.
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()
     data: Path = Path(".jetrun")
     roles: Annotated[tuple[Role, ...], NoDecode, Field(min_length=1)] = tuple(Role)
     config: Path | None = None

@@ -87,7 +87,12 @@ from bridge.items.items import Items
 from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
+from bridge.log_context import log_context, logging_about
+from bridge.log_state import LogState
 from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
+from bridge.metrics.collector import counter_by
+from bridge.metrics.durations import Durations
+from bridge.metrics.endpoint import Health, process_registry, serving_metrics
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
@@ -108,6 +113,7 @@ from bridge.settings import (
     CheckpointSettings,
     ItemSettings,
     LogSettings,
+    MetricsSettings,
     NatsSettings,
     RetentionSettings,
     Seconds,
@@ -158,6 +164,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
+    "Durations",
     "EmbeddedServer",
     "EmbeddedServerSettings",
     "EventId",
@@ -167,6 +174,7 @@ __all__ = [
     "Following",
     "ForeignMessageError",
     "GapReason",
+    "Health",
     "Holders",
     "InvalidContentError",
     "InvalidEventError",
@@ -184,10 +192,12 @@ __all__ = [
     "JobQueue",
     "Leases",
     "LogSettings",
+    "LogState",
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
     "MemoryTimers",
+    "MetricsSettings",
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
@@ -239,12 +249,17 @@ __all__ = [
     "UnknownSettingError",
     "check_environment",
     "check_id",
+    "counter_by",
     "encode_json",
     "encoded_event",
+    "log_context",
+    "logging_about",
     "new_event",
     "new_id",
     "parse_cursor",
+    "process_registry",
     "run_process",
+    "serving_metrics",
     "set_up_logging",
     "sse_frame",
     "timestamp",

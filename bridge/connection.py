@@ -47,6 +47,9 @@ class Connection:
     Args:
         settings: Where the server is, and how long to wait for it.
         name: How the connection is called in the server's monitoring.
+
+    Attributes:
+        losses: How often it broke.
     """
 
     def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
@@ -69,6 +72,7 @@ class Connection:
         )
         self._patience: asyncio.Timeout
         self._refusal: Exception | None = None
+        self.losses = 0
 
     @property
     def is_open(self) -> bool:
@@ -194,6 +198,7 @@ class Connection:
     async def _on_disconnect(self) -> None:
         if self._closed:
             return
+        self.losses += 1
         log.warning("nats.disconnected", extra={"url": self._public_url()})
         self._up.clear()
         self._replies.fail_all()

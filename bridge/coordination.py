@@ -183,6 +183,10 @@ class Job(Protocol):
         """What the producer put beside it."""
 
     @property
+    def deliveries(self) -> int:
+        """How often it was handed out; a hint, the log knows the attempt."""
+
+    @property
     def lease(self) -> str:
         """What this delivery is called by those who renew its lease."""
 

@@ -41,6 +41,9 @@ from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.log_state import LogState, read_log_state
+from bridge.metrics.collector import BridgeCollector
+from bridge.metrics.leases import LeaseFigures
 from bridge.names import Names
 from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
@@ -82,12 +85,14 @@ class JetStreamBridge(RunBridge):
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
+        metrics: The figures of this bridge, for Prometheus.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
     calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
+    metrics: BridgeCollector
     retention: Retention
 
     def __init__(
@@ -102,6 +107,7 @@ class JetStreamBridge(RunBridge):
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
+        self._lease_figures = LeaseFigures()
         self._aside = AsyncExitStack()
 
     async def start(self) -> None:
@@ -193,6 +199,9 @@ class JetStreamBridge(RunBridge):
             self._settings.items,
         )
         self.holders = RollCall(connection, self._subjects.holders)
+        self.metrics = BridgeCollector(
+            connection, self._writers, self._tails, self._thread_tails, self._lease_figures
+        )
 
     def _stream_reader(self, stream: str) -> StreamReader:
         return StreamReader(
@@ -300,6 +309,15 @@ class JetStreamBridge(RunBridge):
         if not self._is_open:
             return CLOSED_STATS
         return await self._stored.count(subscribers=self._tails.total)
+
+    async def log_state(self) -> LogState:
+        """Return how full log and job queue are, and how many servers keep the log.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        return await read_log_state(self._connection, self._subjects)
 
     @asynccontextmanager
     async def follow(
@@ -431,7 +449,12 @@ class JetStreamBridge(RunBridge):
 
     def leases(self, *, every_s: float, max_blocked_s: float) -> ThreadLeases:
         """Make what holds on to the jobs of this process; see :class:`ThreadLeases`."""
-        return ThreadLeases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+        return ThreadLeases(
+            self._settings,
+            every_s=every_s,
+            max_blocked_s=max_blocked_s,
+            figures=self._lease_figures,
+        )
 
     def sweeping(self, holders: RunHolders | None = None) -> AbstractAsyncContextManager[None]:
         """End silent runs; see :meth:`Retention.sweeping`."""

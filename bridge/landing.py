@@ -42,6 +42,7 @@ class Landing:
 
     Attributes:
         must_split: The server would not take the batch now.
+        retries: How often it was sent again.
     """
 
     def __init__(
@@ -53,6 +54,12 @@ class Landing:
         self._divisible = divisible
         self._stored = Stored.NO
         self.must_split = False
+        self.retries = 0
+
+    @property
+    def events(self) -> int:
+        """How many events are on their way."""
+        return len(self._flight.events)
 
     async def land(self) -> Ack | None:
         """Send until it is known to be stored, or overtaken.
@@ -81,6 +88,7 @@ class Landing:
                 if decided:
                     return None if first_seq is None else Ack(first_seq, duplicate=False)
             await outage.wait(self._stored)
+            self.retries += 1
             try:
                 return await self._flight.send(self._connection)
             except _REFUSALS as error:

@@ -27,6 +27,7 @@ from bridge.settings import (
     CheckpointSettings,
     ItemSettings,
     LogSettings,
+    MetricsSettings,
     NatsSettings,
     RetentionSettings,
     check_environment,
@@ -54,6 +55,7 @@ class ProcessSettings(BaseSettings):
     checkpoints: CheckpointSettings = CheckpointSettings()
     items: ItemSettings = ItemSettings()
     logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def bridge(self) -> BridgeSettings:

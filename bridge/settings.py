@@ -30,6 +30,7 @@ SECTIONS: Final = frozenset(
         "limits",
         "log",
         "logging",
+        "metrics",
         "nats",
         "read_model",
         "retention",
@@ -140,6 +141,16 @@ class ItemSettings(Section):
         None, ge=1 << 20, description="of all together; then they are refused; None: no limit"
     )
     max_concurrent_calls: int = Field(32, ge=1, description="of one batch, at one time")
+
+
+class MetricsSettings(Section):
+    """Where processes that serve nothing else tell their figures; by default nowhere."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address of these ports")
+    worker_port: int | None = Field(
+        None, ge=0, le=65_535, description="for /metrics and /health of a worker; None: no port"
+    )
+    sink_port: int | None = Field(None, ge=0, le=65_535, description="the same of a sink")
 
 
 class BridgeSettings(Section):

@@ -169,6 +169,11 @@ class ThreadTails:
                 del self._tails[thread_id]
                 await tail.close()
 
+    @property
+    def total(self) -> int:
+        """How many follow any thread in this process."""
+        return sum(len(tail.watchers) for tail in tuple(self._tails.values()))
+
     def close(self) -> None:
         """Tell every follower that the bridge closes."""
         self._connection.remove_listener(self._mark_stale)

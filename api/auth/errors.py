@@ -57,6 +57,15 @@ class ScopeMissingError(GatewayError):
         self.challenge = f'{_REALM}, error="insufficient_scope", scope="{names}"'
 
 
+class OperatorsOnlyError(GatewayError):
+    """The caller is a user, and what the route tells is of all users; nothing was done."""
+
+    code = "operators-only"
+
+    def __init__(self) -> None:
+        super().__init__("this is for operators; a key made with --operator may ask it")
+
+
 class SigningKeysUnavailableError(GatewayError):
     """The keys that sign tokens cannot be fetched; nothing was done."""
 

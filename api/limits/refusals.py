@@ -1,11 +1,15 @@
 """Counts what limits refuse, by the code that the refusal has."""
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
-from api.problems import PROBLEM
+from api.problems import PROBLEM_CODE
+from bridge import counter_by
 
 #: Clients that are cut off because they read nothing; they can be told nothing.
 STALLED_READER: Final = "stalled-reader"
@@ -40,34 +44,30 @@ LIMITS: Final = (
 )
 
 
-class Refusals:
-    """What the limits of one gateway have refused.
+class Refusals(Collector):
+    """What the limits of one gateway have refused."""
 
-    Args:
-        registry: Shows the counter.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        counter = Counter(
-            "jetrun_gateway_refused",
-            "Requests, streams and connections that a limit refused",
-            ["limit"],
-            registry=registry,
-        )
+    def __init__(self) -> None:
         # All of them from the start: a rate needs the zero before the first refusal.
-        self._counts = {code: counter.labels(code) for code in LIMITS}
+        self._counts = Counter(dict.fromkeys(LIMITS, 0))
 
     def note(self, code: str) -> None:
         """Count a refusal; a code that belongs to no limit counts nothing."""
-        count = self._counts.get(code)
-        if count is not None:
-            count.inc()
+        if code in self._counts:
+            self._counts[code] += 1
 
     async def note_answer(self, _: web.Request, response: web.StreamResponse) -> None:
         """Count an answer that begins, if it is a refusal."""
-        code = response.get(PROBLEM)
-        if code is not None:
-            self.note(code)
+        self.note(response.get(PROBLEM_CODE, ""))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all figures."""
+        yield counter_by(
+            "jetrun_http_refused",
+            "Requests, streams and connections that a limit refused",
+            "limit",
+            self._counts,
+        )
 
 
 #: Where the refusals of an application are counted.

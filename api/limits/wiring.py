@@ -24,7 +24,8 @@ def set_limits(
         registry: Shows what is refused.
     """
     limits = settings.limits
-    refusals = app[REFUSALS] = Refusals(registry)
+    refusals = app[REFUSALS] = Refusals()
+    registry.register(refusals)
     app.on_response_prepare.append(refusals.note_answer)
     app[BODIES] = Bodies(limits)
     app[CONNECTION_LIMITS] = ConnectionLimits(

@@ -77,9 +77,9 @@ class GraphAnswers:
         except asyncio.CancelledError:
             raise
         except (Exception, GraphBubbleUp) as exc:  # noqa: BLE001 - the border to user code, which may raise anything
-            facts = {"graph": self._name, "error": f"{type(exc).__name__}: {exc}"}
+            facts = {"graph": self._name, "error": type(exc).__name__}
             _LOG.warning("graph.question_failed", extra=facts)
-            return refusal("graph-failed", facts["error"])
+            return refusal("graph-failed", f"{type(exc).__name__}: {exc}")
 
     async def _document(self, question: GraphQuestion) -> Any:
         config = _config_of(question, self._name)

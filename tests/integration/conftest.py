@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import aiohttp
 import pytest
@@ -84,12 +85,12 @@ def stored(gateway):
 
 
 @pytest.fixture
-async def start_worker(settings):
-    """Start worker processes that execute the built-in assistants; they end with the test."""
+async def start_role(settings):
+    """Start processes of a role: ``await start_role("store.sink")``; they end with the test."""
     started = []
 
-    async def start(**changes):
-        command = (sys.executable, "-P", "-m", "runs.worker")
+    async def start(module, **changes):
+        command = (sys.executable, "-P", "-m", module)
         environment = child_environment(settings.model_copy(update=changes))
         started.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return started[-1]
@@ -101,6 +102,12 @@ async def start_worker(settings):
     async with asyncio.timeout(20):
         for process in started:
             await process.wait()
+
+
+@pytest.fixture
+def start_worker(start_role):
+    """Start worker processes, which execute the assistants of the settings."""
+    return partial(start_role, "runs.worker")
 
 
 @pytest.fixture

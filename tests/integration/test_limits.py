@@ -10,9 +10,9 @@ from named_users import USER, authenticate
 from prometheus_client import CollectorRegistry
 from raw_http import raw_connections, request
 
-from api.app import METRICS
 from api.limits.refusals import LIMITS, Refusals
 from api.limits.settings import LimitSettings
+from api.metrics import METRICS
 
 ECHO = {"assistant_id": "echo"}
 
@@ -41,7 +41,7 @@ class Limited:
         return await self._stored() == self._before
 
     def refused(self, code):
-        return self._app[METRICS].get_sample_value("jetrun_gateway_refused_total", {"limit": code})
+        return self._app[METRICS].get_sample_value("jetrun_http_refused_total", {"limit": code})
 
 
 @pytest.fixture
@@ -280,9 +280,10 @@ async def test_a_run_gets_only_so_many_events_a_second_and_others_get_theirs(
 
 def test_every_limit_is_counted_from_zero_and_nothing_else_is():
     registry = CollectorRegistry()
-    refusals = Refusals(registry)
+    refusals = Refusals()
+    registry.register(refusals)
     refusals.note("body-too-large")
     refusals.note("what a client invented")
-    name = "jetrun_gateway_refused_total"
+    name = "jetrun_http_refused_total"
     counts = {code: registry.get_sample_value(name, {"limit": code}) for code in LIMITS}
     assert counts == {**dict.fromkeys(LIMITS, 0), "body-too-large": 1}

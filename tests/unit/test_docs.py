@@ -81,8 +81,8 @@ def test_every_variable_that_a_page_mentions_exists():
 def test_every_problem_code_is_documented_with_its_status():
     documented = {(row[0], row[1]) for row in table_rows("docs/http.md")}
     raised = {(each.code, str(status.value)) for each, status in problems.STATUS_OF_ERROR.items()}
-    routed = {(code, str(status)) for status, code in problems._CODE_OF_STATUS.items()}
-    assert (raised | routed | {("internal", "500")}) <= documented
+    routed = {(code, str(status)) for status, code in problems.CODE_OF_STATUS.items()}
+    assert (raised | routed | {(problems.INTERNAL, "500")}) <= documented
 
 
 def test_every_route_is_documented_and_no_other_is():
@@ -94,6 +94,13 @@ def test_every_route_is_documented_and_no_other_is():
     }
     cells = {row[0] for row in table_rows("docs/http.md")}
     assert {cell for cell in cells if re.match(r"(GET|POST|PUT|PATCH|DELETE) /", cell)} == served
+
+
+def test_every_test_that_a_page_names_exists():
+    sources = [page.read_text() for page in ROOT.glob("tests/**/test_*.py")]
+    defined = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
+    for page in PAGES:
+        assert set(re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())) <= defined, page
 
 
 def test_every_header_and_reserved_event_is_documented():

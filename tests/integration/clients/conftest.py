@@ -14,8 +14,8 @@ async def open_js():
     """Open clients: ``await open_js("sdk-1.15.0", url)``; they close with the test."""
     async with AsyncExitStack() as stack:
 
-        async def opened(sdk, url):
-            return await stack.enter_async_context(js_client(sdk, url))
+        async def opened(sdk, url, *flags):
+            return await stack.enter_async_context(js_client(sdk, url, *flags))
 
         yield opened
 

@@ -82,12 +82,13 @@ class JsClient:
 
 
 @asynccontextmanager
-async def js_client(sdk, url):
+async def js_client(sdk, url, *flags):
     process = await asyncio.create_subprocess_exec(
         NODE,
         HERE / "driver.mjs",
         sdk,
         url,
+        *flags,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 26,
