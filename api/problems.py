@@ -140,6 +140,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ApiError,
             bridge.errors.CheckpointDamagedError,
             bridge.errors.ForeignMessageError,
+            bridge.errors.TracingMissingError,
             bridge.errors.UnknownSettingError,
             bridge.server.errors.DirectoryInUseError,
             bridge.server.errors.PortInUseError,
@@ -149,6 +150,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.GraphFailedError,
             runs.errors.BlockingCallError,
             runs.errors.LangGraphMissingError,
+            runs.errors.UnreadableRecordError,
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
@@ -169,6 +171,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
             bridge.errors.JetStreamDisabledError,
+            bridge.errors.NewerVersionError,
             bridge.errors.NoAnswerError,
             bridge.errors.ServerTooOldError,
             bridge.errors.TopologyDriftError,
@@ -180,6 +183,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.ReadModelBehindError,
             runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
+            store.errors.NewerArchiveError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (
             bridge.errors.ConsumerLimitError,
@@ -200,6 +204,8 @@ KnownError = (
     | errors.GatewayError
 )
 
+#: The content type of RFC 9457.
+PROBLEM: Final = "application/problem+json"
 #: The code of what nobody foresaw.
 INTERNAL: Final = "internal"
 #: Statuses after which asking again can help.
@@ -233,7 +239,7 @@ def problem(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
-        content_type="application/problem+json",
+        content_type=PROBLEM,
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
     response[PROBLEM_CODE] = code

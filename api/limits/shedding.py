@@ -12,14 +12,16 @@ from api.auth.permissions import route_of
 from api.limits.errors import OverloadedError
 from api.limits.overload import OVERLOAD
 from api.stream import decline
+from api.thread_streams import cut
 
 _THREAD: Final = "/threads/{thread_id}"
 
+_THREAD_STREAM: Final = f"GET {_THREAD}/stream"
 #: What a browser's EventSource opens, which gives up on any status but 200.
 STREAMS: Final = frozenset(
     {
         f"GET {_THREAD}/runs/{{run_id}}/stream",
-        f"GET {_THREAD}/stream",
+        _THREAD_STREAM,
         "GET /runs/{run_id}/stream",
     }
 )
@@ -32,6 +34,7 @@ NEW_WORK: Final = STREAMS | {
     f"POST {_THREAD}/runs",
     f"POST {_THREAD}/runs/stream",
     f"POST {_THREAD}/runs/wait",
+    f"POST {_THREAD}/runs/{{run_id}}/again",
     f"POST {_THREAD}/stream/events",
     f"GET {_THREAD}/runs/{{run_id}}/join",
 }
@@ -45,7 +48,12 @@ async def shed_new_work(request: web.Request, handler: Handler) -> web.StreamRes
         try:
             request.app[OVERLOAD].check()
         except OverloadedError as error:
-            if route in STREAMS:
-                return await decline(request, error)
-            raise
+            if route not in STREAMS:
+                raise
+            declined = await decline(request, error)
+            if route == _THREAD_STREAM:
+                # The SDKs take a clean end for the end of everything.
+                cut(request)
+                raise ConnectionResetError(str(error)) from error
+            return declined
     return await handler(request)

@@ -177,7 +177,7 @@ class Claims:
             }
             payload = _encode(decide(found))
             try:
-                lines = wire.encode_headers(headers)
+                lines = wire.encode_stored(headers)
                 return (await publish_once(self._connection, subject, payload, lines)).seq
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored

@@ -46,7 +46,7 @@ async def test_new_runs_and_streams_are_refused_and_everything_else_passes(
     for route in NEW_WORK:
         method, _, path = route.partition(" ")
         async with http.request(method, filled(path, ids), json=ECHO) as answer:
-            told = await answer.text()
+            told = (await answer.content.readline()).decode()
             if route in STREAMS:
                 assert answer.status == 200
                 assert told.startswith(": this gateway has too much to do")
