@@ -34,7 +34,6 @@ _HEADERS: Final = {
 _ENTRANCE: Final = Answer(
     status=HTTPStatus.PERMANENT_REDIRECT, media_type=None, headers={"Location": "The page."}
 )
-_PAGE_ANSWER: Final = Answer(media_type="text/html")
 _UNCHANGED: Final = Answer(status=HTTPStatus.NOT_MODIFIED, media_type=None)
 
 
@@ -48,8 +47,7 @@ class ConsoleRoutes:
         """Return what the application serves of the console."""
         return [
             web.get("/console", self.entrance),
-            web.get("/console/", self.page),
-            web.get("/console/{path:.+}", self.file),
+            web.get("/console/{path:.*}", self.file),
         ]
 
     @operation(_ENTRANCE)
@@ -58,18 +56,10 @@ class ConsoleRoutes:
         # Relative, because a proxy may serve this below a path that nobody here knows.
         return web.Response(status=HTTPStatus.PERMANENT_REDIRECT, headers={"Location": "console/"})
 
-    @operation(_PAGE_ANSWER)
-    async def page(self, request: web.Request) -> web.Response:
-        """``GET /console/``: the page."""
-        return self._answer(request, _PAGE)
-
     @operation(Answer(media_type="*/*"), _UNCHANGED)
     async def file(self, request: web.Request) -> web.Response:
-        """``GET /console/...``: a file of the page."""
-        return self._answer(request, request.match_info["path"])
-
-    def _answer(self, request: web.Request, path: str) -> web.Response:
-        found = self._files.get(path)
+        """``GET /console/...``: the page, where the path is empty, or a file of it."""
+        found = self._files.get(request.match_info["path"] or _PAGE)
         if found is None:
             raise web.HTTPNotFound
         etag = f'"{found.etag}"'

@@ -114,7 +114,7 @@ class _Described:
         route, models = self._route, self._operation.models
         shape: dict[str, Any] = {
             "tags": [route.group],
-            "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
+            "operationId": _name_of(route.method, route.path),
             "summary": self._operation.summary,
             "parameters": list(self._parameters()),
             "responses": {
@@ -184,6 +184,11 @@ class _Described:
         if selects or any(each.name == "select" for each in parameters):
             return self._schemas.of_selection(answer.content)
         return self._schemas.of_answer(answer.content)
+
+
+def _name_of(method: str, path: str) -> str:
+    """Name an operation; a last slash counts, because there may be a route without it."""
+    return re.sub(r"\W+", "_", method.lower() + re.sub("[{}]", "", path))
 
 
 def _without_null(schema: Schema) -> Schema:

@@ -66,7 +66,6 @@ NEED_NOT = {
     "GET /readyz": "about the process",
     "GET /system": "about the process, and 403 for users",
     "GET /console": "a page without a user",
-    "GET /console/": "likewise",
     "GET /console/{path}": "likewise",
     "GET /metrics": "for operators, tested in test_gateway_metrics.py",
     "GET /asyncapi.json": "about the process",
