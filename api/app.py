@@ -15,6 +15,7 @@ from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
 from api.crons import CronRoutes
+from api.doctor.routes import DoctorRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.log_metrics import LogCollector
@@ -96,7 +97,12 @@ def create_app(
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, MetricsRoutes(app[METRICS], log_figures), ReferenceRoutes()],
+        "meta": [
+            system,
+            MetricsRoutes(app[METRICS], log_figures),
+            DoctorRoutes(settings),
+            ReferenceRoutes(),
+        ],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),

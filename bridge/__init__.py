@@ -82,6 +82,8 @@ from bridge.events import (
     sse_frame,
     timestamp,
 )
+from bridge.examination.examiner import Examiner
+from bridge.examination.facts import ServerFacts, StreamFacts
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.items.item import StoredItem
 from bridge.items.items import Items
@@ -172,6 +174,7 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "Examiner",
     "FiredTimer",
     "FiredTimers",
     "Following",
@@ -218,6 +221,7 @@ __all__ = [
     "Seconds",
     "Section",
     "ServerBinaryNotFoundError",
+    "ServerFacts",
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
@@ -232,6 +236,7 @@ __all__ = [
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
+    "StreamFacts",
     "StreamFencedError",
     "StreamGap",
     "StreamInfo",

@@ -22,7 +22,7 @@ OPEN_ROUTES: Final = frozenset(
     {"GET /ok", "GET /livez", "GET /readyz", "GET /openapi.json", "GET /docs"}
 )
 #: They tell of all users together.
-OPERATOR_ROUTES: Final = frozenset({"GET /metrics"})
+OPERATOR_ROUTES: Final = frozenset({"GET /doctor", "GET /metrics"})
 
 _RUN: Final = "/threads/{thread_id}/runs/{run_id}"
 #: How paths end whose POST is a question that does not fit into a query string.

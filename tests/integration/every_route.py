@@ -60,6 +60,7 @@ NEED_NOT = {
     "GET /info": "about the process",
     "GET /livez": "about the process",
     "GET /readyz": "about the process",
+    "GET /doctor": "for operators, tested in test_doctor.py",
     "GET /metrics": "for operators, tested in test_gateway_metrics.py",
     "GET /asyncapi.json": "about the process",
     "GET /openapi.json": "about the process",
