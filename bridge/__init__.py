@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.assets import Assets, QueueAsset, StreamAsset
 from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
@@ -44,6 +45,7 @@ from bridge.errors import (
     InvalidStartError,
     ItemTooLargeError,
     JetStreamDisabledError,
+    NewerVersionError,
     NoAnswerError,
     ReservedEventError,
     ServerTooOldError,
@@ -142,6 +144,7 @@ __all__ = [
     "AlreadyQueuedError",
     "ApiError",
     "ArchivedFloor",
+    "Assets",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -207,10 +210,12 @@ __all__ = [
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
+    "NewerVersionError",
     "NoAnswerError",
     "PortInUseError",
     "ProcessSettings",
     "Push",
+    "QueueAsset",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -233,6 +238,7 @@ __all__ = [
     "StateRecords",
     "Stored",
     "StoredItem",
+    "StreamAsset",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",

@@ -21,6 +21,7 @@ from bridge.pull_consumer import (
     IN_PROGRESS,
     NANOSECONDS,
     TERM,
+    UNREADABLE_PAUSE_S,
     PullConsumer,
     PulledMessage,
     find_consumer,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-#: How long a message of another version stays away before it is looked at again.
-FOREIGN_PAUSE_S: Final = 60.0
 MAX_DELIVER: Final = "max_deliver"
 CATEGORIES: Final = "categories"
 
@@ -106,7 +105,7 @@ class JetStreamSource:
     async def fetch(self, max_events: int, *, ask: int, wait_s: float) -> list[Claim]:
         """Return what is there.
 
-        A message that is no event of this version is logged and given back for 60 s, again and
+        A message that this version cannot read is logged and given back for 60 s, again and
         again: it holds nobody up, and a later version may read it.
         """
         claims: list[Claim] = []
@@ -115,7 +114,7 @@ class JetStreamSource:
                 event = event_of(self._subjects, pulled)
             except ForeignMessageError as error:
                 _LOG.error("consumer.message.foreign", extra={"error": str(error)})
-                await pulled.acknowledge(nak_verb(FOREIGN_PAUSE_S))
+                await pulled.acknowledge(nak_verb(UNREADABLE_PAUSE_S))
             else:
                 span = self._begin_span(pulled, event)
                 claims.append(JetStreamClaim(self._name, pulled, event, self._dead_letters, span))
@@ -136,7 +135,7 @@ def event_of(subjects: Subjects, pulled: PulledMessage) -> StreamEvent:
     """Read the event out of what a consumer of the events stream was handed.
 
     Raises:
-        ForeignMessageError: It is no event of this version.
+        ForeignMessageError: It is no event that this version reads.
     """
     message = pulled.message
     run = subjects.run_of(message.subject)

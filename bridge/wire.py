@@ -1,13 +1,14 @@
 """The event on the wire: which fact travels in which header, in both directions.
 
 The payload is the JSON of the data, verbatim; everything else is a header, so that a gateway
-forwards bytes and never parses JSON.
+forwards bytes and never parses JSON. Every stored message, an event or not, says of which version
+it is.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.errors import ForeignMessageError, InvalidEventError
+from bridge.errors import ForeignMessageError, InvalidEventError, NewerVersionError
 from bridge.events import NewEvent, StreamEvent
 from bridge.ids import EventId
 from bridge.subjects import RunRef
@@ -65,6 +66,30 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
     """
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
     return _checked(lines, len(headers))
+
+
+def encode_stored(headers: Mapping[str, str]) -> bytes:
+    """Encode the headers of a message that will be stored and is no event, with its version.
+
+    Raises:
+        InvalidEventError: One holds a line break, which would begin another header.
+    """
+    return encode_headers({VERSION: WIRE_VERSION, **headers})
+
+
+def check_version(headers: Mapping[str, str] | None, where: str) -> None:
+    """Refuse what another version wrote; a message that does not say is of the first one.
+
+    Args:
+        headers: Of a stored message.
+        where: What it is called in the error.
+
+    Raises:
+        NewerVersionError: It is of another version.
+    """
+    version = (headers or {}).get(VERSION, WIRE_VERSION)
+    if version != WIRE_VERSION:
+        raise NewerVersionError(where, version, WIRE_VERSION)
 
 
 def encode_event(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -> bytes:
@@ -133,12 +158,14 @@ def decode_event(
     """Read a stored message back.
 
     Raises:
-        ForeignMessageError: The message was not written by a jetrun of this wire version; it is
-            named so that an operator can look at it.
+        NewerVersionError: It is of another wire version.
+        ForeignMessageError: It was not written by jetrun; it is named so that an operator can look
+            at it.
     """
     if headers is None or headers.get(VERSION) != WIRE_VERSION:
-        version = None if headers is None else headers.get(VERSION)
-        raise ForeignMessageError(run.run_id, stream_seq, f"wire version is {version}")
+        where = _where(run, stream_seq)
+        check_version(headers, where)
+        raise ForeignMessageError(where, "it has no wire version")
     metadata = headers.get(META)
     try:
         return StreamEvent(
@@ -154,4 +181,8 @@ def decode_event(
             metadata_json=None if metadata is None else metadata.encode(),
         )
     except (KeyError, ValueError) as error:
-        raise ForeignMessageError(run.run_id, stream_seq, repr(error)) from error
+        raise ForeignMessageError(_where(run, stream_seq), repr(error)) from error
+
+
+def _where(run: RunRef, stream_seq: int) -> str:
+    return f"message {stream_seq} of run {run.run_id}"
