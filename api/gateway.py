@@ -19,15 +19,17 @@ from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from api.webhooks.calling import calling_webhooks, policy_of
-from bridge import BridgeError, JetStreamBridge, set_up_logging
+from bridge import BridgeError, JetStreamBridge, set_up_logging, set_up_tracing
 from runs import (
     AssistantCatalog,
     CronFirings,
     Expiry,
+    GraphStates,
     HeldRuns,
     RunManager,
     RunsError,
     RunsFacade,
+    ThreadUpkeep,
     open_read_model,
 )
 from store import ArchiveColdTier
@@ -50,14 +52,17 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         webhooks = settings.webhooks
         manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
         directory = settings.data / READ_MODEL_DIRECTORY
-        async with (
-            open_read_model(bridge.state_feed, directory, settings.read_model) as model,
-            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
-            calling_webhooks(webhooks, bridge, manager),
-            CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
-            Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
-        ):
-            yield create_app(settings, bridge, RunsFacade(manager, bridge, model))
+        async with open_read_model(bridge.state_feed, directory, settings.read_model) as model:
+            facade = RunsFacade(manager, bridge, model)
+            graphs = GraphStates(bridge, facade, catalog, settings.http.graph_answer_s)
+            trim = ThreadUpkeep(facade, graphs).keep_latest
+            async with (
+                bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
+                calling_webhooks(webhooks, bridge, manager),
+                CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
+                Expiry(model, manager, settings.expiry, trim).going_on(),
+            ):
+                yield create_app(settings, bridge, facade)
 
 
 async def serve_application(
@@ -113,6 +118,7 @@ def main() -> None:
     try:
         settings = load_settings()
         set_up_logging(settings.logging)
+        set_up_tracing(settings.tracing, "gateway")
         run_until_signalled(run_gateway(settings, lambda url: print(url, flush=True)))  # noqa: T201 - the one line that this process prints
     except (StartupError, BridgeError, RunsError) as exc:
         sys.exit(f"jetrun gateway: {exc}")

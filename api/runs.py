@@ -35,6 +35,7 @@ from runs import (
     RunQuery,
     RunsFacade,
     RunSpec,
+    RunStatus,
 )
 
 _Runs: TypeAlias = list[RunShown]
@@ -74,6 +75,7 @@ class RunRoutes:
             web.get("/threads/{thread_id}/runs", self.list),
             web.post("/runs/search", self.search),
             web.post("/runs/count", self.count),
+            web.post("/runs/statuses/count", self.tally),
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
@@ -106,14 +108,17 @@ class RunRoutes:
     @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING)
     async def search(self, request: web.Request, body: RunSearch) -> web.Response:
         """``POST /runs/search``: runs of all threads, a page at a time."""
-        query = body.query().model_copy(update={"user_id": user_of(request)})
-        return await self._page(query, body)
+        return await self._page(body.asked_by(user_of(request)), body)
 
     @operation(Answer(int), raises=SEARCHING)
     async def count(self, request: web.Request, body: RunFilter) -> web.Response:
         """``POST /runs/count``: how many runs fit, a bare number."""
-        query = body.query().model_copy(update={"user_id": user_of(request)})
-        return json_answer(await self._facade.count_runs(query))
+        return json_answer(await self._facade.count_runs(body.asked_by(user_of(request))))
+
+    @operation(Answer(dict[RunStatus, int]), raises=SEARCHING)
+    async def tally(self, request: web.Request, body: RunFilter) -> web.Response:
+        """``POST /runs/statuses/count``: how many runs fit, a number for each status."""
+        return json_answer(await self._facade.tally_runs(body.asked_by(user_of(request))))
 
     async def _page(self, query: RunQuery, page: Page) -> web.Response:
         found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)

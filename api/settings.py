@@ -35,6 +35,7 @@ from bridge import (
     MetricsSettings,
     NatsSettings,
     RetentionSettings,
+    TracingSettings,
     UnknownSettingError,
     check_environment,
 )
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
         webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
         metrics: Where workers and sinks tell their figures.
+        tracing: Whether each event's way is traced.
         data: The directory that holds the archive, and the store of an embedded NATS server.
         roles: What ``jetrun serve`` runs.
         config: The configuration file.
@@ -116,6 +118,7 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     data: Path = Path(".jetrun")
     roles: Annotated[tuple[Role, ...], NoDecode, Field(min_length=1)] = tuple(Role)
     config: Path | None = None
@@ -137,6 +140,7 @@ class Settings(BaseSettings):
             retention=self.retention,
             checkpoints=self.checkpoints,
             items=self.items,
+            tracing=self.tracing,
         )
 
     @classmethod

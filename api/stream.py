@@ -17,7 +17,7 @@ from api.http_settings import HttpSettings
 from api.live_writes import Chunks, live_push
 from api.locations import stream_headers
 from api.open_streams import OpenStreams
-from api.partial_messages import PartialMessages
+from api.partial_messages import PartialMessages, begun_messages
 from api.selection import Selection
 from api.settling import Settling
 from api.stream_modes import ModeFilter
@@ -28,6 +28,7 @@ from bridge import (
     BridgeClosedError,
     ColdTierError,
     Following,
+    RunRef,
     StreamEvent,
     UnavailableError,
 )
@@ -138,17 +139,8 @@ class RunStreams:
         """Read the pieces of messages that the client has seen, where it wants whole ones."""
         if not reading.modes.joins_messages:
             return None
-        partials = PartialMessages()
-        position = following.resume.position
-        if position.run_seq:
-            opening = self._facade.join_stream(
-                reading.thread_id, reading.run_id, user_id=reading.user_id
-            )
-            async with opening as earlier:
-                async for batch in earlier.batches():
-                    if not partials.skip(batch, position.run_seq):
-                        break
-        return partials
+        run = RunRef(reading.thread_id, reading.run_id)
+        return await begun_messages(self._facade, run, following.resume.position.run_seq)
 
     async def _forward_with_heartbeats(
         self,

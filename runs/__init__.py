@@ -1,5 +1,6 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.admission import spec_again
 from runs.assistant_book import AssistantBook
 from runs.assistant_record import AssistantRecord, AssistantVersion
 from runs.blocking import BlockingContext
@@ -45,6 +46,7 @@ from runs.errors import (
     ThreadNotFoundError,
     TooManyCronsError,
     TooManyRunsError,
+    UnreadableRecordError,
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
@@ -198,6 +200,7 @@ __all__ = [
     "TokenUsage",
     "TooManyCronsError",
     "TooManyRunsError",
+    "UnreadableRecordError",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
@@ -213,4 +216,5 @@ __all__ = [
     "find_shown",
     "open_read_model",
     "outcome_of",
+    "spec_again",
 ]

@@ -7,6 +7,7 @@ import typer
 
 from api.cli.analytics import export, query
 from api.cli.archive import repair, verify
+from api.cli.backup import backup, restore
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
 from api.cli.keys import KEYS
@@ -23,7 +24,7 @@ from store import StoreError
 _HELP = "Durable, resumable runs on NATS JetStream."
 
 _APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for _command in (serve, worker, sink, tail, verify, repair, query, export, demo):
+for _command in (serve, worker, sink, tail, verify, repair, query, export, backup, restore, demo):
     _APP.command()(_command)
 _APP.add_typer(KEYS, name="keys")
 

@@ -31,12 +31,13 @@ _TAGS: Final[Mapping[str, str]] = MappingProxyType(
         "runs": "Executions: create, follow, wait, cancel, read back.",
         "store": "Items that users and their graphs keep.",
         "meta": "The gateway itself.",
+        "ui": "The console: a page for people, and its files.",
     }
 )
 _ID: Final[Schema] = MappingProxyType({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
 _TEXT: Final[Schema] = MappingProxyType({"type": "string", "minLength": 1})
 #: What stands in paths that is no id.
-_TEXTS_IN_PATHS: Final = frozenset({"assistant_id", "checkpoint_id", "namespace"})
+_TEXTS_IN_PATHS: Final = frozenset({"assistant_id", "checkpoint_id", "namespace", "path"})
 _SECURITY: Final = MappingProxyType(
     {
         "apiKey": {"type": "apiKey", "in": "header", "name": API_KEY_HEADER},
@@ -115,7 +116,7 @@ class _Described:
         route, models = self._route, self._operation.models
         shape: dict[str, Any] = {
             "tags": [route.group],
-            "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
+            "operationId": _name_of(route.method, route.path),
             "summary": self._operation.summary,
             "parameters": list(self._parameters()),
             "responses": {
@@ -156,7 +157,7 @@ class _Described:
             yield {
                 "name": each.name,
                 "in": each.place,
-                "required": each.is_required,
+                "required": False,
                 "description": each.description,
                 "schema": dict(each.schema),
             }
@@ -190,6 +191,11 @@ class _Described:
         if selects or any(each.name == "select" for each in parameters):
             return self._schemas.of_selection(answer.content)
         return self._schemas.of_answer(answer.content)
+
+
+def _name_of(method: str, path: str) -> str:
+    """Name an operation; a last slash counts, because there may be a route without it."""
+    return re.sub(r"\W+", "_", method.lower() + re.sub("[{}]", "", path))
 
 
 def _without_null(schema: Schema) -> Schema:

@@ -8,12 +8,14 @@ from functools import partial
 
 import aiohttp
 import pytest
+from archiving import sinking
 from gateways import running_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.settings import Settings
 from bridge import NatsSettings
+from store import ArchiveLayout
 
 
 @pytest.fixture
@@ -116,6 +118,22 @@ class OpenRun:
 async def open_run(gateway, http):
     """A run that was created over HTTP and that no worker takes."""
     return await create_run(gateway, http)
+
+
+@pytest.fixture
+def archive(gateway, settings, eventually):
+    """Let a sink bring everything of a run into its file: ``await archive(run)``; its path."""
+
+    async def archive(run):
+        path = ArchiveLayout(settings.data).run((run.thread_id, run.run_id))
+        count = (await gateway.bridge.status(run.run_id)).event_count
+        async with sinking(settings):
+            await eventually(
+                lambda: path.exists() and path.read_bytes().count(b"\n") == count, within_s=120
+            )
+        return path
+
+    return archive
 
 
 async def create_run(gateway, http, **body):

@@ -308,3 +308,15 @@ async def test_threads_options_that_are_not_honoured_are_named(refused):
         assert option in (await refused("POST", "/threads", 422, json={option: value}))["detail"]
     await refused("POST", "/threads", 422, json={"if_exists": "explode"})
     await refused("POST", "/threads", 422, json={"metadata": [1]})
+
+
+async def test_threads_are_not_searched_by_what_they_hold(refused):
+    for option in ("values", "extract"):
+        problem = await refused("POST", "/threads/search", 422, json={option: {"a": "b"}})
+        assert option in problem["detail"]
+
+
+async def test_what_else_the_platform_serves_is_not_there(refused, thread_id):
+    for path in ("/mcp", "/a2a/echo", "/ui/echo"):
+        await refused("POST", path, 404, json={})
+    await refused("GET", f"/threads/{thread_id}/stream/events", 405)
