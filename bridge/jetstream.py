@@ -232,6 +232,11 @@ class JetStreamBridge(RunBridge):
         """Whether the server is there at this moment."""
         return self._is_open and self._connection.is_connected
 
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests to the server wait for an answer at this moment."""
+        return self._connection.unanswered_requests
+
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()

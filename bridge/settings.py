@@ -27,6 +27,7 @@ SECTIONS: Final = frozenset(
         "graphs",
         "http",
         "items",
+        "limits",
         "log",
         "logging",
         "metrics",
