@@ -57,14 +57,12 @@ class Parameter:
         description: What it does.
         schema: Its form.
         place: ``query`` or ``header``.
-        is_required: Whether a request without it is refused.
     """
 
     name: str
     description: str
     schema: Mapping[str, Any]
     place: str = "query"
-    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.assets import Assets, QueueAsset, StreamAsset
 from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
@@ -44,6 +45,7 @@ from bridge.errors import (
     InvalidStartError,
     ItemTooLargeError,
     JetStreamDisabledError,
+    NewerVersionError,
     NoAnswerError,
     ReservedEventError,
     ServerTooOldError,
@@ -55,6 +57,7 @@ from bridge.errors import (
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
+    TracingMissingError,
     UnavailableError,
     UnknownSettingError,
 )
@@ -118,6 +121,7 @@ from bridge.settings import (
     RetentionSettings,
     Seconds,
     Section,
+    TracingSettings,
     check_environment,
 )
 from bridge.stats import StreamStats
@@ -125,6 +129,7 @@ from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
+from bridge.tracing.setup import set_up_tracing
 
 __all__ = [
     "CANCELLED",
@@ -137,6 +142,7 @@ __all__ = [
     "AlreadyQueuedError",
     "ApiError",
     "ArchivedFloor",
+    "Assets",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -201,10 +207,12 @@ __all__ = [
     "NamespacePattern",
     "NatsSettings",
     "NewEvent",
+    "NewerVersionError",
     "NoAnswerError",
     "PortInUseError",
     "ProcessSettings",
     "Push",
+    "QueueAsset",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -226,6 +234,7 @@ __all__ = [
     "StateRecords",
     "Stored",
     "StoredItem",
+    "StreamAsset",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
@@ -244,6 +253,8 @@ __all__ = [
     "ThreadClaim",
     "Timers",
     "TopologyDriftError",
+    "TracingMissingError",
+    "TracingSettings",
     "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
@@ -261,6 +272,7 @@ __all__ = [
     "run_process",
     "serving_metrics",
     "set_up_logging",
+    "set_up_tracing",
     "sse_frame",
     "timestamp",
 ]

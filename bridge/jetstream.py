@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import islice
 from typing import Any, Final
 
+from bridge.assets import Assets
 from bridge.awaiting import AwaitingInput
 from bridge.births import Births
 from bridge.calls import CallChannel
@@ -36,7 +37,7 @@ from bridge.events import (
 from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
-from bridge.ids import check_id
+from bridge.ids import EventId, check_id
 from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
@@ -82,6 +83,7 @@ class JetStreamBridge(RunBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
+        assets: How streams and queues are, for whoever looks after them.
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
@@ -89,6 +91,7 @@ class JetStreamBridge(RunBridge):
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
+    assets: Assets
     calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
@@ -137,7 +140,7 @@ class JetStreamBridge(RunBridge):
     def _assemble(self, connection: Connection) -> None:
         limits = self._settings.log
         self._connection = connection
-        self._reader = self._stream_reader(self._subjects.events_stream)
+        self._reader = self._stream_reader(self._subjects.events_stream, any_version=True)
         state_reader = self._stream_reader(self._subjects.state_stream)
         self._seals = Seals(connection, state_reader, self._subjects)
         self._log = EventLog(self._reader, self._subjects, self._seals)
@@ -147,9 +150,8 @@ class JetStreamBridge(RunBridge):
         self.states = JetStreamStates(connection, state_reader, self._subjects)
         self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
-        dead_letters = DeadLetters(
-            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
-        )
+        dead_reader = self._stream_reader(self._subjects.dead_stream, any_version=True)
+        dead_letters = DeadLetters(connection, dead_reader, self._subjects)
         self._names = Names(
             connection, self._subjects, self._refs, dead_letters, idle_s=limits.consumer_idle_s
         )
@@ -173,6 +175,9 @@ class JetStreamBridge(RunBridge):
             dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
         self.retention = Retention(
             connection,
             self._log,
@@ -180,18 +185,17 @@ class JetStreamBridge(RunBridge):
             seals=self._seals,
             survey=survey,
             room=self._room,
+            orphans=self.checkpoints.orphans(self._log),
             settings=self._settings,
         )
         self._assemble_shared(connection)
 
     def _assemble_shared(self, connection: Connection) -> None:
+        self.assets = Assets(connection, self._settings)
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
-        self.checkpoints = CheckpointLog(
-            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
-        )
         self.items = Items(
             connection,
             self._stream_reader(self._subjects.items_stream),
@@ -203,12 +207,13 @@ class JetStreamBridge(RunBridge):
             connection, self._writers, self._tails, self._thread_tails, self._lease_figures
         )
 
-    def _stream_reader(self, stream: str) -> StreamReader:
+    def _stream_reader(self, stream: str, *, any_version: bool = False) -> StreamReader:
         return StreamReader(
             self._connection,
             stream,
             max_concurrent_reads=self._settings.log.max_concurrent_reads,
             timeout_s=self._settings.log.request_timeout_s,
+            any_version=any_version,
         )
 
     async def close(self) -> None:
@@ -226,6 +231,11 @@ class JetStreamBridge(RunBridge):
     def is_connected(self) -> bool:
         """Whether the server is there at this moment."""
         return self._is_open and self._connection.is_connected
+
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests to the server wait for an answer at this moment."""
+        return self._connection.unanswered_requests
 
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
@@ -245,7 +255,7 @@ class JetStreamBridge(RunBridge):
         size_bytes = self._check_event(event)
         writer = await self._writer(run_id)
         self._room.admit(size_bytes)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
@@ -262,7 +272,7 @@ class JetStreamBridge(RunBridge):
         if not batch:
             return []
         self._room.admit(size_bytes)
-        return [str(event_id) for event_id in await writer.append(batch)]
+        return [str(event_id) for event_id in await self._append(writer, batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -270,7 +280,7 @@ class JetStreamBridge(RunBridge):
         event = terminal_event(kind, data)
         self._check_size(event)
         writer = await self._writer(run_id)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def status(self, run_id: str) -> StreamInfo:
         """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
@@ -551,6 +561,13 @@ class JetStreamBridge(RunBridge):
         if size_bytes > limit:
             raise EventTooLargeError(size_bytes, limit)
         return size_bytes
+
+    async def _append(self, writer: RunWriter, events: Sequence[NewEvent]) -> list[EventId]:
+        spans = self._connection.spans
+        if spans is None:
+            return await writer.append(events)
+        with spans.publishing(writer.run, events) as traced:
+            return await writer.append(traced)
 
     async def _known(self, run_id: str) -> RunRef:
         self._check_open()

@@ -27,6 +27,7 @@ SECTIONS: Final = frozenset(
         "graphs",
         "http",
         "items",
+        "limits",
         "log",
         "logging",
         "metrics",
@@ -35,6 +36,7 @@ SECTIONS: Final = frozenset(
         "retention",
         "roles",
         "runs",
+        "tracing",
         "webhooks",
         "worker",
     }
@@ -152,6 +154,12 @@ class MetricsSettings(Section):
     sink_port: int | None = Field(None, ge=0, le=65_535, description="the same of a sink")
 
 
+class TracingSettings(Section):
+    """Whether each event's way is traced with OpenTelemetry."""
+
+    enabled: bool = Field(default=False, description="needs the extra otel")
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
@@ -160,6 +168,7 @@ class BridgeSettings(Section):
     retention: RetentionSettings = RetentionSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     items: ItemSettings = ItemSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

@@ -11,13 +11,11 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef, logging_about
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
 from runs.due_runs import DueRuns
-from runs.errors import RunsError
+from runs.errors import RunsError, UnreadableRecordError
 from runs.execution import Execution
 from runs.executors import Executors
 from runs.held_runs import HeldRuns
@@ -171,7 +169,7 @@ class Worker:
             return
         try:
             run = RunRef(JobPayload.decode(job.payload).thread_id, job.run_id)
-        except ValidationError:
+        except UnreadableRecordError:
             # Not ours. A run that is waiting for its job gets another from a repair.
             _LOG.error("job.malformed", extra={"run_id": job.run_id})
             await job.ack()

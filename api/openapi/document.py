@@ -17,7 +17,7 @@ from api.openapi.schemas import Schema, Schemas
 from api.operations import JSON, Answer, Operation
 
 _DESCRIPTION: Final = (
-    "Durable, resumable runs. Errors are problem documents of RFC 9457: match on `code`. "
+    "Durable, resumable runs. Errors are problem documents of RFC 9457: match on their code. "
     "Credentials are needed where the gateway authenticates its callers; the scope that an "
     "operation needs stands in its security requirement. Unknown fields of bodies are ignored "
     "unless an operation says otherwise."
@@ -29,12 +29,13 @@ _TAGS: Final[Mapping[str, str]] = MappingProxyType(
         "runs": "Executions: create, follow, wait, cancel, read back.",
         "store": "Items that users and their graphs keep.",
         "meta": "The gateway itself.",
+        "ui": "The console: a page for people, and its files.",
     }
 )
 _ID: Final[Schema] = MappingProxyType({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
 _TEXT: Final[Schema] = MappingProxyType({"type": "string", "minLength": 1})
 #: What stands in paths that is no id.
-_TEXTS_IN_PATHS: Final = frozenset({"assistant_id", "checkpoint_id", "namespace"})
+_TEXTS_IN_PATHS: Final = frozenset({"assistant_id", "checkpoint_id", "namespace", "path"})
 _SECURITY: Final = MappingProxyType(
     {
         "apiKey": {"type": "apiKey", "in": "header", "name": API_KEY_HEADER},
@@ -113,7 +114,7 @@ class _Described:
         route, models = self._route, self._operation.models
         shape: dict[str, Any] = {
             "tags": [route.group],
-            "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
+            "operationId": _name_of(route.method, route.path),
             "summary": self._operation.summary,
             "parameters": list(self._parameters()),
             "responses": {
@@ -149,7 +150,7 @@ class _Described:
             yield {
                 "name": each.name,
                 "in": each.place,
-                "required": each.is_required,
+                "required": False,
                 "description": each.description,
                 "schema": dict(each.schema),
             }
@@ -183,6 +184,11 @@ class _Described:
         if selects or any(each.name == "select" for each in parameters):
             return self._schemas.of_selection(answer.content)
         return self._schemas.of_answer(answer.content)
+
+
+def _name_of(method: str, path: str) -> str:
+    """Name an operation; a last slash counts, because there may be a route without it."""
+    return re.sub(r"\W+", "_", method.lower() + re.sub("[{}]", "", path))
 
 
 def _without_null(schema: Schema) -> Schema:

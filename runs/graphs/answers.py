@@ -9,12 +9,12 @@ from typing import Any, Final
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
-from pydantic import ValidationError
 
 from runs.errors import (
     AssistantLoadError,
     CheckpointNotFoundError,
     RunsError,
+    UnreadableRecordError,
     UnsupportedOptionError,
 )
 from runs.graph_questions import GraphQuestion, refusal
@@ -68,7 +68,7 @@ class GraphAnswers:
         try:
             question = GraphQuestion.decode(content)
             return encode_plain(await self._document(question))
-        except ValidationError:
+        except UnreadableRecordError:
             return refusal("graph-failed", "the question comes from another version of jetrun")
         except tuple(_FACTS) as exc:
             return refusal(exc.code, *(getattr(exc, fact) for fact in _FACTS[type(exc)]))

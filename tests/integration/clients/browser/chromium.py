@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from contextlib import asynccontextmanager
+import time
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -34,13 +35,47 @@ def chromium():
     return found
 
 
+@contextmanager
+def running_chromium(profile: Path):
+    """Run the browser, without a window; yields where it listens.
+
+    Args:
+        profile: A directory of its own.
+    """
+    process = subprocess.Popen(
+        [
+            chromium(),
+            "--headless=new",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={profile}",
+            *ARGUMENTS,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield _debugging_url(profile / "DevToolsActivePort")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _debugging_url(port_file):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        # The browser writes two lines once it listens.
+        if port_file.exists() and (lines := port_file.read_text().split()):
+            return f"http://127.0.0.1:{lines[0]}"
+        time.sleep(0.02)
+    msg = "chromium does not listen"
+    raise AssertionError(msg)
+
+
 @asynccontextmanager
-async def open_browser():
-    """Start the browser, without a window."""
+async def connected_browser(url):
+    """Connect to a browser that runs; contexts that are left open are closed."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium(), headless=True, args=ARGUMENTS
-        )
+        browser = await playwright.chromium.connect_over_cdp(url)
         try:
             yield browser
         finally:
