@@ -6,19 +6,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from api.settings import Settings
-from bridge import BridgeError, EmbeddedServer
+from pydantic import SecretStr
+
+from api.settings import Role, Settings
+from bridge import BridgeError, EmbeddedServer, NatsSettings, NatsUser
 
 _LOG = logging.getLogger(__name__)
 
 DIRECTORY: Final = "nats"
+_TIMES: Final = ("connect_timeout_s", "reconnect_wait_s", "ping_interval_s")
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 10.0
 
 
 @asynccontextmanager
-async def embedded_server(settings: Settings) -> AsyncGenerator[Settings]:
-    """Run a server on ``{data}/nats`` and yield ``settings`` with its address and credentials.
+async def embedded_server(settings: Settings) -> AsyncGenerator[EmbeddedServer]:
+    """Run a server on ``{data}/nats``, and keep it running.
 
     A server that dies is started again on its store, at the same address.
 
@@ -28,16 +31,30 @@ async def embedded_server(settings: Settings) -> AsyncGenerator[Settings]:
     async with EmbeddedServer(settings.data / DIRECTORY, settings.embedded) as server:
         keeper = asyncio.create_task(_keep(server), name="keep nats-server")
         try:
-            yield with_server(settings, server)
+            yield server
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
 
 
-def with_server(settings: Settings, server: EmbeddedServer) -> Settings:
-    """Return ``settings`` with the address and the credentials of a running server."""
-    address = {"url": server.url, "user": server.user, "password": server.password, "token": None}
-    return settings.model_copy(update={"nats": settings.nats.model_copy(update=address)})
+def as_operator(settings: Settings, server: EmbeddedServer) -> Settings:
+    """Return ``settings`` with the address of a running server, and who may do everything there."""
+    return _with_access(settings, server, server.user, server.password)
+
+
+def as_role(settings: Settings, server: EmbeddedServer, role: Role) -> Settings:
+    """Return ``settings`` with the address of a running server, and who may do what a role does."""
+    user = NatsUser(role.value)
+    return _with_access(settings, server, user, server.password_of(user))
+
+
+def _with_access(
+    settings: Settings, server: EmbeddedServer, user: str, password: SecretStr
+) -> Settings:
+    # Whatever else the section says of credentials and TLS is of another server.
+    kept = {name: getattr(settings.nats, name) for name in _TIMES}
+    nats = NatsSettings(url=server.url, user=user, password=password, **kept)
+    return settings.model_copy(update={"nats": nats})
 
 
 def is_embedded_wanted(settings: Settings) -> bool:

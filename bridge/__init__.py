@@ -35,6 +35,7 @@ from bridge.errors import (
     ConsumerDriftError,
     ConsumerLimitError,
     ConsumerNotFoundError,
+    CredentialsUnusableError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
@@ -52,6 +53,7 @@ from bridge.errors import (
     StreamCapacityExceededError,
     StreamFencedError,
     StreamNotFoundError,
+    StreamsMissingError,
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
@@ -102,6 +104,7 @@ from bridge.server.errors import (
     ServerBinaryNotFoundError,
     ServerStartError,
 )
+from bridge.server.users import NatsUser
 from bridge.settings import (
     SECTIONS,
     BridgeSettings,
@@ -119,6 +122,7 @@ from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
+from bridge.topology import make_streams
 
 __all__ = [
     "CANCELLED",
@@ -154,6 +158,7 @@ __all__ = [
     "ConsumerSpec",
     "Consumption",
     "ControlChannel",
+    "CredentialsUnusableError",
     "DeadCause",
     "DeadLetter",
     "Delivery",
@@ -190,6 +195,7 @@ __all__ = [
     "MemoryTimers",
     "NamespacePattern",
     "NatsSettings",
+    "NatsUser",
     "NewEvent",
     "NoAnswerError",
     "PortInUseError",
@@ -227,6 +233,7 @@ __all__ = [
     "StreamStats",
     "StreamStatus",
     "StreamTerminatedError",
+    "StreamsMissingError",
     "Subjects",
     "Subscription",
     "SubscriptionTakenError",
@@ -241,6 +248,7 @@ __all__ = [
     "check_id",
     "encode_json",
     "encoded_event",
+    "make_streams",
     "new_event",
     "new_id",
     "parse_cursor",

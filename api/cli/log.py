@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from api.nats_server import DIRECTORY, embedded_server, is_embedded_wanted
+from api.nats_server import DIRECTORY, as_operator, embedded_server, is_embedded_wanted
 from api.settings import Settings
 from bridge import JetStreamBridge
 
@@ -22,5 +22,6 @@ async def open_log(
     async with AsyncExitStack() as stack:
         has_store = creates or (settings.data / DIRECTORY).is_dir()
         if is_embedded_wanted(settings) and has_store:
-            settings = await stack.enter_async_context(embedded_server(settings))
+            server = await stack.enter_async_context(embedded_server(settings))
+            settings = as_operator(settings, server)
         yield await stack.enter_async_context(JetStreamBridge(settings.bridge, name=name))

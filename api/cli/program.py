@@ -13,6 +13,7 @@ from api.cli.keys import KEYS
 from api.cli.roles import worker
 from api.cli.serve import serve
 from api.cli.sink import sink
+from api.cli.streams import streams
 from api.cli.tail import tail
 from api.startup_errors import StartupError
 from bridge import BridgeError
@@ -22,7 +23,7 @@ from store import StoreError
 _HELP = "Durable, resumable runs on NATS JetStream."
 
 _APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for _command in (serve, worker, sink, tail, verify, repair, query, export, demo):
+for _command in (serve, worker, sink, streams, tail, verify, repair, query, export, demo):
     _APP.command()(_command)
 _APP.add_typer(KEYS, name="keys")
 

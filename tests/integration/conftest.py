@@ -11,8 +11,9 @@ from gateways import running_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
-from api.settings import Settings
-from bridge import NatsSettings
+from api.nats_server import as_role
+from api.settings import Role, Settings
+from bridge import NatsSettings, make_streams
 
 
 @pytest.fixture
@@ -24,8 +25,11 @@ def settings(server, tmp_path):
 
 
 @pytest.fixture
-async def start_gateway(settings):
-    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
+async def start_gateway(settings, server):
+    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test.
+
+    Each is the user of the NATS server that gateways are, so every test tries its permissions.
+    """
     async with AsyncExitStack() as stack:
 
         async def start(authenticate=None, *, log=None, webhooks=None, auth=None, **http):
@@ -33,6 +37,8 @@ async def start_gateway(settings):
             changes = {name: each for name, each in sections.items() if each is not None}
             changes["http"] = settings.http.model_copy(update=http)
             changed = settings.model_copy(update=changes)
+            await make_streams(changed.bridge)
+            changed = as_role(changed, server, Role.GATEWAY)
             return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
@@ -44,13 +50,15 @@ async def gateway(start_gateway):
 
 
 @pytest.fixture
-async def start_worker(settings):
+async def start_worker(settings, server):
     """Start worker processes that execute the built-in assistants; they end with the test."""
     started = []
 
     async def start(**changes):
         command = (sys.executable, "-P", "-m", "runs.worker")
-        environment = child_environment(settings.model_copy(update=changes))
+        changed = settings.model_copy(update=changes)
+        await make_streams(changed.bridge)
+        environment = child_environment(as_role(changed, server, Role.WORKER))
         started.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return started[-1]
 

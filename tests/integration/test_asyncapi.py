@@ -78,7 +78,7 @@ async def seen(client):
 async def stored(client):
     """Every message that the streams hold."""
     found = []
-    for stream in ("EVENTS", "STATE", "JOBS", "TIMERS", "DEAD"):
+    for stream in ("EVENTS", "STATE", "SECRETS", "JOBS", "TIMERS", "DEAD"):
         js = client.jetstream()
         state = (await js.stream_info(f"JETRUN_{stream}")).state
         for seq in range(state.first_seq, state.last_seq + 1):
