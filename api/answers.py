@@ -1,7 +1,8 @@
 """Answers that are complete at once: JSON documents and empty ones."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -20,6 +21,15 @@ def json_answer(
 def ready_answer(document: bytes) -> web.Response:
     """Answer with a JSON document that is encoded already."""
     return web.Response(body=document, content_type="application/json")
+
+
+#: What :func:`page_headers` says.
+PAGE_HEADERS: Final = MappingProxyType(
+    {
+        "X-Pagination-Total": "How many there are in all.",
+        "X-Pagination-Next": "The offset of the next page; absent on the last one.",
+    }
+)
 
 
 def page_headers(total: int, end: int) -> dict[str, str]:

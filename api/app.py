@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
+from api.appending import AppendRoutes
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
@@ -13,14 +15,25 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.auth.withdrawals import Withdrawals
+from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
+from api.cross_origin import CrossOrigin
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
+from api.limits.event_rates import EventRates
+from api.limits.shedding import shed_new_work
+from api.limits.wiring import set_limits
+from api.log_metrics import LogCollector
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
-from api.open_streams import OpenStreams
+from api.metrics import METRICS, MetricsRoutes
+from api.open_streams import OpenStreams, OpenStreamsCollector
+from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
-from api.response_headers import CrossOrigin, add_request_id
+from api.request_metrics import RequestFigures
+from api.request_naming import add_request_id, name_request
+from api.run_again import RunAgainRoutes
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -28,14 +41,17 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.system_state import SystemStateRoutes
+from api.thread_events import ThreadEventRoutes
 from api.thread_protocol.commands import ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
 from api.thread_protocol.routes import ThreadProtocolRoutes
 from api.thread_states import ThreadStateRoutes
+from api.thread_streams import ThreadStreams
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
-from bridge import JetStreamBridge
+from bridge import JetStreamBridge, TracingSettings, process_registry
 from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
@@ -61,49 +77,43 @@ def create_app(
         authenticate: Tells who sent a request; ``None``: as the settings say.
     """
     http = settings.http
-    open_streams = OpenStreams(http.max_streams)
-    unattended = UnattendedWork()
     stream_tokens = StreamTokens(bridge, settings.auth)
-    cross_origin = CrossOrigin(http.cors_origins)
-    app = web.Application(
-        client_max_size=http.max_body_bytes,
-        middlewares=[
-            note_departure,
-            answer_problems,
-            # A browser asks whether its page may call without saying for whom.
-            cross_origin.middleware,
-            authenticated_by(authenticate or authenticate_by(settings.auth, bridge, stream_tokens)),
-        ],
+    app = _without_routes(
+        settings, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
-    app[MOUNT_PREFIX] = http.mount_prefix
-    app[OPEN_STREAMS] = open_streams
-    app[UNATTENDED] = unattended
-    app.on_response_prepare.append(add_request_id)
-    app.on_response_prepare.append(cross_origin.add_headers)
-    app.on_response_prepare.append(note_answer)
+    set_limits(app, settings, bridge, app[METRICS])
+    open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
+    log_figures = LogCollector(bridge)
+    app[METRICS].register(log_figures)
     settling = Settling(facade, http.settle_after_s)
+    subscribed = SubscribedStreams(bridge, facade, open_streams, settling, http)
     watching = RunWatching(
         facade,
         Attachments(facade, unattended),
         open_streams,
         RunStreams(facade, open_streams, settling, http),
-        SubscribedStreams(bridge, facade, open_streams, settling, http),
+        subscribed,
         http,
     )
+    thread_streams = ThreadStreams(bridge, facade, open_streams, http)
     catalog = AssistantCatalog(settings.assistants)
     book = AssistantBook(bridge, catalog, settings.runs.max_assistant_versions)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
-    system = SystemRoutes(bridge, open_streams, settings.log.prefix)
     archive = ArchiveRoutes(
         facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
     protocol = ThreadProtocolRoutes(
         ThreadCommands(facade, http),
-        ThreadEventStreams(bridge, facade, open_streams, settling, http),
+        ThreadEventStreams(bridge, facade, thread_streams, settling),
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system],
+        "meta": [
+            SystemRoutes(bridge, open_streams, settings.log.prefix),
+            SystemStateRoutes(bridge, settings),
+            MetricsRoutes(app[METRICS], log_figures),
+            ReferenceRoutes(),
+        ],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -114,8 +124,11 @@ def create_app(
         ],
         "runs": [
             watching,
+            ThreadEventRoutes(bridge, facade, thread_streams, subscribed, settling),
             protocol,
-            RunRoutes(bridge, facade, watching, unattended, http),
+            RunRoutes(facade, watching, unattended, http),
+            AppendRoutes(bridge, facade, EventRates(settings.limits)),
+            RunAgainRoutes(facade, unattended),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
             CronRoutes(facade, unattended, http),
@@ -123,11 +136,57 @@ def create_app(
             archive,
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
+        "ui": [ConsoleRoutes()],
     }
-    for name, group in groups.items():
-        if name not in http.disabled:
-            app.add_routes(_below(http.mount_prefix, group))
+    served = {
+        name: [route for each in group for route in each.routes()]
+        for name, group in groups.items()
+        if name not in http.disabled
+    }
+    for routes in served.values():
+        app.add_routes(_below(http.mount_prefix, routes))
+    app[REFERENCE] = Reference(served, http.mount_prefix)
     return app
+
+
+def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Application:
+    """Return an application without routes: what stands around them, and what they share."""
+    http = settings.http
+    cross_origin = CrossOrigin(http)
+    requests = RequestFigures()
+    app = web.Application(
+        client_max_size=http.max_body_bytes,
+        middlewares=[
+            name_request,
+            *_tracing(settings.tracing),
+            requests.middleware,
+            note_departure,
+            answer_problems,
+            # A browser asks whether its page may call without saying for whom.
+            cross_origin.middleware,
+            shed_new_work,
+            authenticated_by(authenticate),
+        ],
+    )
+    app[MOUNT_PREFIX] = http.mount_prefix
+    streams = app[OPEN_STREAMS] = OpenStreams(
+        http.max_streams, settings.limits.max_streams_per_user
+    )
+    app.cleanup_ctx.append(Withdrawals(streams, settings.auth.recheck_s).looking)
+    app[UNATTENDED] = UnattendedWork()
+    app[METRICS] = process_registry(requests, OpenStreamsCollector(streams))
+    app.on_response_prepare.extend(
+        [add_request_id, cross_origin.add_headers, note_answer, requests.note_answer]
+    )
+    return app
+
+
+def _tracing(settings: TracingSettings) -> list[Middleware]:
+    if not settings.enabled:
+        return []
+    from api.request_tracing import trace_request  # noqa: PLC0415 - an extra
+
+    return [trace_request]
 
 
 async def drain(app: web.Application, within_s: float) -> None:
@@ -149,8 +208,6 @@ class Routes(Protocol):
         ...
 
 
-def _below(prefix: str, group: Iterable[Routes]) -> Iterator[web.RouteDef]:
-    for each in group:
-        for route in each.routes():
-            path = f"{prefix}{route.path}"
-            yield web.RouteDef(route.method, path, route.handler, route.kwargs)
+def _below(prefix: str, routes: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+    for route in routes:
+        yield web.RouteDef(route.method, f"{prefix}{route.path}", route.handler, route.kwargs)

@@ -1,21 +1,22 @@
 """The routes that show assistants: what can be run here."""
 
-from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final
 
 from aiohttp import web
 
-from api.answers import json_answer, page_headers, ready_answer
+from api.answer_schemas import AssistantShown, Drawing, GraphSchemas
+from api.answers import PAGE_HEADERS, json_answer, page_headers, ready_answer
 from api.assistant_schemas import (
     AssistantFilter,
     AssistantSearch,
     DrawingQuery,
     SubgraphsQuery,
 )
+from api.expected_errors import ASKED_OF_WORKERS
 from api.identity import user_of
 from api.made_assistants import assistant_of
-from api.request_bodies import read_body, read_query
+from api.operations import Answer, operation
 from api.shapes import assistant_shape, function_drawing, made_assistant_shape
 from runs import Assistant, AssistantBook, GraphStates
 
@@ -48,30 +49,32 @@ class AssistantRoutes:
             web.get(f"{_ONE}/subgraphs/{{namespace}}", self.subgraphs),
         ]
 
-    async def search(self, request: web.Request) -> web.Response:
-        """``POST /assistants/search``, the newest first, declared ones at the end."""
-        query = await read_body(request, AssistantSearch)
-        found = await self._find(request, query)
-        found.sort(key=itemgetter(query.sort_by), reverse=query.sort_order == "desc")
-        end = query.offset + query.limit
-        shown = found[query.offset : end]
-        if query.select is not None:
-            chosen = set(query.select)
+    @operation(Answer(list[AssistantShown], headers=PAGE_HEADERS))
+    async def search(self, request: web.Request, body: AssistantSearch) -> web.Response:
+        """``POST /assistants/search``: assistants, the newest first, declared ones at the end."""
+        found = await self._find(request, body)
+        found.sort(key=itemgetter(body.sort_by), reverse=body.sort_order == "desc")
+        end = body.offset + body.limit
+        shown: list[Any] = found[body.offset : end]
+        if body.select is not None:
+            chosen = set(body.select)
             shown = [{name: each[name] for name in each.keys() & chosen} for each in shown]
         return json_answer(shown, headers=page_headers(len(found), end))
 
-    async def count(self, request: web.Request) -> web.Response:
-        """``POST /assistants/count``: a bare number."""
-        found = await self._find(request, await read_body(request, AssistantFilter))
-        return json_answer(len(found))
+    @operation(Answer(int))
+    async def count(self, request: web.Request, body: AssistantFilter) -> web.Response:
+        """``POST /assistants/count``: how many assistants fit, a bare number."""
+        return json_answer(len(await self._find(request, body)))
 
+    @operation(Answer(AssistantShown))
     async def get(self, request: web.Request) -> web.Response:
-        """``GET /assistants/{assistant_id}``, by id or by name."""
+        """``GET /assistants/{assistant_id}``: an assistant by its id or by its name."""
         chosen = await self._book.choose(assistant_of(request), user_id=user_of(request))
         if chosen.made is not None:
             return json_answer(made_assistant_shape(chosen.made))
         return json_answer(assistant_shape(chosen.assistant))
 
+    @operation(Answer(GraphSchemas), raises=ASKED_OF_WORKERS)
     async def schemas(self, request: web.Request) -> web.Response:
         """``GET .../schemas``: what the graph takes and gives; a function says nothing of it."""
         assistant = await self._named(request)
@@ -79,18 +82,18 @@ class AssistantRoutes:
             return json_answer({"graph_id": assistant.name, **dict.fromkeys(_SCHEMAS)})
         return ready_answer(await self._graphs.describe(assistant, wants="schemas"))
 
-    async def drawing(self, request: web.Request) -> web.Response:
-        """``GET .../graph``: nodes and edges; a function is one node."""
-        query = read_query(request, DrawingQuery)
+    @operation(Answer(Drawing), raises=ASKED_OF_WORKERS)
+    async def drawing(self, request: web.Request, query: DrawingQuery) -> web.Response:
+        """``GET .../graph``: its nodes and edges; a function is one node."""
         assistant = await self._named(request)
         if not assistant.is_graph:
             return json_answer(function_drawing(assistant))
         answer = await self._graphs.describe(assistant, wants="drawing", xray=query.xray)
         return ready_answer(answer)
 
-    async def subgraphs(self, request: web.Request) -> web.Response:
-        """``GET .../subgraphs`` and ``.../subgraphs/{namespace}``: their schemas, by namespace."""
-        query = read_query(request, SubgraphsQuery)
+    @operation(Answer(dict[str, GraphSchemas]), raises=ASKED_OF_WORKERS)
+    async def subgraphs(self, request: web.Request, query: SubgraphsQuery) -> web.Response:
+        """``GET .../subgraphs`` and ``.../subgraphs/{namespace}``: subgraphs' schemas."""
         assistant = await self._named(request)
         if not assistant.is_graph:
             return json_answer({})
@@ -106,14 +109,14 @@ class AssistantRoutes:
         chosen = await self._book.choose(assistant_of(request), user_id=user_of(request))
         return chosen.assistant
 
-    async def _find(self, request: web.Request, query: AssistantFilter) -> list[dict[str, Any]]:
+    async def _find(self, request: web.Request, query: AssistantFilter) -> list[AssistantShown]:
         made = await self._book.made(user_id=user_of(request))
         shown = [assistant_shape(each) for each in self._book.declared]
         shown += [made_assistant_shape(each) for each in made]
         return [assistant for assistant in shown if _fits(assistant, query)]
 
 
-def _fits(assistant: Mapping[str, Any], query: AssistantFilter) -> bool:
+def _fits(assistant: AssistantShown, query: AssistantFilter) -> bool:
     return (
         query.graph_id in (None, assistant["graph_id"])
         and (query.name or "").lower() in assistant["name"].lower()

@@ -14,6 +14,7 @@ from aiohttp import web
 from store.file_bytes import FileBytes
 from store.lines import whole_lines
 
+LINES: Final = "application/x-ndjson"
 _CHUNK_BYTES: Final = 256 * 1024
 
 
@@ -36,7 +37,7 @@ async def serve_lines(request: web.Request, source: FileBytes, name: str) -> web
         headers={
             "Accept-Ranges": "bytes",
             "Cache-Control": "no-store",
-            "Content-Type": "application/x-ndjson",
+            "Content-Type": LINES,
             "Content-Disposition": f'attachment; filename="{name}"',
             **({"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if is_part else {}),
         },

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api.auth.caller import EVERYBODY, Caller
-from api.auth.permissions import OPEN_ROUTES, check_scopes, route_of
+from api.auth.permissions import OPEN_ROUTES, check_permission, route_of
 
 #: Returns who sent a request, or raises what tells the client how to say so.
 Authenticate: TypeAlias = Callable[[web.Request], Awaitable[Caller]]
@@ -33,7 +33,7 @@ def authenticated_by(authenticate: Authenticate) -> Middleware:
     async def note_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
         if route_of(request) not in OPEN_ROUTES:
             caller = request[_CALLER] = await authenticate(request)
-            check_scopes(caller, request)
+            check_permission(caller, request)
         return await handler(request)
 
     return note_caller

@@ -3,16 +3,24 @@
 Who asks has items of its own, the same that graphs find in the runs of that user.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
+from api.answer_schemas import ItemsFound, ItemShown, NamespacesFound
 from api.answers import done, json_answer
 from api.identity import user_of
 from api.item_schemas import ItemPlace, ItemPut, ItemQuery, ItemSearch, NamespaceList
-from api.request_bodies import read_body, read_query
-from bridge import Items, JetStreamBridge, StoredItem
-from runs import GraphSettings
+from api.operations import DONE, Answer, operation
+from bridge import (
+    InvalidFilterError,
+    Items,
+    ItemTooLargeError,
+    JetStreamBridge,
+    StoredItem,
+    StreamCapacityExceededError,
+)
+from runs import GraphSettings, UnsupportedOptionError
 
 _ITEMS: Final = "/store/items"
 #: In a minute.
@@ -41,49 +49,51 @@ class ItemRoutes:
             web.post("/store/namespaces", self.namespaces),
         ]
 
-    async def put(self, request: web.Request) -> web.Response:
-        """``PUT /store/items``: the last write wins."""
-        body = await read_body(request, ItemPut)
+    @operation(
+        DONE, raises=(ItemTooLargeError, StreamCapacityExceededError, UnsupportedOptionError)
+    )
+    async def put(self, request: web.Request, body: ItemPut) -> web.Response:
+        """``PUT /store/items``: keep an item; the last write wins."""
         if body.index is not False:
             body.refuse("index")
         ttl_s = self._settings.store_ttl_s if body.ttl is None else body.ttl * _SECONDS
         await self._items(request).put(body.namespace, body.key, body.value, ttl_s=ttl_s)
         return done()
 
-    async def get(self, request: web.Request) -> web.Response:
+    @operation(Answer(ItemShown | None))
+    async def get(self, request: web.Request, query: ItemQuery) -> web.Response:
         """``GET /store/items``: the item, or null."""
-        query = read_query(request, ItemQuery)
         refresh = self._refreshes(query)
         found = await self._items(request).find(query.namespace, query.key, refresh=refresh)
         return json_answer(None if found is None else _shown(found))
 
-    async def delete(self, request: web.Request) -> web.Response:
-        """``DELETE /store/items``, whether there is one or not."""
-        place = await read_body(request, ItemPlace)
-        await self._items(request).delete(place.namespace, place.key)
+    @operation(DONE)
+    async def delete(self, request: web.Request, body: ItemPlace) -> web.Response:
+        """``DELETE /store/items``: remove an item, whether there is one or not."""
+        await self._items(request).delete(body.namespace, body.key)
         return done()
 
-    async def search(self, request: web.Request) -> web.Response:
-        """``POST /store/items/search``, by the beginning of the namespace and by fields."""
-        wanted = await read_body(request, ItemSearch)
-        wanted.refuse("query")
+    @operation(Answer(ItemsFound), raises=(InvalidFilterError, UnsupportedOptionError))
+    async def search(self, request: web.Request, body: ItemSearch) -> web.Response:
+        """``POST /store/items/search``: find items by namespace and fields."""
+        body.refuse("query")
         found = await self._items(request).search(
-            wanted.namespace_prefix,
-            wanted=wanted.filter,
-            limit=wanted.limit,
-            offset=wanted.offset,
-            refresh=self._refreshes(wanted),
+            body.namespace_prefix,
+            wanted=body.filter,
+            limit=body.limit,
+            offset=body.offset,
+            refresh=self._refreshes(body),
         )
         return json_answer({"items": [_shown(item) for item in found]})
 
-    async def namespaces(self, request: web.Request) -> web.Response:
-        """``POST /store/namespaces``: those that hold items."""
-        wanted = await read_body(request, NamespaceList)
+    @operation(Answer(NamespacesFound))
+    async def namespaces(self, request: web.Request, body: NamespaceList) -> web.Response:
+        """``POST /store/namespaces``: which namespaces hold items."""
         found = await self._items(request).namespaces(
-            wanted.patterns(),
-            max_depth=wanted.max_depth,
-            limit=wanted.limit,
-            offset=wanted.offset,
+            body.patterns(),
+            max_depth=body.max_depth,
+            limit=body.limit,
+            offset=body.offset,
         )
         return json_answer({"namespaces": found})
 
@@ -96,7 +106,7 @@ class ItemRoutes:
         return asked.refresh_ttl
 
 
-def _shown(item: StoredItem) -> dict[str, Any]:
+def _shown(item: StoredItem) -> ItemShown:
     return {
         "namespace": item.namespace,
         "key": item.key,

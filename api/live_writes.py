@@ -33,10 +33,10 @@ class Chunks:
         if events is not self._events:
             self._events, self._chunks = events, {}
             self._may_end = any(event.category == INPUT for event in events)
-        if self._may_end:
-            return None
         chunk = self._chunks.get(modes.names)
         if chunk is None:
+            if self._may_end:
+                return None
             frames = b"".join(
                 [event.frame for event in events if modes.admits(event.event, event.category)]
             )
@@ -56,21 +56,22 @@ def live_push(
         modes: Which events the client wants; the others are passed over.
         chunks: Shared by all clients of the process.
     """
-    if request.version < HttpVersion11 or response.compression:
+    transport, writer = request.transport, request.writer
+    if request.version < HttpVersion11 or response.compression or transport is None:
         return None
+    # Called for each delivery: what stays the same is looked up once.
+    is_closing, unread_bytes = transport.is_closing, transport.get_write_buffer_size
+    write, chunk_of = transport.write, chunks.of
 
     def push(events: Sequence[StreamEvent]) -> bool:
-        transport = request.transport
-        if transport is None or transport.is_closing():
+        if is_closing() or unread_bytes() > MAX_UNREAD_BYTES:
             return False
-        if transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            return False
-        chunk = chunks.of(events, modes)
+        chunk = chunk_of(events, modes)
         if chunk is None:
             return False
         if chunk:
-            transport.write(chunk)
-            request.writer.output_size += len(chunk)
+            write(chunk)
+            writer.output_size += len(chunk)
         return True
 
     return push

@@ -4,6 +4,16 @@ The SDKs append ``Location`` to their base URL, and read the run id out of the e
 ``Content-Location``: a prefix or a suffix breaks them.
 """
 
+from types import MappingProxyType
+from typing import Final
+
+#: What :func:`run_headers` says.
+RUN_HEADERS: Final = MappingProxyType({"Content-Location": "The run that the answer is about."})
+#: What :func:`stream_headers` and :func:`join_headers` say.
+RESUMED_HEADERS: Final = MappingProxyType(
+    {**RUN_HEADERS, "Location": "Where to ask for the rest after a cut."}
+)
+
 
 def run_path(thread_id: str, run_id: str) -> str:
     """Where a run is."""

@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from api.answer_schemas import AssistantShown
 from api.answers import done, json_answer
 from api.assistant_schemas import (
     AssistantCreate,
@@ -12,11 +13,21 @@ from api.assistant_schemas import (
     VersionChoice,
     VersionSearch,
 )
+from api.expected_errors import SEARCHING
 from api.identity import user_of
-from api.request_bodies import read_body, read_query
+from api.operations import DONE, Answer, operation
 from api.shapes import assistant_shape, made_assistant_shape
 from api.unattended import UnattendedWork
-from runs import AssistantBook, RunQuery, RunsFacade
+from bridge import InvalidIdError
+from runs import (
+    AssistantBook,
+    AssistantDeclaredError,
+    AssistantExistsError,
+    AssistantNotFoundError,
+    AssistantVersionNotFoundError,
+    RunQuery,
+    RunsFacade,
+)
 
 _ONE: Final = "/assistants/{assistant_id}"
 #: Runs that are looked at together when the threads of an assistant are deleted.
@@ -47,9 +58,12 @@ class MadeAssistantRoutes:
             web.post(f"{_ONE}/latest", self.set_latest),
         ]
 
-    async def create(self, request: web.Request) -> web.Response:
-        """``POST /assistants``."""
-        body = await read_body(request, AssistantCreate)
+    @operation(
+        Answer(AssistantShown),
+        raises=(AssistantNotFoundError, AssistantExistsError, InvalidIdError),
+    )
+    async def create(self, request: web.Request, body: AssistantCreate) -> web.Response:
+        """``POST /assistants``: make an assistant of a declared one."""
         made = await self._book.create(
             body.first(),
             assistant_id=body.assistant_id,
@@ -58,38 +72,40 @@ class MadeAssistantRoutes:
         )
         return json_answer(made_assistant_shape(made))
 
-    async def update(self, request: web.Request) -> web.Response:
-        """``PATCH /assistants/{assistant_id}``: one more version, which new runs take."""
-        body = await read_body(request, AssistantPatch)
+    @operation(Answer(AssistantShown), raises=(AssistantDeclaredError,))
+    async def update(self, request: web.Request, body: AssistantPatch) -> web.Response:
+        """``PATCH /assistants/{assistant_id}``: make one more version, which new runs take."""
         changed = await self._book.update(
             assistant_of(request), body.changes(), user_id=user_of(request)
         )
         return json_answer(made_assistant_shape(changed))
 
-    async def set_latest(self, request: web.Request) -> web.Response:
-        """``POST .../latest``: new runs take another version."""
-        choice = await read_body(request, VersionChoice)
+    @operation(
+        Answer(AssistantShown), raises=(AssistantDeclaredError, AssistantVersionNotFoundError)
+    )
+    async def set_latest(self, request: web.Request, body: VersionChoice) -> web.Response:
+        """``POST .../latest``: let new runs take another version."""
         changed = await self._book.set_latest(
-            assistant_of(request), choice.version, user_id=user_of(request)
+            assistant_of(request), body.version, user_id=user_of(request)
         )
         return json_answer(made_assistant_shape(changed))
 
-    async def versions(self, request: web.Request) -> web.Response:
-        """``POST .../versions``, the newest first; a declared assistant has one."""
-        wanted = await read_body(request, VersionSearch)
+    @operation(Answer(list[AssistantShown]))
+    async def versions(self, request: web.Request, body: VersionSearch) -> web.Response:
+        """``POST .../versions``: its versions, the newest first; a declared assistant has one."""
         chosen = await self._book.choose(assistant_of(request), user_id=user_of(request))
         made = chosen.made
         if made is None:
             shown = [assistant_shape(chosen.assistant)]
         else:
             shown = [made_assistant_shape(made, each) for each in reversed(made.versions)]
-        asked = (wanted.metadata or {}).items()
+        asked = (body.metadata or {}).items()
         fitting = [each for each in shown if asked <= each["metadata"].items()]
-        return json_answer(fitting[wanted.offset : wanted.offset + wanted.limit])
+        return json_answer(fitting[body.offset : body.offset + body.limit])
 
-    async def delete(self, request: web.Request) -> web.Response:
-        """``DELETE /assistants/{assistant_id}``; goes on when the client leaves."""
-        query = read_query(request, AssistantDelete)
+    @operation(DONE, raises=(AssistantDeclaredError, *SEARCHING))
+    async def delete(self, request: web.Request, query: AssistantDelete) -> web.Response:
+        """``DELETE /assistants/{assistant_id}``: remove an assistant."""
         assistant_id, user_id = assistant_of(request), user_of(request)
         deletion = self._delete(assistant_id, user_id, with_threads=query.delete_threads)
         await self._unattended.finish(deletion, "delete assistant")

@@ -5,15 +5,17 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from api.answer_schemas import RunShown
 from api.answers import done, json_answer
 from api.auth.audit import name_objects
+from api.expected_errors import CREATING, SEARCHING
 from api.http_settings import HttpSettings
 from api.identity import user_of
-from api.request_bodies import read_body, read_query
+from api.operations import DONE, Answer, operation
 from api.schemas import RunBatch, RunsCancel, RunsCancelQuery
 from api.shapes import run_shape
 from api.unattended import UnattendedWork
-from bridge import RunRef, check_id
+from bridge import InvalidIdError, RunRef, check_id
 from runs import (
     CancelAction,
     RunNotCancellableError,
@@ -38,17 +40,17 @@ class ManyRunsRoutes:
         """Return what the application serves."""
         return [web.post("/runs/batch", self.create), web.post("/runs/cancel", self.cancel)]
 
-    async def create(self, request: web.Request) -> web.Response:
-        """``POST /runs/batch``: start all of the runs, or none.
+    @operation(Answer(list[RunShown]), raises=CREATING)
+    async def create(self, request: web.Request, body: RunBatch) -> web.Response:
+        """``POST /runs/batch``: start all of some runs, or none.
 
         When one is refused although it was not to be foreseen, those before it are rolled back,
         unless they have ended by then.
         """
-        batch = (await read_body(request, RunBatch)).root
         owner = {"user_id": user_of(request)}
         specs = [
             each.spec(_thread_of(each.thread_id), self._settings).model_copy(update=owner)
-            for each in batch
+            for each in body.root
         ]
         records = await self._unattended.finish(self._create_all(specs), "create runs")
         name_objects(request, run_ids=[record.run_id for record in records])
@@ -76,14 +78,15 @@ class ManyRunsRoutes:
                 user_id=record.user_id,
             )
 
-    async def cancel(self, request: web.Request) -> web.Response:
+    @operation(DONE, raises=(InvalidIdError, RunNotFoundError, *SEARCHING))
+    async def cancel(
+        self, request: web.Request, query: RunsCancelQuery, body: RunsCancel
+    ) -> web.Response:
         """``POST /runs/cancel``: stop some runs of a thread, or all that are pending or running.
 
         Runs that have ended are passed over; of unknown ones the first is reported, once the
         others are stopped.
         """
-        query = read_query(request, RunsCancelQuery)
-        body = await read_body(request, RunsCancel)
         if body.run_ids is not None:
             runs = [RunRef.checked(body.thread_id, run_id) for run_id in body.run_ids]
             name_objects(request, thread_id=body.thread_id, run_ids=body.run_ids)

@@ -53,11 +53,8 @@ class _Api:
         self.info = f"$JS.API.STREAM.INFO.{stream}"
         self.purge = f"$JS.API.STREAM.PURGE.{stream}"
         self.reading = (f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}")
-        self.naming = (
-            f"$JS.API.CONSUMER.NAMES.{stream}",
-            f"$JS.API.CONSUMER.LIST.{stream}",
-            f"$JS.API.CONSUMER.DELETE.{stream}.*",
-        )
+        self.consumers = f"$JS.API.CONSUMER.LIST.{stream}"
+        self.naming = (f"$JS.API.CONSUMER.NAMES.{stream}", f"$JS.API.CONSUMER.DELETE.{stream}.*")
 
     def taking(self, consumer: str) -> tuple[str, ...]:
         """Return what moves the position of a durable consumer."""
@@ -113,6 +110,8 @@ class Roles:
     def _gateway(self) -> Permissions:
         subjects = self._subjects
         consumers = (
+            self._events.consumers,
+            self._jobs.consumers,
             *self._events.naming,
             *self._events.consuming("*"),
             *self._jobs.consuming(f"work_{WEBHOOK_LINE}"),

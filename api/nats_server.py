@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from api.server_access import ServerAccess
 from api.settings import Role, Settings
 from bridge import BridgeError, EmbeddedServer, NatsSettings, NatsUser
 
@@ -29,31 +30,49 @@ async def embedded_server(settings: Settings) -> AsyncGenerator[EmbeddedServer]:
         BridgeError: The server cannot be started; nothing was left running.
     """
     async with EmbeddedServer(settings.data / DIRECTORY, settings.embedded) as server:
+        access = ServerAccess.of(server)
+        access.write(server.data_dir)
         keeper = asyncio.create_task(_keep(server), name="keep nats-server")
         try:
             yield server
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
+            access.remove(server.data_dir)
+
+
+@asynccontextmanager
+async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
+    """Yield ``settings`` with the server of the data directory, whoever runs it.
+
+    Where another process of ours does, that one is used, as an operator; else one is run here.
+
+    Raises:
+        BridgeError: The server cannot be started; nothing was left running.
+    """
+    access = ServerAccess.find(settings.data / DIRECTORY)
+    if access is not None:
+        yield _with_access(settings, access.url, access.user, access.password)
+        return
+    async with embedded_server(settings) as server:
+        yield as_operator(settings, server)
 
 
 def as_operator(settings: Settings, server: EmbeddedServer) -> Settings:
     """Return ``settings`` with the address of a running server, and who may do everything there."""
-    return _with_access(settings, server, server.user, server.password)
+    return _with_access(settings, server.url, server.user, server.password)
 
 
 def as_role(settings: Settings, server: EmbeddedServer, role: Role) -> Settings:
     """Return ``settings`` with the address of a running server, and who may do what a role does."""
     user = NatsUser(role.value)
-    return _with_access(settings, server, user, server.password_of(user))
+    return _with_access(settings, server.url, user, server.password_of(user))
 
 
-def _with_access(
-    settings: Settings, server: EmbeddedServer, user: str, password: SecretStr
-) -> Settings:
+def _with_access(settings: Settings, url: str, user: str, password: SecretStr) -> Settings:
     # Whatever else the section says of credentials and TLS is of another server.
     kept = {name: getattr(settings.nats, name) for name in _TIMES}
-    nats = NatsSettings(url=server.url, user=user, password=password, **kept)
+    nats = NatsSettings(url=url, user=user, password=password, **kept)
     return settings.model_copy(update={"nats": nats})
 
 

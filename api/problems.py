@@ -21,22 +21,46 @@ import store.errors
 from api import errors
 from api.auth.errors import (
     ChallengeError,
+    CredentialEndedError,
     CredentialRefusedError,
     NotAuthenticatedError,
+    OperatorsOnlyError,
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
+from api.limits.errors import (
+    HeadersTooLargeError,
+    JsonTooDeepError,
+    MalformedRequestError,
+    OverloadedError,
+    RequestTimeoutError,
+    TooManyAddressConnectionsError,
+    TooManyBodiesError,
+    TooManyConnectionsError,
+    TooManyEventsError,
+    TooManyUserStreamsError,
+    UnsupportedEncodingError,
+    UrlTooLongError,
+)
+from bridge import log_context
 
 _LOG = logging.getLogger(__name__)
+
+#: On a problem document: its code, for those who count.
+PROBLEM_CODE: Final = web.ResponseKey[str]("problem code")
 
 #: Seconds that a client waits before it asks again, where waiting can help.
 RETRY_AFTER_S: Final = 1
 
 _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = MappingProxyType(
     {
-        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
-        HTTPStatus.UNAUTHORIZED: (CredentialRefusedError, NotAuthenticatedError),
-        HTTPStatus.FORBIDDEN: (ScopeMissingError,),
+        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError, MalformedRequestError),
+        HTTPStatus.UNAUTHORIZED: (
+            CredentialEndedError,
+            CredentialRefusedError,
+            NotAuthenticatedError,
+        ),
+        HTTPStatus.FORBIDDEN: (OperatorsOnlyError, ScopeMissingError),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,
@@ -50,6 +74,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.WebhookNotFoundError,
             store.errors.RunNotArchivedError,
         ),
+        HTTPStatus.REQUEST_TIMEOUT: (RequestTimeoutError,),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
             bridge.errors.CheckpointFencedError,
@@ -80,7 +105,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ItemTooLargeError,
             runs.errors.InputTooLargeError,
         ),
+        HTTPStatus.REQUEST_URI_TOO_LONG: (UrlTooLongError,),
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (UnsupportedEncodingError,),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
+            JsonTooDeepError,
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
             bridge.errors.InvalidFilterError,
@@ -98,7 +126,11 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedStrategyError,
             runs.errors.WebhookRefusedError,
         ),
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (HeadersTooLargeError,),
         HTTPStatus.TOO_MANY_REQUESTS: (
+            TooManyAddressConnectionsError,
+            TooManyEventsError,
+            TooManyUserStreamsError,
             runs.errors.QueueFullError,
             runs.errors.TooManyCronsError,
             runs.errors.TooManyRunsError,
@@ -108,6 +140,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ApiError,
             bridge.errors.CheckpointDamagedError,
             bridge.errors.ForeignMessageError,
+            bridge.errors.TracingMissingError,
             bridge.errors.UnknownSettingError,
             bridge.server.errors.DirectoryInUseError,
             bridge.server.errors.PortInUseError,
@@ -117,6 +150,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.GraphFailedError,
             runs.errors.BlockingCallError,
             runs.errors.LangGraphMissingError,
+            runs.errors.UnreadableRecordError,
             store.errors.AnalyticsMissingError,
             store.errors.ArchiveLockedError,
             store.errors.ArchiveMarkError,
@@ -129,12 +163,16 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.RunSeqHoleError,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
+            OverloadedError,
             SigningKeysUnavailableError,
+            TooManyBodiesError,
+            TooManyConnectionsError,
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
             bridge.errors.CredentialsUnusableError,
             bridge.errors.JetStreamDisabledError,
+            bridge.errors.NewerVersionError,
             bridge.errors.NoAnswerError,
             bridge.errors.ServerTooOldError,
             bridge.errors.StreamsMissingError,
@@ -147,6 +185,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.ReadModelBehindError,
             runs.errors.ReadModelUnavailableError,
             store.errors.ErasureDelayedError,
+            store.errors.NewerArchiveError,
         ),
         HTTPStatus.INSUFFICIENT_STORAGE: (
             bridge.errors.ConsumerLimitError,
@@ -167,8 +206,14 @@ KnownError = (
     | errors.GatewayError
 )
 
-_MAY_RETRY: Final = frozenset({429, 503, 507})
-_CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+#: The content type of RFC 9457.
+PROBLEM: Final = "application/problem+json"
+#: The code of what nobody foresaw.
+INTERNAL: Final = "internal"
+#: Statuses after which asking again can help.
+MAY_RETRY: Final = frozenset({429, 503, 507})
+#: Of what the HTTP server itself refuses.
+CODE_OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
     {404: "route-not-found", 405: "method-not-allowed", 413: "body-too-large", 416: "bad-range"}
 )
 
@@ -189,15 +234,23 @@ def problem(
         "status": status,
         "code": code,
         "detail": detail,
+        **_request_id(),
     }
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in _MAY_RETRY else {}
-    return web.Response(
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if status in MAY_RETRY else {}
+    response = web.Response(
         status=status,
         # ASCII, because a detail may echo what came in and could not be decoded.
         body=json.dumps(content).encode("ascii"),
-        content_type="application/problem+json",
+        content_type=PROBLEM,
         headers={"Cache-Control": "no-store", **retry, **(headers or {})},
     )
+    response[PROBLEM_CODE] = code
+    return response
+
+
+def _request_id() -> dict[str, str]:
+    named = log_context().get("request_id")
+    return {} if named is None else {"request_id": named}
 
 
 def problem_of(error: KnownError) -> web.Response:
@@ -209,7 +262,7 @@ def problem_of(error: KnownError) -> web.Response:
             if isinstance(error, ChallengeError):
                 headers["WWW-Authenticate"] = error.challenge
             return problem(status, error.code, str(error), headers)
-    return _unexpected(error)
+    return unexpected(error)
 
 
 @web.middleware
@@ -218,14 +271,15 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _problem_of_http(request, error)
+        return problem_of_http(request, error)
     except Exception as error:  # the outermost frame of a request, which must answer
         if request.writer.output_size > 0:
             raise
-        return problem_of(error) if isinstance(error, KnownError) else _unexpected(error)
+        return problem_of(error) if isinstance(error, KnownError) else unexpected(error)
 
 
-def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Response:
+def problem_of_http(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """Return the problem document that says what aiohttp refused."""
     details = {
         404: f"there is nothing at {request.path[:200]}",
         405: f"{request.method} is not possible at {request.path[:200]}",
@@ -237,12 +291,21 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     }
     return problem(
         error.status,
-        _CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
+        CODE_OF_STATUS.get(error.status, f"http-{error.status}"),
         details.get(error.status, error.reason),
         told,
     )
 
 
-def _unexpected(error: Exception) -> web.Response:
+def unexpected(error: BaseException) -> web.Response:
+    """Return the problem document for a defect, and log what it was."""
     _LOG.error("request.failed", exc_info=error)
-    return problem(500, "internal", "the gateway failed to handle the request; its log says why")
+    return problem(500, INTERNAL, "the gateway failed to handle the request; its log says why")
+
+
+def as_bytes(answer: web.Response) -> bytes:
+    """Return an answer as it is on the wire, for a connection that is closed behind it."""
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers = {**answer.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *map(": ".join, headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

@@ -1,25 +1,37 @@
 """The routes that stay open: stream a run or wait for it, newly created or joined."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
+from api.answer_schemas import ServerSentEvent
 from api.attachment import Attachments
 from api.configurable_headers import with_headers
-from api.errors import InvalidRequestError
+from api.expected_errors import CREATING, OPENING
 from api.http_settings import HttpSettings
-from api.identity import user_of
+from api.identity import caller_of, user_of
+from api.locations import RESUMED_HEADERS
 from api.open_streams import OpenStreams
-from api.request_bodies import read_body, read_headers, read_query
+from api.operations import EVENT_STREAM, Answer, operation
+from api.parameters import (
+    LAST_EVENT_ID,
+    LAST_EVENT_ID_QUERY,
+    STREAM_MODE,
+    SUBSCRIPTION,
+)
 from api.schemas import RunCreate, RunHeaders, RunJoin
 from api.stream import BREAKS, Reading, RunStreams, cursor_of, decline
 from api.stream_modes import ModeFilter, parse_modes
 from api.subscribed_stream import Subscribed, SubscribedStreams, subscription_of
+from api.thread_modes import parse_thread_modes
 from api.threads import thread_of
 from api.waiting import RunWaits
-from bridge import RunRef, check_id
+from bridge import ConsumerDriftError, RunRef, check_id
 from runs import DisconnectMode, RunNotFoundError, RunRecord, RunsFacade, RunSpec
+
+_EVENTS: Final = Answer(ServerSentEvent, media_type=EVENT_STREAM, headers=RESUMED_HEADERS)
+_VALUES: Final = Answer(Any, headers=RESUMED_HEADERS)
 
 
 class RunWatching:
@@ -54,15 +66,17 @@ class RunWatching:
             web.get(f"{run}/stream", self.stream, allow_head=False),
             web.get(f"{run}/join", self.join, allow_head=False),
             web.get("/runs/{run_id}/stream", self.stream, allow_head=False),
-            web.get("/threads/{thread_id}/stream", self.stream_thread, allow_head=False),
         ]
 
-    async def create_and_stream(self, request: web.Request) -> web.StreamResponse:
+    @operation(_EVENTS, raises=(*CREATING, *OPENING))
+    async def create_and_stream(
+        self, request: web.Request, body: RunCreate, headers: RunHeaders
+    ) -> web.StreamResponse:
         """``POST .../runs/stream``: start a run and stream what its creator asks to see.
 
         An answer lets the run go on that asked, and the stream begins behind its question.
         """
-        spec = await self._read_spec(request)
+        spec = self._spec_of(request, body, headers)
         after = None
         if spec.command is not None and spec.thread_id is not None:
             after = await self._facade.find_place_of_question(spec.thread_id, user_id=spec.user_id)
@@ -72,25 +86,33 @@ class RunWatching:
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 
-    async def create_and_wait(self, request: web.Request) -> web.StreamResponse:
+    @operation(_VALUES, raises=(*CREATING, *OPENING))
+    async def create_and_wait(
+        self, request: web.Request, body: RunCreate, headers: RunHeaders
+    ) -> web.StreamResponse:
         """``POST .../runs/wait``: start a run and answer with its final values."""
-        spec = await self._read_spec(request)
+        spec = self._spec_of(request, body, headers)
         created = await self._create(request, spec)
         cancels = spec.on_disconnect is DisconnectMode.CANCEL
         return await self._wait(request, _ref(created), cancels=cancels, created=created)
 
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        """``GET .../stream``: follow a run from any cursor; no mode at all means everything."""
+    @operation(
+        _EVENTS,
+        raises=(ConsumerDriftError,),
+        parameters=(STREAM_MODE, LAST_EVENT_ID, LAST_EVENT_ID_QUERY, SUBSCRIPTION),
+    )
+    async def stream(self, request: web.Request, query: RunJoin) -> web.StreamResponse:
+        """``GET .../stream``: follow a run from any cursor."""
         try:
             run = await self._joined(request)
-            query = read_query(request, RunJoin)
             modes = await self._modes_of(request, run)
         except BREAKS as error:
             return await decline(request, error)
         name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
             if name is not None:
-                wanted = Subscribed(name, *run, user_of(request), modes)
+                all_modes = parse_thread_modes(request.query.getall("stream_mode", []))
+                wanted = Subscribed(name, *run, user_of(request), all_modes)
                 return await self._subscribed.serve(request, wanted)
             reading = Reading(*run, user_of(request), modes, cursor_of(request))
             return await self._streams.serve(request, reading)
@@ -102,31 +124,21 @@ class RunWatching:
         record = await self._facade.find_run(run.run_id, user_id=user_of(request))
         return modes if record is None else modes.like(record.kwargs.get("stream_mode") or ())
 
-    async def stream_thread(self, request: web.Request) -> web.StreamResponse:
-        """``GET /threads/{thread_id}/stream``: all runs of a thread, resumed by name, for ever."""
-        thread_id = thread_of(request)
-        name = subscription_of(request)
-        if name is None:
-            raise InvalidRequestError("subscription: a thread's stream needs a name to resume by")
-        modes = parse_modes(request.query.getall("stream_mode", []))
-        wanted = Subscribed(name, thread_id, None, user_of(request), modes)
-        return await self._subscribed.serve(request, wanted)
-
-    async def join(self, request: web.Request) -> web.StreamResponse:
+    @operation(_VALUES, raises=OPENING)
+    async def join(self, request: web.Request, query: RunJoin) -> web.StreamResponse:
         """``GET .../join``: wait for a run's final values."""
         run = run_of(request)
-        query = read_query(request, RunJoin)
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         await self._facade.get_run(*run, user_id=user_of(request))
         return await self._wait(request, run, cancels=query.cancel_on_disconnect)
 
-    async def _read_spec(self, request: web.Request) -> RunSpec:
+    def _spec_of(self, request: web.Request, body: RunCreate, headers: RunHeaders) -> RunSpec:
         thread_id = thread_of(request) if "thread_id" in request.match_info else None
-        return await read_spec(request, thread_id, self._settings)
+        return spec_of(request, thread_id, body, headers, self._settings)
 
     async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:
@@ -157,22 +169,31 @@ def _ref(record: RunRecord) -> RunRef:
     return RunRef(record.thread_id, record.run_id)
 
 
-async def read_spec(request: web.Request, thread_id: str | None, settings: HttpSettings) -> RunSpec:
-    """Read what a request that creates a run asks for.
+def spec_of(
+    request: web.Request,
+    thread_id: str | None,
+    body: RunCreate,
+    headers: RunHeaders,
+    settings: HttpSettings,
+) -> RunSpec:
+    """Return what a request that creates a run asks for.
 
     Args:
         request: The request.
         thread_id: The thread; None for a stateless run.
+        body: What it says.
+        headers: Likewise.
         settings: What counts where the body is silent.
 
     Raises:
-        GatewayError: Body or headers have the wrong form.
+        ContradictoryOptionsError: Two options exclude each other.
         UnsupportedOptionError: An option is set that nothing honours.
     """
-    body = await read_body(request, RunCreate)
-    key = read_headers(request, RunHeaders).idempotency_key
     spec = body.spec(thread_id, settings)
-    changes: dict[str, Any] = {"idempotency_key": key, "user_id": user_of(request)}
+    changes: dict[str, Any] = {
+        "idempotency_key": headers.idempotency_key,
+        "user_id": user_of(request),
+    }
     if settings.header_includes:
         changes["config"] = with_headers(spec.config, request.headers, settings)
     return spec.model_copy(update=changes)

@@ -1,22 +1,34 @@
-"""The routes of runs: create, look at, cancel, and publish to."""
+"""The routes of runs: create, look at, and cancel."""
 
 from contextlib import suppress
+from typing import TypeAlias
 
 from aiohttp import web
 
-from api.answers import accepted, done, json_answer, page_headers
+from api.answer_schemas import RunShown
+from api.answers import PAGE_HEADERS, accepted, done, json_answer, page_headers
+from api.expected_errors import CREATING, SEARCHING
 from api.http_settings import HttpSettings
 from api.identity import user_of
-from api.locations import run_headers
-from api.request_bodies import read_body, read_query
+from api.locations import RUN_HEADERS, run_headers
+from api.operations import ACCEPTED, DONE, Answer, operation
 from api.run_schemas import RunFilter, RunList, RunSearch
-from api.run_watching import RunWatching, read_spec, run_of
-from api.schemas import EventPublish, Page, RunCancel
+from api.run_watching import RunWatching, run_of, spec_of
+from api.schemas import Page, RunCancel, RunCreate, RunHeaders
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
-from bridge import StreamBridge
-from runs import RunInterruptedError, RunNotFoundError, RunQuery, RunsFacade, RunSpec
+from runs import (
+    RunInterruptedError,
+    RunNotCancellableError,
+    RunNotFoundError,
+    RunQuery,
+    RunsFacade,
+    RunSpec,
+    RunStatus,
+)
+
+_Runs: TypeAlias = list[RunShown]
 
 
 class RunRoutes:
@@ -24,13 +36,11 @@ class RunRoutes:
 
     def __init__(
         self,
-        bridge: StreamBridge,
         facade: RunsFacade,
         watching: RunWatching,
         unattended: UnattendedWork,
         settings: HttpSettings,
     ) -> None:
-        self._bridge = bridge
         self._facade = facade
         self._watching = watching
         self._unattended = unattended
@@ -45,66 +55,79 @@ class RunRoutes:
             web.get("/threads/{thread_id}/runs", self.list),
             web.post("/runs/search", self.search),
             web.post("/runs/count", self.count),
+            web.post("/runs/statuses/count", self.tally),
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
-            web.post(f"{run}/events", self.publish),
         ]
 
-    async def create(self, request: web.Request) -> web.Response:
+    @operation(Answer(RunShown, headers=RUN_HEADERS), raises=CREATING)
+    async def create(
+        self, request: web.Request, body: RunCreate, headers: RunHeaders
+    ) -> web.Response:
         """``POST /threads/{thread_id}/runs``: start a run and answer at once."""
-        spec = await read_spec(request, thread_of(request), self._settings)
+        spec = spec_of(request, thread_of(request), body, headers, self._settings)
         return await self._created(spec)
 
-    async def create_stateless(self, request: web.Request) -> web.Response:
+    @operation(Answer(RunShown, headers=RUN_HEADERS), raises=CREATING)
+    async def create_stateless(
+        self, request: web.Request, body: RunCreate, headers: RunHeaders
+    ) -> web.Response:
         """``POST /runs``: start a run in a thread of its own and answer at once."""
-        return await self._created(await read_spec(request, None, self._settings))
+        return await self._created(spec_of(request, None, body, headers, self._settings))
 
-    async def list(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/runs``, newest first."""
+    @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING)
+    async def list(self, request: web.Request, query: RunList) -> web.Response:
+        """``GET /threads/{thread_id}/runs``: the runs of a thread, the newest first."""
         thread_id, user_id = thread_of(request), user_of(request)
-        wanted = read_query(request, RunList)
         await self._facade.get_thread(thread_id, user_id=user_id)
-        query = wanted.query().model_copy(update={"thread_id": thread_id, "user_id": user_id})
-        return await self._page(query, wanted)
+        wanted = query.query().model_copy(update={"thread_id": thread_id, "user_id": user_id})
+        return await self._page(wanted, query)
 
-    async def search(self, request: web.Request) -> web.Response:
-        """``POST /runs/search``: runs of all threads."""
-        wanted = await read_body(request, RunSearch)
-        query = wanted.query().model_copy(update={"user_id": user_of(request)})
-        return await self._page(query, wanted)
+    @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING)
+    async def search(self, request: web.Request, body: RunSearch) -> web.Response:
+        """``POST /runs/search``: runs of all threads, a page at a time."""
+        return await self._page(body.asked_by(user_of(request)), body)
 
-    async def count(self, request: web.Request) -> web.Response:
-        """``POST /runs/count``: a bare number."""
-        wanted = await read_body(request, RunFilter)
-        query = wanted.query().model_copy(update={"user_id": user_of(request)})
-        return json_answer(await self._facade.count_runs(query))
+    @operation(Answer(int), raises=SEARCHING)
+    async def count(self, request: web.Request, body: RunFilter) -> web.Response:
+        """``POST /runs/count``: how many runs fit, a bare number."""
+        return json_answer(await self._facade.count_runs(body.asked_by(user_of(request))))
+
+    @operation(Answer(dict[RunStatus, int]), raises=SEARCHING)
+    async def tally(self, request: web.Request, body: RunFilter) -> web.Response:
+        """``POST /runs/statuses/count``: how many runs fit, a number for each status."""
+        return json_answer(await self._facade.tally_runs(body.asked_by(user_of(request))))
 
     async def _page(self, query: RunQuery, page: Page) -> web.Response:
         found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)
         headers = page_headers(found.total, page.offset + page.limit)
         return json_answer([run_shape(run) for run in found.runs], headers=headers)
 
+    @operation(Answer(RunShown))
     async def get(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/runs/{run_id}``."""
+        """``GET /threads/{thread_id}/runs/{run_id}``: a run."""
         run = run_of(request)
         return json_answer(run_shape(await self._facade.get_run(*run, user_id=user_of(request))))
 
+    @operation(DONE)
     async def delete(self, request: web.Request) -> web.Response:
-        """``DELETE /threads/{thread_id}/runs/{run_id}``; goes on when the client leaves."""
+        """``DELETE /threads/{thread_id}/runs/{run_id}``: delete a run."""
         run = run_of(request)
         deletion = self._facade.delete_run(*run, user_id=user_of(request))
         if not await self._unattended.finish(deletion, "delete run"):
             raise RunNotFoundError(run.run_id)
         return done()
 
-    async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """``POST .../cancel``: 202 once the wish is stored, or 200 with the run once it ended.
+    @operation(
+        ACCEPTED, Answer(RunShown | None, headers=RUN_HEADERS), raises=(RunNotCancellableError,)
+    )
+    async def cancel(self, request: web.Request, query: RunCancel) -> web.StreamResponse:
+        """``POST .../cancel``: stop it; 202 at once, or 200 with the run once it ended.
 
         A run that is rolled back is gone then: the answer is ``null``.
         """
         run, user_id = run_of(request), user_of(request)
-        query = read_query(request, RunCancel)
         wish = self._facade.cancel(*run, action=query.action, user_id=user_id)
         await self._unattended.finish(wish, "cancel run")
         if not query.wait:
@@ -119,21 +142,6 @@ class RunRoutes:
                 return None  # rolled back, so there is no run to show
 
         return await self._watching.waits.serve(request, run, ended)
-
-    async def publish(self, request: web.Request) -> web.Response:
-        """``POST .../events``: append an event for a service that does not speak NATS."""
-        run = run_of(request)
-        body = await read_body(request, EventPublish)
-        await self._facade.get_run(*run, user_id=user_of(request))
-        event_id = await self._bridge.publish(
-            run.run_id,
-            body.event,
-            body.data,
-            category=body.category,
-            metadata=body.metadata,
-            event_id=body.event_id,
-        )
-        return json_answer({"id": event_id}, status=201)
 
     async def _created(self, spec: RunSpec) -> web.Response:
         creation = self._facade.create_background(spec)

@@ -212,6 +212,12 @@ class RecordQuery(Body):
     after_seq: int | None = Field(None, ge=0)
 
 
+class EventQuery(RecordQuery):
+    """The query of the route that lists records of all categories, ``event_type`` left out."""
+
+    category: Name | None = None
+
+
 class RunCancel(Body):
     """The query of ``POST /threads/{thread_id}/runs/{run_id}/cancel``."""
 

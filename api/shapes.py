@@ -4,12 +4,24 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from api.answer_schemas import (
+    AssistantShown,
+    Drawing,
+    FaultShown,
+    InterruptShown,
+    RunShown,
+    StateShown,
+    TaskShown,
+    ThreadShown,
+    TtlShown,
+)
 from runs import (
     ActiveRun,
     Assistant,
     AssistantRecord,
     AssistantVersion,
     Question,
+    RunFault,
     RunRecord,
     ThreadRecord,
     ThreadState,
@@ -40,7 +52,7 @@ def redacted(value: Any) -> Any:
     return value
 
 
-def run_shape(run: RunRecord) -> dict[str, Any]:
+def run_shape(run: RunRecord) -> RunShown:
     """Show a run; its input is left out, because answers that list runs must stay small."""
     kwargs = {name: value for name, value in run.kwargs.items() if name != "input"}
     return {
@@ -49,16 +61,27 @@ def run_shape(run: RunRecord) -> dict[str, Any]:
         "assistant_id": run.assistant_id,
         "created_at": run.created_at.isoformat(),
         "updated_at": run.updated_at.isoformat(),
-        "status": run.status.value,
+        "status": run.status,
         "metadata": redacted(run.metadata),
         "kwargs": redacted(kwargs),
-        "multitask_strategy": run.multitask_strategy.value,
+        "multitask_strategy": run.multitask_strategy,
         "model_name": run.model_name,
         "usage": None if run.usage is None else run.usage.model_dump(),
+        "graph_id": run.executor,
+        "user_id": run.user_id,
+        "attempt": run.attempt,
+        "worker": run.worker,
+        "error": None if run.error is None else _fault_shape(run.error),
+        "started_at": None if run.started_at is None else run.started_at.isoformat(),
+        "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
     }
 
 
-def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
+def _fault_shape(fault: RunFault) -> FaultShown:
+    return {"error": fault.error, "message": fault.message}
+
+
+def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:
     """Show a thread with the final values of its last successful run.
 
     What a graph asks stands in its values; it is shown apart, by the question's id, for as long as
@@ -79,7 +102,7 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
         "updated_at": updated_at,
         "state_updated_at": updated_at,
         "metadata": redacted(thread.metadata),
-        "status": thread.status.value,
+        "status": thread.status,
         "config": {},
         "values": values,
         "interrupts": {each["id"]: [each] for each in asked},
@@ -87,7 +110,22 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> dict[str, Any]:
     }
 
 
-def state_shape(state: ThreadState) -> dict[str, Any]:
+def ttl_shape(thread: ThreadRecord) -> TtlShown | None:
+    """Show how long a thread stays by a time of its own; ``None`` when it has none.
+
+    ``expires_at`` is ``None`` once its history is removed, until it changes.
+    """
+    ttl, expires_at = thread.ttl, thread.expires_at
+    if ttl is None:
+        return None
+    return {
+        "strategy": ttl.strategy,
+        "ttl_minutes": ttl.ttl_s / 60,
+        "expires_at": None if expires_at is None else expires_at.isoformat(),
+    }
+
+
+def state_shape(state: ThreadState) -> StateShown:
     """Show a thread's state, and what its active run asks; of a fresh thread all is null or empty.
 
     The checkpoint of a function's thread is the event that holds its values: clients take a state
@@ -110,11 +148,11 @@ def state_shape(state: ThreadState) -> dict[str, Any]:
     }
 
 
-def _interrupts(question: Question) -> list[dict[str, Any]]:
+def _interrupts(question: Question) -> list[InterruptShown]:
     return [{"value": question.prompt, "id": question.input_id}]
 
 
-def _task(active: ActiveRun, question: Question) -> dict[str, Any]:
+def _task(active: ActiveRun, question: Question) -> TaskShown:
     return {
         "id": active.run_id,
         "name": active.executor,
@@ -135,7 +173,7 @@ def _checkpoint(state: ThreadState) -> dict[str, Any]:
     }
 
 
-def assistant_shape(assistant: Assistant) -> dict[str, Any]:
+def assistant_shape(assistant: Assistant) -> AssistantShown:
     """Show an assistant."""
     return {
         "assistant_id": assistant.assistant_id,
@@ -153,7 +191,7 @@ def assistant_shape(assistant: Assistant) -> dict[str, Any]:
 
 def made_assistant_shape(
     made: AssistantRecord, version: AssistantVersion | None = None
-) -> dict[str, Any]:
+) -> AssistantShown:
     """Show an assistant that a client made, as it is now or in one of its versions."""
     shown = made.current if version is None else version
     updated_at = made.updated_at if version is None else version.created_at
@@ -171,7 +209,7 @@ def made_assistant_shape(
     }
 
 
-def function_drawing(assistant: Assistant) -> dict[str, Any]:
+def function_drawing(assistant: Assistant) -> Drawing:
     """Draw a function as a graph of one node."""
     start, end = "__start__", "__end__"
     node = {"id": assistant.name, "type": "runnable", "data": {"name": assistant.name}}

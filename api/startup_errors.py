@@ -67,12 +67,3 @@ class ChildStartError(StartupError):
         super().__init__(f"{name} {reason}{where}")
         self.name = name
         self.log_path = log_path
-
-
-class GatewayRequestError(StartupError):
-    """The gateway did not answer a command's request, or refused it."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"{url}: {reason}")
-        self.url = url
-        self.reason = reason

@@ -35,8 +35,15 @@ class StateUpdate(Body):
         return {**(self.checkpoint or {}), **own}
 
 
+class HistoryPage(Body):
+    """The query of ``GET /threads/{thread_id}/history``."""
+
+    limit: int = Field(1, ge=1, le=1000)
+    before: Name | None = None
+
+
 class HistoryQuery(Body):
-    """What is asked of a thread's history."""
+    """The body of ``POST /threads/{thread_id}/history``."""
 
     limit: int = Field(1, ge=1, le=1000)
     before: Name | JsonObject | None = None

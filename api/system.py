@@ -6,10 +6,20 @@ from typing import Final
 
 from aiohttp import web
 
+from api.answer_schemas import (
+    CallerShown,
+    JsonObject,
+    Liveness,
+    Readiness,
+    ServerInfo,
+    SignOfLife,
+)
 from api.answers import json_answer
 from api.asyncapi import asyncapi_document
 from api.errors import GatewayClosingError
+from api.identity import caller_of
 from api.open_streams import OpenStreams
+from api.operations import Answer, operation
 from bridge import JetStreamBridge, UnavailableError
 from store import SinkRecords
 
@@ -40,22 +50,34 @@ class SystemRoutes:
             web.get("/asyncapi.json", self.asyncapi),
         ]
 
+    @operation(Answer(SignOfLife))
     async def ok(self, _: web.Request) -> web.Response:
         """``GET /ok``: the platform's sign of life."""
         return json_answer({"ok": True})
 
-    async def info(self, _: web.Request) -> web.Response:
-        """``GET /info``: what this server is and what it cannot do."""
-        return json_answer({"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS})
+    @operation(Answer(ServerInfo))
+    async def info(self, request: web.Request) -> web.Response:
+        """``GET /info``: what this server is and what it cannot do, and who it thinks is asking."""
+        caller = caller_of(request)
+        known: CallerShown = {
+            "user_id": caller.user_id,
+            "role": caller.role.value,
+            "scopes": sorted(scope.value for scope in caller.scopes),
+        }
+        facts = {"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS}
+        return json_answer({**facts, "caller": known})
 
+    @operation(Answer(JsonObject))
     async def asyncapi(self, _: web.Request) -> web.Response:
         """``GET /asyncapi.json``: what other programs meet on NATS."""
         return json_answer(self._asyncapi)
 
+    @operation(Answer(Liveness))
     async def live(self, _: web.Request) -> web.Response:
         """``GET /livez``: 200 while the process answers at all."""
         return json_answer({"status": "alive"})
 
+    @operation(Answer(Readiness), raises=(GatewayClosingError, UnavailableError))
     async def ready(self, _: web.Request) -> web.Response:
         """``GET /readyz``: 200 while this gateway takes requests and its log answers.
 

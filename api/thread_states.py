@@ -8,11 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
+from api.answer_schemas import StateShown, StateUpdated
 from api.answers import json_answer, ready_answer
+from api.expected_errors import CHANGING_STATES, READING_STATES
 from api.identity import user_of
-from api.request_bodies import read_body, read_query
+from api.operations import Answer, operation
+from api.parameters import SELECT
 from api.shapes import state_shape
-from api.state_schemas import HistoryQuery, StateAt, StateQuery, StateUpdate
+from api.state_schemas import HistoryPage, HistoryQuery, StateAt, StateQuery, StateUpdate
 from api.stream_modes import split_list
 from api.threads import thread_of
 from runs import CheckpointNotFoundError, GraphStates, RunsFacade
@@ -37,24 +40,28 @@ class ThreadStateRoutes:
             web.post("/threads/{thread_id}/history", self.history),
         ]
 
-    async def state(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/state``."""
-        return await self._state(request, {}, **_wanted_of(request))
+    @operation(Answer(StateShown), raises=READING_STATES, parameters=(SELECT,))
+    async def state(self, request: web.Request, query: StateQuery) -> web.Response:
+        """``GET /threads/{thread_id}/state``: the newest state."""
+        return await self._state(request, {}, query.subgraphs, _selected_by(request))
 
-    async def state_by_id(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/state/{checkpoint_id}``."""
+    @operation(Answer(StateShown), raises=READING_STATES, parameters=(SELECT,))
+    async def state_by_id(self, request: web.Request, query: StateQuery) -> web.Response:
+        """``GET /threads/{thread_id}/state/{checkpoint_id}``: the state at a checkpoint."""
         place = {"checkpoint_id": request.match_info["checkpoint_id"]}
-        return await self._state(request, place, **_wanted_of(request))
+        return await self._state(request, place, query.subgraphs, _selected_by(request))
 
-    async def state_at(self, request: web.Request) -> web.Response:
-        """``POST /threads/{thread_id}/state/checkpoint``: a subgraph's, too."""
-        body = await read_body(request, StateAt)
-        return await self._state(
-            request, body.checkpoint, subgraphs=body.subgraphs, select=body.select
-        )
+    @operation(Answer(StateShown), raises=READING_STATES)
+    async def state_at(self, request: web.Request, body: StateAt) -> web.Response:
+        """``POST /threads/{thread_id}/state/checkpoint``: the state at one, a subgraph's, too."""
+        return await self._state(request, body.checkpoint, body.subgraphs, body.select)
 
     async def _state(
-        self, request: web.Request, checkpoint: dict[str, Any], **wanted: Any
+        self,
+        request: web.Request,
+        checkpoint: dict[str, Any],
+        subgraphs: bool,  # noqa: FBT001 - private, and named like what clients send
+        select: tuple[str, ...] | None,
     ) -> web.Response:
         user_id = user_of(request)
         thread = await self._facade.get_thread(thread_of(request), user_id=user_id)
@@ -62,7 +69,12 @@ class ThreadStateRoutes:
         if graph is not None:
             return ready_answer(
                 await self._graphs.ask(
-                    thread, graph, wants="state", checkpoint=checkpoint, **wanted
+                    thread,
+                    graph,
+                    wants="state",
+                    checkpoint=checkpoint,
+                    subgraphs=subgraphs,
+                    select=select,
                 )
             )
         state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
@@ -70,10 +82,10 @@ class ThreadStateRoutes:
             raise CheckpointNotFoundError(thread.thread_id, str(checkpoint["checkpoint_id"])[:256])
         return json_answer(state_shape(state))
 
-    async def update(self, request: web.Request) -> web.Response:
-        """``POST /threads/{thread_id}/state``: change it as if a node had returned the values."""
+    @operation(Answer(StateUpdated), raises=CHANGING_STATES)
+    async def update(self, request: web.Request, body: StateUpdate) -> web.Response:
+        """``POST /threads/{thread_id}/state``: change it as if a node had returned values."""
         thread_id = thread_of(request)
-        body = await read_body(request, StateUpdate)
         answer = await self._graphs.update(
             thread_id,
             body.values,
@@ -83,13 +95,15 @@ class ThreadStateRoutes:
         )
         return ready_answer(answer)
 
-    async def history(self, request: web.Request) -> web.Response:
+    @operation(Answer(list[StateShown]), raises=READING_STATES)
+    async def history(self, request: web.Request, body: HistoryQuery) -> web.Response:
         """``POST /threads/{thread_id}/history``: states, the newest first."""
-        return await self._history(request, await read_body(request, HistoryQuery))
+        return await self._history(request, body)
 
-    async def history_by_query(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}/history``: as above, with ``limit`` and ``before``."""
-        return await self._history(request, read_query(request, HistoryQuery))
+    @operation(Answer(list[StateShown]), raises=READING_STATES)
+    async def history_by_query(self, request: web.Request, query: HistoryPage) -> web.Response:
+        """``GET /threads/{thread_id}/history``: states, the newest first."""
+        return await self._history(request, HistoryQuery(limit=query.limit, before=query.before))
 
     async def _history(self, request: web.Request, query: HistoryQuery) -> web.Response:
         user_id = user_of(request)
@@ -113,7 +127,5 @@ class ThreadStateRoutes:
         return json_answer([state_shape(state)] if is_there else [])
 
 
-def _wanted_of(request: web.Request) -> dict[str, Any]:
-    select = split_list("select", request.query.getall("select", []))
-    query = read_query(request, StateQuery)
-    return {"subgraphs": query.subgraphs, "select": tuple(select) or None}
+def _selected_by(request: web.Request) -> tuple[str, ...] | None:
+    return tuple(split_list("select", request.query.getall("select", []))) or None

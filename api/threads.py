@@ -1,31 +1,42 @@
 """The routes of threads."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
-from api.answers import done, json_answer, page_headers
+from api.answer_schemas import PruneResult, ThreadShown
+from api.answers import PAGE_HEADERS, done, json_answer, page_headers
 from api.auth.audit import name_objects
+from api.errors import ContradictoryOptionsError
+from api.expected_errors import CHANGING_STATES, SEARCHING
 from api.identity import user_of
-from api.request_bodies import read_body
-from api.shapes import thread_shape
+from api.operations import DONE, Answer, operation
+from api.parameters import INCLUDE, PREFERENCE
+from api.request_bodies import check
+from api.shapes import thread_shape, ttl_shape
+from api.stream_modes import split_list
 from api.thread_schemas import (
     ThreadCreate,
     ThreadFilter,
+    ThreadGet,
     ThreadPatch,
     ThreadSearch,
     ThreadsPrune,
 )
 from api.unattended import UnattendedWork
-from bridge import StreamNotFoundError, check_id
+from bridge import InvalidIdError, StreamNotFoundError, check_id
 from runs import (
     OutputsNotFoundError,
+    RunConflictError,
     RunsFacade,
+    ThreadExistsError,
     ThreadNotFoundError,
     ThreadQuery,
     ThreadRecord,
     ThreadUpkeep,
+    UnsupportedOptionError,
 )
 
 
@@ -52,56 +63,74 @@ class ThreadRoutes:
             web.delete("/threads/{thread_id}", self.delete),
         ]
 
-    async def create(self, request: web.Request) -> web.Response:
-        """``POST /threads``."""
-        body = await read_body(request, ThreadCreate)
-        body.refuse("ttl")
+    @operation(
+        Answer(ThreadShown),
+        raises=(
+            ThreadExistsError,
+            ContradictoryOptionsError,
+            InvalidIdError,
+            *CHANGING_STATES,
+        ),
+    )
+    async def create(self, request: web.Request, body: ThreadCreate) -> web.Response:
+        """``POST /threads``: create a thread, with a first state where one is given."""
         creation = self._upkeep.create(
             body.steps(),
             thread_id=body.thread_id,
             metadata=body.metadata,
             if_exists=body.if_exists or "raise",
+            ttl=None if body.ttl is None else body.ttl.value(),
             user_id=user_of(request),
         )
         thread = await self._unattended.finish(creation, "create thread")
         name_objects(request, thread_id=thread.thread_id)
         return json_answer(thread_shape(thread))
 
+    @operation(Answer(ThreadShown), parameters=(INCLUDE,))
     async def get(self, request: web.Request) -> web.Response:
-        """``GET /threads/{thread_id}``."""
+        """``GET /threads/{thread_id}``: a thread with its last run's final values."""
+        included = split_list("include", request.query.getall("include", []))
+        wanted = check(ThreadGet, {"include": included})
         thread = await self._facade.get_thread(thread_of(request), user_id=user_of(request))
-        return json_answer(await self._shown(thread))
+        shown = await self._shown(thread)
+        if wanted.include:
+            shown["ttl"] = ttl_shape(thread)
+        return json_answer(shown)
 
-    async def update(self, request: web.Request) -> web.Response:
-        """``PATCH /threads/{thread_id}``: merge metadata; with ``Prefer: return=minimal`` 204."""
+    @operation(Answer(ThreadShown), DONE, parameters=(PREFERENCE,))
+    async def update(self, request: web.Request, body: ThreadPatch) -> web.Response:
+        """``PATCH /threads/{thread_id}``: merge metadata by name, and set how long it stays."""
         thread_id = thread_of(request)
-        body = await read_body(request, ThreadPatch)
-        body.refuse("ttl")
         thread = await self._facade.update_thread(
-            thread_id, body.metadata or {}, user_id=user_of(request)
+            thread_id,
+            body.metadata or {},
+            ttl=None if body.ttl is None else body.ttl.value(),
+            user_id=user_of(request),
         )
         if request.headers.get("Prefer") == "return=minimal":
             return done()
         return json_answer(await self._shown(thread))
 
+    @operation(DONE)
     async def delete(self, request: web.Request) -> web.Response:
-        """``DELETE /threads/{thread_id}``, with all its runs; goes on when the client leaves."""
+        """``DELETE /threads/{thread_id}``: delete a thread with its runs."""
         thread_id = thread_of(request)
         deletion = self._facade.delete_thread(thread_id, user_id=user_of(request))
         if not await self._unattended.finish(deletion, "delete thread"):
             raise ThreadNotFoundError(thread_id)
         return done()
 
+    @operation(Answer(ThreadShown), raises=(RunConflictError, *CHANGING_STATES))
     async def copy(self, request: web.Request) -> web.Response:
-        """``POST /threads/{thread_id}/copy``; goes on when the client leaves."""
+        """``POST /threads/{thread_id}/copy``: make a thread with its state."""
         copying = self._upkeep.copy(thread_of(request), user_id=user_of(request))
         copied = await self._unattended.finish(copying, "copy thread")
         name_objects(request, thread_id=copied.thread_id)
         return json_answer(await self._shown(copied))
 
-    async def prune(self, request: web.Request) -> web.Response:
-        """``POST /threads/prune``: of many threads all, or all but the newest state."""
-        body = await read_body(request, ThreadsPrune)
+    @operation(Answer(PruneResult), raises=(InvalidIdError, *CHANGING_STATES))
+    async def prune(self, request: web.Request, body: ThreadsPrune) -> web.Response:
+        """``POST /threads/prune``: remove many threads, or all but their newest states."""
         pruning = self._upkeep.prune(
             [check_id("thread_id", each) for each in body.thread_ids],
             body.strategy,
@@ -110,28 +139,32 @@ class ThreadRoutes:
         pruned = await self._unattended.finish(pruning, "prune threads")
         return json_answer({"pruned_count": pruned})
 
-    async def search(self, request: web.Request) -> web.Response:
-        """``POST /threads/search``."""
-        wanted = await read_body(request, ThreadSearch)
+    @operation(
+        Answer(list[ThreadShown], headers=PAGE_HEADERS),
+        raises=(UnsupportedOptionError, *SEARCHING),
+    )
+    async def search(self, request: web.Request, body: ThreadSearch) -> web.Response:
+        """``POST /threads/search``: threads, a page at a time."""
         found = await self._facade.search_threads(
-            _asked_by(request, wanted), limit=wanted.limit, offset=wanted.offset
+            _asked_by(request, body), limit=body.limit, offset=body.offset
         )
-        select = wanted.select
+        select = body.select
+        shown: Sequence[Any]
         if select is None or "values" in select:
             shown = await asyncio.gather(*(self._shown(thread) for thread in found.threads))
         else:
             shown = [thread_shape(thread) for thread in found.threads]
         if select is not None:
             shown = [{name: each[name] for name in each.keys() & set(select)} for each in shown]
-        headers = page_headers(found.total, wanted.offset + wanted.limit)
+        headers = page_headers(found.total, body.offset + body.limit)
         return json_answer(shown, headers=headers)
 
-    async def count(self, request: web.Request) -> web.Response:
-        """``POST /threads/count``: a bare number."""
-        wanted = await read_body(request, ThreadFilter)
-        return json_answer(await self._facade.count_threads(_asked_by(request, wanted)))
+    @operation(Answer(int), raises=(UnsupportedOptionError, *SEARCHING))
+    async def count(self, request: web.Request, body: ThreadFilter) -> web.Response:
+        """``POST /threads/count``: how many threads fit, a bare number."""
+        return json_answer(await self._facade.count_threads(_asked_by(request, body)))
 
-    async def _shown(self, thread: ThreadRecord) -> dict[str, Any]:
+    async def _shown(self, thread: ThreadRecord) -> ThreadShown:
         try:
             state = await self._facade.state_of(thread)
         except (OutputsNotFoundError, StreamNotFoundError):

@@ -55,5 +55,5 @@ class UnattendedWork:
 
 def _log_failure(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        facts = {"work": task.get_name(), "error": str(task.exception())}
-        _LOG.warning("unattended.failed", extra=facts)
+        facts = {"work": task.get_name()}
+        _LOG.warning("unattended.failed", extra=facts, exc_info=task.exception())

@@ -22,6 +22,7 @@ from bench import (
     publish,
     replay,
     resume,
+    scrape,
     search,
 )
 from bench.report import Figure, Section, markdown, print_section
@@ -54,6 +55,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         checkpoints,
         create_and_wait,
         memory,
+        scrape,
         archive_sink,
         archive_lag,
         archive_page,

@@ -20,6 +20,7 @@ from bench.report import Figure
 from bench.rounds import TimedAction, in_turns, percentile, timed
 from bench.setting import EVENT, PAYLOAD, open_bridge, running_server
 from bridge import EventId, RunRef, StreamEvent, new_id, timestamp
+from bridge.events import Terminal
 from store import ArchiveLayout, JetStreamRunEventStore, encode_line
 from store.run_forms import adopt_draft, write_draft
 
@@ -101,15 +102,17 @@ def _fill(layout: ArchiveLayout, run: RunRef, size: int) -> None:
         for start in range(1, size + 1, _CHUNK):
             numbers = range(start, start + _CHUNK)
             file.write(b"".join(encode_line(_event(run, n, created_at)) for n in numbers))
+        # Only runs that have ended are compressed.
+        file.write(encode_line(_event(run, size + 1, created_at, Terminal.ENDED)))
 
 
-def _event(run: RunRef, number: int, created_at: str) -> StreamEvent:
+def _event(run: RunRef, number: int, created_at: str, event: str = EVENT) -> StreamEvent:
     return StreamEvent(
         thread_id=run.thread_id,
         run_id=run.run_id,
         # Other runs publish in between.
         event_id=EventId(number * 3, number),
-        event=EVENT,
+        event=event,
         payload=PAYLOAD,
         category="stream",
         created_at=created_at,

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.assets import Assets, QueueAsset, StreamAsset
 from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
@@ -45,6 +46,7 @@ from bridge.errors import (
     InvalidStartError,
     ItemTooLargeError,
     JetStreamDisabledError,
+    NewerVersionError,
     NoAnswerError,
     ReservedEventError,
     ServerTooOldError,
@@ -57,6 +59,7 @@ from bridge.errors import (
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
+    TracingMissingError,
     UnavailableError,
     UnknownSettingError,
 )
@@ -89,7 +92,12 @@ from bridge.items.items import Items
 from bridge.items.namespaces import NamespacePattern
 from bridge.jetstream import JetStreamBridge
 from bridge.json_bytes import encode_json
+from bridge.log_context import log_context, logging_about
+from bridge.log_state import LogState
 from bridge.memory import MemorySettings, MemoryStreamBridge, MemoryTimers
+from bridge.metrics.collector import counter_by
+from bridge.metrics.durations import Durations
+from bridge.metrics.endpoint import Health, process_registry, serving_metrics
 from bridge.process import ProcessSettings, run_process
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.retention.archived_floor import ArchivedFloor
@@ -111,10 +119,12 @@ from bridge.settings import (
     CheckpointSettings,
     ItemSettings,
     LogSettings,
+    MetricsSettings,
     NatsSettings,
     RetentionSettings,
     Seconds,
     Section,
+    TracingSettings,
     check_environment,
 )
 from bridge.stats import StreamStats
@@ -123,6 +133,7 @@ from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
 from bridge.topology import make_streams
+from bridge.tracing.setup import set_up_tracing
 
 __all__ = [
     "CANCELLED",
@@ -135,6 +146,7 @@ __all__ = [
     "AlreadyQueuedError",
     "ApiError",
     "ArchivedFloor",
+    "Assets",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -163,6 +175,7 @@ __all__ = [
     "DeadLetter",
     "Delivery",
     "DirectoryInUseError",
+    "Durations",
     "EmbeddedServer",
     "EmbeddedServerSettings",
     "EventId",
@@ -172,6 +185,7 @@ __all__ = [
     "Following",
     "ForeignMessageError",
     "GapReason",
+    "Health",
     "Holders",
     "InvalidContentError",
     "InvalidEventError",
@@ -189,18 +203,22 @@ __all__ = [
     "JobQueue",
     "Leases",
     "LogSettings",
+    "LogState",
     "LoggingSettings",
     "MemorySettings",
     "MemoryStreamBridge",
     "MemoryTimers",
+    "MetricsSettings",
     "NamespacePattern",
     "NatsSettings",
     "NatsUser",
     "NewEvent",
+    "NewerVersionError",
     "NoAnswerError",
     "PortInUseError",
     "ProcessSettings",
     "Push",
+    "QueueAsset",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -222,6 +240,7 @@ __all__ = [
     "StateRecords",
     "Stored",
     "StoredItem",
+    "StreamAsset",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
@@ -241,19 +260,27 @@ __all__ = [
     "ThreadClaim",
     "Timers",
     "TopologyDriftError",
+    "TracingMissingError",
+    "TracingSettings",
     "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
     "check_environment",
     "check_id",
+    "counter_by",
     "encode_json",
     "encoded_event",
+    "log_context",
+    "logging_about",
     "make_streams",
     "new_event",
     "new_id",
     "parse_cursor",
+    "process_registry",
     "run_process",
+    "serving_metrics",
     "set_up_logging",
+    "set_up_tracing",
     "sse_frame",
     "timestamp",
 ]

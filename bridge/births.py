@@ -1,6 +1,8 @@
 """Bring runs into being, once: not beyond what the log may hold, and not after they have left."""
 
 import asyncio
+from collections import OrderedDict
+from typing import Final, NamedTuple
 
 from bridge.errors import StreamTerminatedError
 from bridge.event_log import EventLog
@@ -12,6 +14,21 @@ from bridge.run_refs import RunRefs
 from bridge.seals import Seals
 from bridge.subjects import RunRef
 from bridge.writers import RunWriters
+
+#: Claims ahead of a birth that this process remembers; without one the birth claims.
+_MAX_CLAIMED: Final = 1024
+
+
+class _Claim(NamedTuple):
+    """What was found when a run was claimed.
+
+    Attributes:
+        is_ours: Whether nobody had claimed it.
+        since_s: When the claim began, on the event loop's clock.
+    """
+
+    is_ours: bool
+    since_s: float
 
 
 class Births:
@@ -42,23 +59,41 @@ class Births:
         self._seals = seals
         self._room = room
         self._prompt_s = prompt_s
+        self._claimed: OrderedDict[RunRef, _Claim] = OrderedDict()
+
+    async def claim(self, run: RunRef) -> None:
+        """Note whose a run is, ahead of its birth; see :meth:`RunBridge.claim`."""
+        self._claimed[run] = await self._claim(run)
+        if len(self._claimed) > _MAX_CLAIMED:
+            self._claimed.popitem(last=False)
+
+    async def disclaim(self, run: RunRef) -> None:
+        """Take a claim back; see :meth:`RunBridge.disclaim`."""
+        self._claimed.pop(run, None)
+        record = await self._refs.find_record(run.run_id)
+        if record is not None:
+            await self._refs.delete(record)
 
     async def create(self, run: RunRef) -> EventId:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
-        if not self._room.has_room_for_run:
-            await self._refuse_new(run)
-        started_s = asyncio.get_running_loop().time()
-        is_ours = await self._refs.claim(run)
-        if not is_ours:
-            await self._refuse_departed(run)
+        claim = self._claimed.pop(run, None) or await self._claim(run)
         birth = await self._writers.of(run).create(attempt_event(run))
-        took_s = asyncio.get_running_loop().time() - started_s
-        if not is_ours or took_s > self._prompt_s:
+        took_s = asyncio.get_running_loop().time() - claim.since_s
+        if not claim.is_ours or took_s > self._prompt_s:
             # A run that leaves altogether leaves an empty log, in which a creator that had looked
             # before could give birth to it again.
             await self._refuse_departed(run, birth)
         self._room.count_run()
         return birth
+
+    async def _claim(self, run: RunRef) -> _Claim:
+        if not self._room.has_room_for_run:
+            await self._refuse_new(run)
+        since_s = asyncio.get_running_loop().time()
+        is_ours = await self._refs.claim(run)
+        if not is_ours:
+            await self._refuse_departed(run)
+        return _Claim(is_ours, since_s)
 
     async def _refuse_departed(self, run: RunRef, birth: EventId | None = None) -> None:
         seal = await self._seals.find(run)

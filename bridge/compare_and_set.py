@@ -1,6 +1,6 @@
 """Write one subject of the state stream when it is still as it was read, and else not at all."""
 
-from uuid import uuid4
+from secrets import token_hex
 
 from bridge import wire
 from bridge.connection import Connection
@@ -37,8 +37,8 @@ async def compare_and_set(
         EventTooLargeError: Above the server's limit; nothing was stored.
         UnavailableError: The server fell silent; ``stored`` says what is known.
     """
-    nonce = uuid4().hex[:16]
-    headers = wire.encode_expected(revision) + wire.encode_headers({wire.WRITER: nonce})
+    nonce = token_hex(8)
+    headers = wire.encode_expected(revision) + wire.encode_stored({wire.WRITER: nonce})
     outage = connection.outage(f"writing {what}")
     stored = Stored.NO
     while True:

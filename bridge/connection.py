@@ -34,6 +34,7 @@ from bridge.outbound import Outbound, encode_message
 from bridge.pulse import Pulse
 from bridge.replies import Inbox, Replies, ReplyStream, SilenceError
 from bridge.settings import BridgeSettings
+from bridge.tracing.setup import find_spans
 
 log = logging.getLogger("jetrun.connection")
 
@@ -54,6 +55,10 @@ class Connection:
     Args:
         settings: Where the server is, and how long to wait for it.
         name: How the connection is called in the server's monitoring.
+
+    Attributes:
+        losses: How often it broke.
+        spans: Traces the events that go through it; ``None``: nothing does.
     """
 
     def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
@@ -76,6 +81,8 @@ class Connection:
         )
         self._patience: asyncio.Timeout
         self._refusal: str | None = None
+        self.losses = 0
+        self.spans = find_spans(settings.tracing)
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +98,11 @@ class Connection:
     def is_clustered(self) -> bool:
         """Whether the connected server is one of several."""
         return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
+
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._replies)
 
     @property
     def max_payload(self) -> int:
@@ -207,6 +219,7 @@ class Connection:
     async def _on_disconnect(self) -> None:
         if self._closed:
             return
+        self.losses += 1
         log.warning("nats.disconnected", extra={"url": self._public_url()})
         self._up.clear()
         self._replies.fail_all()

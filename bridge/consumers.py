@@ -6,7 +6,7 @@ gives up travels in the consumer's metadata, so that all who open the name can b
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge import wire
 from bridge.connection import Connection
@@ -21,6 +21,7 @@ from bridge.pull_consumer import (
     IN_PROGRESS,
     NANOSECONDS,
     TERM,
+    UNREADABLE_PAUSE_S,
     PullConsumer,
     PulledMessage,
     find_consumer,
@@ -28,10 +29,13 @@ from bridge.pull_consumer import (
 )
 from bridge.subjects import Subjects
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from bridge.tracing.event_spans import EventSpans
+
 _LOG = logging.getLogger(__name__)
 
-#: How long a message of another version stays away before it is looked at again.
-FOREIGN_PAUSE_S: Final = 60.0
 MAX_DELIVER: Final = "max_deliver"
 CATEGORIES: Final = "categories"
 
@@ -39,24 +43,30 @@ CATEGORIES: Final = "categories"
 class JetStreamClaim:
     """One event that the server has handed out; see :class:`bridge.consumption.Claim`."""
 
-    __slots__ = ("_consumer", "_dead_letters", "_pulled", "attempt", "event")
+    __slots__ = ("_consumer", "_dead_letters", "_pulled", "_span", "attempt", "event")
 
     def __init__(
-        self, consumer: str, pulled: PulledMessage, event: StreamEvent, dead_letters: DeadLetters
+        self,
+        consumer: str,
+        pulled: PulledMessage,
+        event: StreamEvent,
+        dead_letters: DeadLetters,
+        span: "Span | None",
     ) -> None:
         self._consumer = consumer
         self._pulled = pulled
         self._dead_letters = dead_letters
+        self._span = span
         self.event = event
         self.attempt = pulled.deliveries
 
     async def ack(self) -> None:
         """Say that the event is handled."""
-        await self._pulled.acknowledge(ACK)
+        await self._settle(ACK)
 
     async def nak(self, delay_s: float) -> None:
         """Give it back."""
-        await self._pulled.acknowledge(nak_verb(delay_s))
+        await self._settle(nak_verb(delay_s))
 
     async def in_progress(self) -> None:
         """Start its time anew."""
@@ -67,16 +77,27 @@ class JetStreamClaim:
         await self._dead_letters.add(
             self._consumer, self.event, attempt=self.attempt, cause=cause, reason=reason
         )
-        await self._pulled.acknowledge(TERM)
+        await self._settle(TERM)
+
+    async def _settle(self, verb: bytes) -> None:
+        await self._pulled.acknowledge(verb)
+        if self._span is not None:
+            self._span.end()
 
 
 class JetStreamSource:
     """Hands out one name's events; see :class:`bridge.consumption.ClaimSource`."""
 
     def __init__(
-        self, name: str, consumer: PullConsumer, subjects: Subjects, dead_letters: DeadLetters
+        self,
+        name: str,
+        consumer: PullConsumer,
+        subjects: Subjects,
+        dead_letters: DeadLetters,
+        spans: "EventSpans | None",
     ) -> None:
         self._name = name
+        self._spans = spans
         self._consumer = consumer
         self._subjects = subjects
         self._dead_letters = dead_letters
@@ -84,7 +105,7 @@ class JetStreamSource:
     async def fetch(self, max_events: int, *, ask: int, wait_s: float) -> list[Claim]:
         """Return what is there.
 
-        A message that is no event of this version is logged and given back for 60 s, again and
+        A message that this version cannot read is logged and given back for 60 s, again and
         again: it holds nobody up, and a later version may read it.
         """
         claims: list[Claim] = []
@@ -93,10 +114,17 @@ class JetStreamSource:
                 event = event_of(self._subjects, pulled)
             except ForeignMessageError as error:
                 _LOG.error("consumer.message.foreign", extra={"error": str(error)})
-                await pulled.acknowledge(nak_verb(FOREIGN_PAUSE_S))
+                await pulled.acknowledge(nak_verb(UNREADABLE_PAUSE_S))
             else:
-                claims.append(JetStreamClaim(self._name, pulled, event, self._dead_letters))
+                span = self._begin_span(pulled, event)
+                claims.append(JetStreamClaim(self._name, pulled, event, self._dead_letters, span))
         return claims
+
+    def _begin_span(self, pulled: PulledMessage, event: StreamEvent) -> "Span | None":
+        if self._spans is None:
+            return None
+        parent = (pulled.message.headers or {}).get(wire.TRACE_PARENT)
+        return None if parent is None else self._spans.consuming(parent, event, self._name)
 
     async def close(self) -> None:
         """Stop asking, and give back what was not returned."""
@@ -107,7 +135,7 @@ def event_of(subjects: Subjects, pulled: PulledMessage) -> StreamEvent:
     """Read the event out of what a consumer of the events stream was handed.
 
     Raises:
-        ForeignMessageError: It is no event of this version.
+        ForeignMessageError: It is no event that this version reads.
     """
     message = pulled.message
     run = subjects.run_of(message.subject)
@@ -149,7 +177,9 @@ class Consumers:
             self._connection, self._subjects.events_stream, self._config(spec), keep=True
         )
         await consumer.open()
-        return JetStreamSource(spec.name, consumer, self._subjects, self._dead_letters)
+        return JetStreamSource(
+            spec.name, consumer, self._subjects, self._dead_letters, self._connection.spans
+        )
 
     def _config(self, spec: ConsumerSpec) -> dict[str, Any]:
         return {

@@ -183,6 +183,10 @@ class Job(Protocol):
         """What the producer put beside it."""
 
     @property
+    def deliveries(self) -> int:
+        """How often it was handed out; a hint, the log knows the attempt."""
+
+    @property
     def lease(self) -> str:
         """What this delivery is called by those who renew its lease."""
 
@@ -200,9 +204,10 @@ class JobConsumer(Protocol):
     """Fetches the jobs for one executor; processes that have it share them."""
 
     async def fetch(self, max_jobs: int, *, wait_s: float) -> Sequence[Job]:
-        """Return waiting jobs, at least one, or none after ``wait_s`` seconds.
+        """Return waiting jobs, at least one, or none after about ``wait_s`` seconds.
 
-        Outages of the server count as waiting.
+        Outages of the server count as waiting. Jobs of a newer version go back at once, and stay
+        for a process that reads them.
         """
 
     async def decline_until(self, ready: asyncio.Event) -> None:

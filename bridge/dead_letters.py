@@ -143,4 +143,4 @@ class DeadLetters:
                 created_at=headers[wire.DEAD_TIME],
             )
         except (KeyError, ValueError) as error:
-            raise ForeignMessageError(run.run_id, message.seq, repr(error)) from error
+            raise ForeignMessageError(f"dead letter {message.seq}", repr(error)) from error

@@ -300,6 +300,15 @@ class ColdTierError(BridgeError):
         self.owner_id = owner_id
 
 
+class TracingMissingError(BridgeError, ImportError):
+    """Traces are wanted, and OpenTelemetry is not installed; nothing was started."""
+
+    code = "tracing-missing"
+
+    def __init__(self) -> None:
+        super().__init__('JETRUN_TRACING__ENABLED needs OpenTelemetry: pip install "jetrun[otel]"')
+
+
 class TopologyDriftError(BridgeError):
     """An existing JetStream asset differs from what is wanted; nothing was changed."""
 
@@ -436,14 +445,30 @@ class UnknownSettingError(BridgeError, ValueError):
 
 
 class ForeignMessageError(BridgeError):
-    """A message on a run's subject is no event of this wire version; it was left where it is."""
+    """A stored message is not what jetrun stores there; it was left where it is."""
 
     code = "foreign-message"
 
-    def __init__(self, run_id: str, stream_seq: int, reason: str) -> None:
+    def __init__(self, where: str, reason: str) -> None:
         super().__init__(
-            f"message {stream_seq} of run {run_id} is no event that this version reads ({reason}); "
-            "upgrade, or find who publishes to this subject"
+            f"{where} does not come from jetrun ({reason}); find who publishes to its subject"
         )
-        self.run_id = run_id
-        self.stream_seq = stream_seq
+        self.where = where
+
+
+class NewerVersionError(ForeignMessageError):
+    """What is stored is of a wire version that this process does not know; it was left as it is.
+
+    Another process may read it: upgrade this one.
+    """
+
+    code = "newer-version"
+
+    def __init__(self, where: str, found: str, known: str) -> None:
+        BridgeError.__init__(
+            self,
+            f"{where} is of wire version {found[:20]!r}, and this process reads version {known}; "
+            "upgrade this process",
+        )
+        self.where = where
+        self.found = found

@@ -5,8 +5,8 @@ server stores it at most once, whatever got lost on the way.
 """
 
 from collections.abc import Sequence
+from secrets import token_hex
 from typing import Final, NamedTuple
-from uuid import uuid4
 
 from bridge import wire
 from bridge.connection import Connection
@@ -103,7 +103,7 @@ class Flight:
 
     def _send_all_but_last(self, connection: Connection) -> bytes:
         """Begin a new batch; return what the last message must carry to commit it."""
-        batch_id = uuid4().hex
+        batch_id = token_hex(8)
         last = len(self.events) - 1
         for index in range(last):
             headers = self._headers[index] + wire.encode_batch_place(batch_id, index + 1)

@@ -26,6 +26,7 @@ from bridge.events import (
 )
 from bridge.history import RunHistory
 from bridge.ids import Cursor, EventId, parse_cursor
+from bridge.metrics.following import Fall
 from bridge.run_log import RunLog
 from bridge.stream_bridge import Push
 from bridge.stream_reader import MAX_PAGE_MESSAGES
@@ -77,13 +78,14 @@ class Follower:
         """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
 
         def push_next(events: Sequence[StreamEvent]) -> bool:
-            ahead = events[0].run_seq - self._position.run_seq
-            if ahead < 1:
-                events = events[1 - ahead :]  # the rest is known
-            if events and (ahead > 1 or not push(events)):
+            ahead = events[0].event_id.run_seq - self._position.run_seq
+            if ahead != 1:
+                events = events[1 - ahead :] if ahead < 1 else ()  # the rest is known
+                if not events:
+                    return ahead < 1
+            if not push(events):
                 return False
-            if events:
-                self._position = events[-1].event_id
+            self._position = events[-1].event_id
             return True
 
         self._inbox.push = push_next
@@ -166,7 +168,8 @@ class Follower:
                 earliest=earliest,
                 latest=latest.event_id,
             )
-            self._waiting += [] if gap is None else [gap]
+            if gap is not None:
+                self._tell(gap)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield what is waiting, in order; see :class:`bridge.Following`."""
@@ -187,7 +190,8 @@ class Follower:
                 elif not await self._hear():
                     yield [HEARTBEAT]
         except StreamNotFoundError:
-            yield [self._gone(), END]
+            self._tell(self._gone())
+            yield [*self._waiting, END]
         except BridgeClosedError:
             # It closed under a read; what was read before has been handed out.
             yield [CANCELLED]
@@ -204,7 +208,7 @@ class Follower:
             if self._over or event.run_seq <= self._position.run_seq:
                 continue
             if event.run_seq != self._position.run_seq + 1:
-                self._inbox.mark_stale()
+                self._inbox.mark_stale(Fall.LOST)
                 return
             self._position = event.event_id
             if event.event != DELETED:
@@ -232,7 +236,7 @@ class Follower:
             raise StreamNotFoundError(self._log.run.run_id)
         if newest is None or newest.run_seq <= self._position.run_seq:
             return False
-        self._inbox.mark_stale()
+        self._inbox.mark_stale(Fall.SILENT)
         return True
 
     async def _read(self) -> AsyncIterator[Batch]:
@@ -269,7 +273,7 @@ class Follower:
     async def _report_hole(self, earliest: StreamEvent) -> None:
         is_deleted = earliest.event == DELETED
         latest = earliest if is_deleted else await self._history.last()
-        self._waiting.append(
+        self._tell(
             StreamGap(
                 run_id=self._log.run.run_id,
                 requested_event_id=str(self._position),
@@ -280,6 +284,10 @@ class Follower:
             )
         )
         self._position = _just_before(earliest.event_id)
+
+    def _tell(self, gap: StreamGap) -> None:
+        self._tail.figures.gaps[gap.reason] += 1
+        self._waiting.append(gap)
 
     def _gone(self) -> StreamGap:
         """Say that the run left altogether; nobody knows any more how many events are missing."""

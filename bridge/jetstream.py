@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import islice
 from typing import Any, Final
 
+from bridge.assets import Assets
 from bridge.awaiting import AwaitingInput
 from bridge.births import Births
 from bridge.calls import CallChannel
@@ -36,11 +37,14 @@ from bridge.events import (
 from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
-from bridge.ids import check_id
+from bridge.ids import EventId, check_id
 from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
+from bridge.log_state import LogState, read_log_state
+from bridge.metrics.collector import BridgeCollector
+from bridge.metrics.leases import LeaseFigures
 from bridge.names import Names
 from bridge.retention.policy import Retention
 from bridge.retention.room import LogRoom
@@ -79,15 +83,19 @@ class JetStreamBridge(RunBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
+        assets: How streams and queues are, for whoever looks after them.
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
+        metrics: The figures of this bridge, for Prometheus.
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
+    assets: Assets
     calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
+    metrics: BridgeCollector
     retention: Retention
 
     def __init__(
@@ -102,6 +110,7 @@ class JetStreamBridge(RunBridge):
         self._name = name
         self._subjects = Subjects(self._settings.log.prefix)
         self._is_open = False
+        self._lease_figures = LeaseFigures()
         self._aside = AsyncExitStack()
 
     async def start(self) -> None:
@@ -133,22 +142,20 @@ class JetStreamBridge(RunBridge):
     def _assemble(self, connection: Connection) -> None:
         limits = self._settings.log
         self._connection = connection
-        self._reader = self._stream_reader(self._subjects.events_stream)
+        self._reader = self._stream_reader(self._subjects.events_stream, any_version=True)
         state_reader = self._stream_reader(self._subjects.state_stream)
         self._seals = Seals(connection, state_reader, self._subjects)
         self._log = EventLog(self._reader, self._subjects, self._seals)
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
         self._thread_tails = ThreadTails(connection, self._subjects, self._log)
-        subjects = self._subjects
-        self.states = JetStreamStates(connection, state_reader, subjects.state, subjects.states)
-        secret_reader = self._stream_reader(subjects.secrets_stream)
-        self.secrets = JetStreamStates(connection, secret_reader, subjects.secret, subjects.secrets)
+        self.states = JetStreamStates(
+            connection, state_reader, self._subjects.state, self._subjects.states
+        )
         self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
-        dead_letters = DeadLetters(
-            connection, self._stream_reader(self._subjects.dead_stream), self._subjects
-        )
+        dead_reader = self._stream_reader(self._subjects.dead_stream, any_version=True)
+        dead_letters = DeadLetters(connection, dead_reader, self._subjects)
         self._names = Names(
             connection, self._subjects, self._refs, dead_letters, idle_s=limits.consumer_idle_s
         )
@@ -172,6 +179,9 @@ class JetStreamBridge(RunBridge):
             dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
         self.retention = Retention(
             connection,
             self._log,
@@ -179,18 +189,21 @@ class JetStreamBridge(RunBridge):
             seals=self._seals,
             survey=survey,
             room=self._room,
+            orphans=self.checkpoints.orphans(self._log),
             settings=self._settings,
         )
         self._assemble_shared(connection)
 
     def _assemble_shared(self, connection: Connection) -> None:
+        secret_reader = self._stream_reader(self._subjects.secrets_stream)
+        self.secrets = JetStreamStates(
+            connection, secret_reader, self._subjects.secret, self._subjects.secrets
+        )
+        self.assets = Assets(connection, self._settings)
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
-        self.checkpoints = CheckpointLog(
-            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
-        )
         self.items = Items(
             connection,
             self._stream_reader(self._subjects.items_stream),
@@ -198,13 +211,17 @@ class JetStreamBridge(RunBridge):
             self._settings.items,
         )
         self.holders = RollCall(connection, self._subjects.holders)
+        self.metrics = BridgeCollector(
+            connection, self._writers, self._tails, self._thread_tails, self._lease_figures
+        )
 
-    def _stream_reader(self, stream: str) -> StreamReader:
+    def _stream_reader(self, stream: str, *, any_version: bool = False) -> StreamReader:
         return StreamReader(
             self._connection,
             stream,
             max_concurrent_reads=self._settings.log.max_concurrent_reads,
             timeout_s=self._settings.log.request_timeout_s,
+            any_version=any_version,
         )
 
     async def close(self) -> None:
@@ -222,6 +239,11 @@ class JetStreamBridge(RunBridge):
     def is_connected(self) -> bool:
         """Whether the server is there at this moment."""
         return self._is_open and self._connection.is_connected
+
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests to the server wait for an answer at this moment."""
+        return self._connection.unanswered_requests
 
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
@@ -241,7 +263,7 @@ class JetStreamBridge(RunBridge):
         size_bytes = self._check_event(event)
         writer = await self._writer(run_id)
         self._room.admit(size_bytes)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
@@ -258,7 +280,7 @@ class JetStreamBridge(RunBridge):
         if not batch:
             return []
         self._room.admit(size_bytes)
-        return [str(event_id) for event_id in await writer.append(batch)]
+        return [str(event_id) for event_id in await self._append(writer, batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -266,7 +288,7 @@ class JetStreamBridge(RunBridge):
         event = terminal_event(kind, data)
         self._check_size(event)
         writer = await self._writer(run_id)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def status(self, run_id: str) -> StreamInfo:
         """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
@@ -300,6 +322,15 @@ class JetStreamBridge(RunBridge):
         if not self._is_open:
             return CLOSED_STATS
         return await self._stored.count(subscribers=self._tails.total)
+
+    async def log_state(self) -> LogState:
+        """Return how full log and job queue are, and how many servers keep the log.
+
+        Raises:
+            UnavailableError: The server fell silent.
+        """
+        self._check_open()
+        return await read_log_state(self._connection, self._subjects)
 
     @asynccontextmanager
     async def follow(
@@ -357,6 +388,16 @@ class JetStreamBridge(RunBridge):
             msg = f"at least one event of a run stays, so keep must be 1 or more, got {keep}"
             raise ValueError(msg)
         return await self._stored.trim(await self._known(run_id), keep=keep)
+
+    async def claim(self, run: RunRef) -> None:
+        """Note whose a run is; see :meth:`RunBridge.claim`."""
+        self._check_open()
+        await self._births.claim(run)
+
+    async def disclaim(self, run: RunRef) -> None:
+        """Take back a claim; see :meth:`RunBridge.disclaim`."""
+        self._check_open()
+        await self._births.disclaim(run)
 
     def remember(self, run: RunRef) -> None:
         """Take for known whose a run is; see :meth:`RunBridge.remember`."""
@@ -421,7 +462,12 @@ class JetStreamBridge(RunBridge):
 
     def leases(self, *, every_s: float, max_blocked_s: float) -> ThreadLeases:
         """Make what holds on to the jobs of this process; see :class:`ThreadLeases`."""
-        return ThreadLeases(self._settings, every_s=every_s, max_blocked_s=max_blocked_s)
+        return ThreadLeases(
+            self._settings,
+            every_s=every_s,
+            max_blocked_s=max_blocked_s,
+            figures=self._lease_figures,
+        )
 
     def sweeping(self, holders: RunHolders | None = None) -> AbstractAsyncContextManager[None]:
         """End silent runs; see :meth:`Retention.sweeping`."""
@@ -523,6 +569,13 @@ class JetStreamBridge(RunBridge):
         if size_bytes > limit:
             raise EventTooLargeError(size_bytes, limit)
         return size_bytes
+
+    async def _append(self, writer: RunWriter, events: Sequence[NewEvent]) -> list[EventId]:
+        spans = self._connection.spans
+        if spans is None:
+            return await writer.append(events)
+        with spans.publishing(writer.run, events) as traced:
+            return await writer.append(traced)
 
     async def _known(self, run_id: str) -> RunRef:
         self._check_open()

@@ -6,6 +6,7 @@ A worker holds a job by a lease that it renews. A job whose worker died is hande
 import asyncio
 from typing import Final
 
+from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import AlreadyQueuedError, ApiError, Stored, StreamCapacityExceededError
 from bridge.ids import check_id
@@ -17,6 +18,7 @@ from bridge.pull_consumer import (
     PullConsumer,
     PulledMessage,
     nak_verb,
+    without_newer,
 )
 from bridge.replies import SilenceError
 from bridge.subjects import Subjects
@@ -65,7 +67,8 @@ class JetStreamJobConsumer:
 
     async def fetch(self, max_jobs: int, *, wait_s: float) -> list[PulledJob]:
         """Return waiting jobs; see :meth:`JobConsumer.fetch`."""
-        return [PulledJob(pulled) for pulled in await self._consumer.fetch(max_jobs, wait_s=wait_s)]
+        fetched = await self._consumer.fetch(max_jobs, wait_s=wait_s)
+        return [PulledJob(pulled) for pulled in await without_newer(fetched)]
 
     async def decline_until(self, ready: asyncio.Event) -> None:
         """Give back at once the jobs that still come, until ``ready`` is set."""
@@ -96,7 +99,7 @@ class JetStreamJobQueue:
         stored = Stored.NO
         while True:
             try:
-                await publish_once(self._connection, subject, payload)
+                await publish_once(self._connection, subject, payload, wire.encode_stored({}))
             except SilenceError as silence:
                 stored = Stored.UNKNOWN if silence.sent else stored
                 await outage.wait(stored)

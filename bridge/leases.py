@@ -18,6 +18,7 @@ import uvloop
 from bridge.connection import Connection
 from bridge.coordination import Job
 from bridge.errors import BridgeError
+from bridge.metrics.leases import LeaseFigures
 from bridge.pull_consumer import IN_PROGRESS
 from bridge.replies import SilenceError
 from bridge.roll_call import RollCall
@@ -39,13 +40,22 @@ class ThreadLeases:
         every_s: Seconds between two renewals; a third of a lease.
         max_blocked_s: Seconds without a sign of life of the event loop, after which nothing is
             held any more.
+        figures: What becomes of them is counted here.
     """
 
-    def __init__(self, settings: BridgeSettings, *, every_s: float, max_blocked_s: float) -> None:
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        *,
+        every_s: float,
+        max_blocked_s: float,
+        figures: LeaseFigures,
+    ) -> None:
         self._settings = settings
         self._subjects = Subjects(settings.log.prefix)
         self._every_s = every_s
         self._max_blocked_s = max_blocked_s
+        self._figures = figures
         # Written here and read by the thread: each single step on them is atomic.
         self._held: dict[str, Job] = {}
         self._executed: set[str] = set()
@@ -55,6 +65,7 @@ class ThreadLeases:
     def hold(self, job: Job) -> None:
         """Renew the lease of ``job`` from now on; a newer delivery takes the older one's place."""
         self._held[job.run_id] = job
+        self._figures.held = len(self._held)
 
     def vouch(self, run_id: str) -> None:
         """Answer from now on that the run is executed here."""
@@ -63,6 +74,7 @@ class ThreadLeases:
     def release(self, run_id: str) -> None:
         """Let the job go, and vouch for the run no longer."""
         self._held.pop(run_id, None)
+        self._figures.held = len(self._held)
         self._executed.discard(run_id)
 
     @asynccontextmanager
@@ -98,6 +110,7 @@ class ThreadLeases:
                 await self._attend(connection)
             except BridgeError as error:
                 # Without a server there is nothing to renew and nobody to answer.
+                self._figures.outages += 1
                 _LOG.warning("leases.not_kept", extra={"error": str(error)})
                 await asyncio.sleep(_RETRY_S)
             finally:
@@ -110,7 +123,7 @@ class ThreadLeases:
                 if self._is_alive and time.monotonic() >= renew_at:
                     renew_at = time.monotonic() + self._every_s
                     for job in list(self._held.values()):
-                        _send(connection, job.lease, IN_PROGRESS)
+                        self._figures.renewals += _send(connection, job.lease, IN_PROGRESS)
                 await asyncio.sleep(min(_BEAT_S, self._every_s) / 2)
 
     def _find_executed(self, run_ids: Sequence[str]) -> Sequence[str]:
@@ -119,8 +132,9 @@ class ThreadLeases:
         return [run_id for run_id in run_ids if run_id in self._executed]
 
 
-def _send(connection: Connection, subject: str, payload: bytes) -> None:
+def _send(connection: Connection, subject: str, payload: bytes) -> bool:
     try:
         connection.publish(subject, payload)
     except SilenceError:
-        return  # said again at the next renewal, or asked again
+        return False  # said again at the next renewal, or asked again
+    return True

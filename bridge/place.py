@@ -8,8 +8,8 @@ trimming has removed some of them, the writer cannot know, and stops as if it ha
 import asyncio
 import random
 from itertools import count
+from secrets import token_hex
 from typing import Final
-from uuid import uuid4
 
 from bridge.errors import StreamFencedError, StreamTerminatedError
 from bridge.events import BIRTH, StreamEvent
@@ -38,7 +38,7 @@ class Place:
 
     def __init__(self, log: RunLog) -> None:
         self._log = log
-        self._identity = uuid4().hex[:12]
+        self._identity = token_hex(6)
         self._marks = count(1)
         self._attempt: int | None = None
         self._checked: EventId | Head = EventId(0, 0)

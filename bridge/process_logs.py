@@ -1,18 +1,21 @@
 """Logging of a process: standard library, one line for each event.
 
-An event is a constant dotted name with its facts in ``extra``; content that users sent is never one
-of them.
+An event is a constant dotted name with its facts in ``extra``, beside those of the task's context.
+Content that users sent is never one of them. The messages of foreign exceptions may quote it, and
+are left out of tracebacks; our own say nothing that was sent, but ids.
 """
 
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from bridge.log_context import log_context
 from bridge.settings import Section
 
 #: What every record has; the rest of its attributes are the facts that were given in ``extra``.
@@ -50,7 +53,7 @@ class JsonFormatter(logging.Formatter):
             **_facts(record),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = _told(record.exc_info[1])
         return json.dumps(entry, default=repr, ensure_ascii=False)
 
 
@@ -63,7 +66,7 @@ class TextFormatter(logging.Formatter):
         time = datetime.fromtimestamp(record.created).astimezone()
         line = f"{time:%H:%M:%S} {record.levelname.lower():<7} {record.getMessage()}{facts}"
         if record.exc_info:
-            line = f"{line}\n{self.formatException(record.exc_info)}"
+            line = f"{line}\n{_told(record.exc_info[1])}"
         return line
 
 
@@ -86,4 +89,16 @@ def _instant(record: logging.LogRecord) -> str:
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    given = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return {**log_context(), **given}
+
+
+def _told(error: BaseException | None) -> str:
+    """Return the traceback of an error and of those that it came from, without foreign messages."""
+    parts: list[str] = []
+    while error is not None:
+        said = f": {error}" if hasattr(error, "code") and hasattr(error, "retryable") else ""
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        parts.append(f"{frames}{type(error).__qualname__}{said}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhich came from\n".join(parts)

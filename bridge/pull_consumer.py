@@ -5,8 +5,9 @@ message that is not acknowledged in time is handed out again.
 """
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,15 +16,19 @@ import orjson
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import (
     ApiError,
     ConsumerDriftError,
     ConsumerLimitError,
     ConsumerNotFoundError,
+    NewerVersionError,
     UnavailableError,
 )
 from bridge.replies import SilenceError
+
+_LOG = logging.getLogger(__name__)
 
 CONSUMER_EXISTS: Final = frozenset({10148, 10105, 10013})
 #: The consumer does not exist, or its stream does not.
@@ -41,6 +46,8 @@ _RETRY_S: Final = 0.2
 #: Wait for what is on its way when a consumer closes.
 _CLOSE_S: Final = 2.0
 NANOSECONDS: Final = 1_000_000_000
+#: How long a message that this process cannot read stays away before it is looked at again.
+UNREADABLE_PAUSE_S: Final = 60.0
 _IDLE_HEARTBEAT: Final = "100"
 _USED_UP: Final = frozenset({"404", "408"})
 
@@ -280,6 +287,23 @@ class PullConsumer:
         """Ask again: the server forgot the request, or messages were dropped here."""
         self._outstanding = 0
         self._wake.set()
+
+
+async def without_newer(pulled: Sequence[PulledMessage]) -> list[PulledMessage]:
+    """Give back what a newer version has stored, for 60 s, and return the rest.
+
+    Neither is a handler shown what it would misread, nor is it taken from a process that reads it.
+    """
+    known: list[PulledMessage] = []
+    for each in pulled:
+        try:
+            wire.check_version(each.message.headers, f"message on {each.message.subject}")
+        except NewerVersionError as error:
+            _LOG.error("consumer.message.newer", extra={"error": str(error)})
+            await each.acknowledge(nak_verb(UNREADABLE_PAUSE_S))
+        else:
+            known.append(each)
+    return known
 
 
 async def find_consumer(connection: Connection, stream: str, name: str) -> dict[str, Any]:

@@ -27,13 +27,16 @@ SECTIONS: Final = frozenset(
         "graphs",
         "http",
         "items",
+        "limits",
         "log",
         "logging",
+        "metrics",
         "nats",
         "read_model",
         "retention",
         "roles",
         "runs",
+        "tracing",
         "webhooks",
         "worker",
     }
@@ -157,6 +160,22 @@ class ItemSettings(Section):
     max_concurrent_calls: int = Field(32, ge=1, description="of one batch, at one time")
 
 
+class MetricsSettings(Section):
+    """Where processes that serve nothing else tell their figures; by default nowhere."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address of these ports")
+    worker_port: int | None = Field(
+        None, ge=0, le=65_535, description="for /metrics and /health of a worker; None: no port"
+    )
+    sink_port: int | None = Field(None, ge=0, le=65_535, description="the same of a sink")
+
+
+class TracingSettings(Section):
+    """Whether each event's way is traced with OpenTelemetry."""
+
+    enabled: bool = Field(default=False, description="needs the extra otel")
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
@@ -165,6 +184,7 @@ class BridgeSettings(Section):
     retention: RetentionSettings = RetentionSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     items: ItemSettings = ItemSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

@@ -1,7 +1,8 @@
 """Read stored messages of one stream: single ones at the leader, history in bulk.
 
 Decisions are made on what the leader says. Bulk history comes by batch Direct Get, which a lagging
-replica may answer: a "nothing there" from it is confirmed at the leader.
+replica may answer: a "nothing there" from it is confirmed at the leader. What a newer version of
+jetrun stored is refused, not handed out.
 """
 
 import asyncio
@@ -54,10 +55,18 @@ class StreamReader:
         stream: The stream's name.
         max_concurrent_reads: Bulk reads at one time; more wait for their turn.
         timeout_s: Seconds without an answer after which a bulk read is asked again.
+        any_version: Hand out messages of newer versions, too: whoever decodes them refuses them
+            one by one. Else each method that meets one raises NewerVersionError.
     """
 
     def __init__(
-        self, connection: Connection, stream: str, *, max_concurrent_reads: int, timeout_s: float
+        self,
+        connection: Connection,
+        stream: str,
+        *,
+        max_concurrent_reads: int,
+        timeout_s: float,
+        any_version: bool = False,
     ) -> None:
         self._connection = connection
         self._get = f"$JS.API.STREAM.MSG.GET.{stream}"
@@ -66,6 +75,7 @@ class StreamReader:
         self._purge = f"$JS.API.STREAM.PURGE.{stream}"
         self._slots = asyncio.Semaphore(max_concurrent_reads)
         self._timeout_s = timeout_s
+        self._any_version = any_version
 
     async def find(self, seq: int) -> StoredMessage | None:
         """Return the message with a sequence, as the leader knows it."""
@@ -87,12 +97,19 @@ class StreamReader:
                 return None
             raise
         message = answer["message"]
-        return StoredMessage(
-            message["subject"],
-            message["seq"],
-            _headers(b64decode(message.get("hdrs", ""))),
-            b64decode(message.get("data", "")),
+        return self._checked(
+            StoredMessage(
+                message["subject"],
+                message["seq"],
+                _headers(b64decode(message.get("hdrs", ""))),
+                b64decode(message.get("data", "")),
+            )
         )
+
+    def _checked(self, message: StoredMessage) -> StoredMessage:
+        if not self._any_version:
+            wire.check_version(message.headers, f"message {message.seq} on {message.subject}")
+        return message
 
     async def state(self) -> dict[str, Any]:
         """Return the stream's counts, bytes and sequences, and its size as ``max_bytes``."""
@@ -196,7 +213,7 @@ class StreamReader:
                         headers = reply.headers or {}
                         status = headers.get("Status")
                         if status is None:
-                            messages.append(_stored(reply))
+                            messages.append(self._checked(_stored(reply)))
                         elif status == "204":
                             return Page(messages, headers.get("Nats-Num-Pending") == "0")
                         elif status == "404":

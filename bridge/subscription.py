@@ -22,6 +22,7 @@ from bridge.errors import (
     ConsumerDriftError,
     ConsumerNotFoundError,
     ForeignMessageError,
+    NewerVersionError,
     SubscriptionTakenError,
 )
 from bridge.events import StreamEvent
@@ -100,9 +101,10 @@ class Subscription:
     async def fetch(self, max_events: int, *, wait_s: float) -> list[StreamEvent]:
         """Return the next events in the order of the log, or none within about ``wait_s``.
 
-        A message that is no event of this version is logged and passed over.
+        A message that is no event is logged and passed over.
 
         Raises:
+            NewerVersionError: The next event is of a newer version; it stays for who reads it.
             SubscriptionTakenError: Another reader opened the name, or it was deleted.
             BridgeClosedError: The bridge was closed.
             UnavailableError: The server fell silent when lost events had to be asked for again.
@@ -113,14 +115,21 @@ class Subscription:
             fetched = await self._opening.consumer.fetch(max_events, wait_s=wait_s)
         except ConsumerNotFoundError as error:
             raise SubscriptionTakenError(self._names.name) from error
-        events = []
+        events: list[StreamEvent] = []
         for pulled in fetched:
             if pulled.consumer_seq != self._consumer_seq + 1:
                 # Handed out and lost on the way: in order means to go back to it.
                 self._is_broken = True
                 break
+            try:
+                event = self._new(pulled)
+            except NewerVersionError:
+                # Acknowledging what follows would take it from a process that reads it.
+                self._is_broken = True
+                if not events:
+                    raise
+                break
             self._consumer_seq += 1
-            event = self._new(pulled)
             if event is not None:
                 events.append(event)
                 self._fetched = Handled(event.event_id, event.run_id)
@@ -129,13 +138,16 @@ class Subscription:
     def _new(self, pulled: PulledMessage) -> StreamEvent | None:
         if pulled.stream_seq <= self._reached_seq:
             return None  # its acknowledgement was late or lost
-        self._reached_seq = pulled.stream_seq
-        self._last = pulled
+        event = None
         try:
-            return event_of(self._names.subjects, pulled)
+            event = event_of(self._names.subjects, pulled)
+        except NewerVersionError:
+            raise
         except ForeignMessageError as error:
             _LOG.error("subscription.message.foreign", extra={"error": str(error)})
-            return None
+        self._reached_seq = pulled.stream_seq
+        self._last = pulled
+        return event
 
     async def ack(self) -> None:
         """Acknowledge everything that :meth:`fetch` returned; lost, it may come to the next one."""

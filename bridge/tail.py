@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -19,10 +19,14 @@ from bridge.connection import Connection
 from bridge.errors import ForeignMessageError, UnavailableError
 from bridge.events import StreamEvent
 from bridge.listening import listen_surely
+from bridge.metrics.following import Fall, FollowFigures
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
 from bridge.stream_bridge import Push
 from bridge.subjects import RunRef, Subjects
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 #: Looks at the log that readers of one run ask for within this time share one answer.
 _LOOK_SHARED_S: Final = 1.0
@@ -37,6 +41,7 @@ class Reader:
 
     Args:
         max_events: Above so many the reader drops them all and reads the log instead.
+        figures: Counts how often it has to.
 
     Attributes:
         push: Takes events at once while the reader waits, without a switch to its task; returns
@@ -45,8 +50,9 @@ class Reader:
         is_closed: No live event will come any more.
     """
 
-    def __init__(self, max_events: int) -> None:
+    def __init__(self, max_events: int, figures: FollowFigures) -> None:
         self._max_events = max_events
+        self._figures = figures
         self._events: deque[StreamEvent] = deque()
         self._wake = asyncio.Event()
         self._is_waiting = False
@@ -66,15 +72,22 @@ class Reader:
         self._is_waiting = False
         if len(self._events) + len(events) > self._max_events:
             self._events.clear()
-            self.is_stale = True
+            self._fall(Fall.OVERFLOW)
         self._events.extend(events)
         self._wake.set()
 
-    def mark_stale(self) -> None:
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def mark_stale(self, fall: Fall) -> None:
         """Say that live events may have been lost: the log knows."""
         self._is_waiting = False
-        self.is_stale = True
+        self._fall(fall)
         self._wake.set()
+
+    def _fall(self, fall: Fall) -> None:
+        self._figures.falls[fall] += not self.is_stale
+        self.is_stale = True
 
     def close(self) -> None:
         """Say that no live event will come any more."""
@@ -109,12 +122,18 @@ class Tail:
     """One run's live feed.
 
     Attributes:
+        figures: What its readers meet with is counted here.
         readers: Who reads it.
         is_gone: Whether the last look found nothing of the run any more.
     """
 
     def __init__(
-        self, connection: Connection, run_log: RunLog, live_subject: str, settings: LogSettings
+        self,
+        connection: Connection,
+        run_log: RunLog,
+        live_subject: str,
+        settings: LogSettings,
+        figures: FollowFigures,
     ) -> None:
         self._connection = connection
         self._log = run_log
@@ -127,6 +146,9 @@ class Tail:
         self._loop = asyncio.get_running_loop()
         self._max_together = min(_MAX_TOGETHER, settings.max_buffered_events)
         self._heard: list[StreamEvent] = []
+        self._spans = connection.spans
+        self._being_delivered: list[Span] = []
+        self.figures = figures
         self.readers: set[Reader] = set()
         self.is_gone = False
 
@@ -160,7 +182,7 @@ class Tail:
             seq = int(headers[wire.STREAM_SEQUENCE])
             event = wire.decode_event(self._log.run, seq, headers, message.data)
         except (KeyError, ValueError, ForeignMessageError):
-            self.mark_stale()  # reading the log will say what is wrong
+            self.mark_stale(Fall.LOST)  # reading the log will say what is wrong
             return
         heard = self._heard
         if heard and (event.is_terminal or not self._goes_with(heard, event)):
@@ -168,6 +190,9 @@ class Tail:
         if not self._heard:
             self._loop.call_soon(self._hand_out)
         self._heard.append(event)
+        if self._spans is not None and (parent := headers.get(wire.TRACE_PARENT)):
+            span = self._spans.delivering(parent, event, len(self.readers))
+            self._being_delivered.append(span)
 
     def _goes_with(self, heard: Sequence[StreamEvent], event: StreamEvent) -> bool:
         newest = heard[-1]
@@ -184,11 +209,13 @@ class Tail:
             at_once = not events[-1].is_terminal
             for reader in self.readers:
                 reader.offer(events, at_once=at_once)
+        while self._being_delivered:
+            self._being_delivered.pop().end()
 
-    def mark_stale(self) -> None:
+    def mark_stale(self, fall: Fall) -> None:
         """Send every reader to the log."""
         for reader in self.readers:
-            reader.mark_stale()
+            reader.mark_stale(fall)
 
     @property
     def settle_s(self) -> float:
@@ -226,13 +253,18 @@ class Tail:
 
 
 class Tails:
-    """The live feeds of all runs that are followed in this process, counted by reference."""
+    """The live feeds of all runs that are followed in this process, counted by reference.
+
+    Attributes:
+        figures: What their readers met with.
+    """
 
     def __init__(self, connection: Connection, subjects: Subjects, settings: LogSettings) -> None:
         self._connection = connection
         self._subjects = subjects
         self._settings = settings
         self._tails: dict[RunRef, Tail] = {}
+        self.figures = FollowFigures()
         connection.add_listener(self._mark_stale)
 
     @asynccontextmanager
@@ -246,8 +278,9 @@ class Tails:
         tail = self._tails.get(run)
         if tail is None:
             live = self._subjects.live(run)
-            tail = self._tails[run] = Tail(self._connection, run_log, live, self._settings)
-        reader = Reader(self._settings.max_buffered_events)
+            tail = Tail(self._connection, run_log, live, self._settings, self.figures)
+            self._tails[run] = tail
+        reader = Reader(self._settings.max_buffered_events, self.figures)
         tail.readers.add(reader)
         try:
             await tail.ready()
@@ -271,7 +304,18 @@ class Tails:
     @property
     def total(self) -> int:
         """How many readers follow any run in this process."""
-        return sum(len(tail.readers) for tail in self._tails.values())
+        return sum(len(tail.readers) for tail in tuple(self._tails.values()))
+
+    @property
+    def runs(self) -> int:
+        """How many runs are followed in this process."""
+        return len(self._tails)
+
+    @property
+    def buffered(self) -> int:
+        """How many live events wait for their readers, all together."""
+        tails = tuple(self._tails.values())
+        return sum(len(reader) for tail in tails for reader in tuple(tail.readers))
 
     def close(self) -> None:
         """Tell every reader that the bridge closes."""
@@ -282,4 +326,4 @@ class Tails:
 
     def _mark_stale(self) -> None:
         for tail in self._tails.values():
-            tail.mark_stale()
+            tail.mark_stale(Fall.DISTURBED)

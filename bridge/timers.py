@@ -15,7 +15,14 @@ from bridge.connection import Connection
 from bridge.errors import ApiError, Stored, StreamCapacityExceededError
 from bridge.ids import check_id
 from bridge.publication import FULL, publish_once
-from bridge.pull_consumer import ACK, NANOSECONDS, PullConsumer, PulledMessage, nak_verb
+from bridge.pull_consumer import (
+    ACK,
+    NANOSECONDS,
+    PullConsumer,
+    PulledMessage,
+    nak_verb,
+    without_newer,
+)
 from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
@@ -126,9 +133,8 @@ class _Firings:
         self._consumer = consumer
 
     async def fetch(self, max_firings: int, *, wait_s: float) -> list[FiredTimer]:
-        return [
-            _Firing(pulled) for pulled in await self._consumer.fetch(max_firings, wait_s=wait_s)
-        ]
+        fetched = await self._consumer.fetch(max_firings, wait_s=wait_s)
+        return [_Firing(pulled) for pulled in await without_newer(fetched)]
 
     async def close(self) -> None:
         await self._consumer.close()
@@ -154,7 +160,7 @@ class JetStreamTimers:
             wire.SCHEDULE: f"@at {_instant(at)}",
             wire.SCHEDULE_TARGET: self._subjects.firing(*_checked(kind, key)),
         }
-        lines = wire.encode_headers(headers)
+        lines = wire.encode_stored(headers)
         outage = self._connection.outage(f"setting timer {kind} {key}")
         while True:
             try:

@@ -1,13 +1,14 @@
 """The event on the wire: which fact travels in which header, in both directions.
 
 The payload is the JSON of the data, verbatim; everything else is a header, so that a gateway
-forwards bytes and never parses JSON.
+forwards bytes and never parses JSON. Every stored message, an event or not, says of which version
+it is.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.errors import ForeignMessageError, InvalidEventError
+from bridge.errors import ForeignMessageError, InvalidEventError, NewerVersionError
 from bridge.events import NewEvent, StreamEvent
 from bridge.ids import EventId
 from bridge.subjects import RunRef
@@ -21,6 +22,9 @@ META: Final = "Run-Meta"
 WRITER: Final = "Run-Writer"
 VERSION: Final = "Run-Version"
 WIRE_VERSION: Final = "1"
+
+#: W3C Trace Context: which trace an event belongs to, where events are traced.
+TRACE_PARENT: Final = "traceparent"
 
 DEAD_CONSUMER: Final = "Dead-Consumer"
 DEAD_SEQUENCE: Final = "Dead-Sequence"
@@ -64,6 +68,30 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
     return _checked(lines, len(headers))
 
 
+def encode_stored(headers: Mapping[str, str]) -> bytes:
+    """Encode the headers of a message that will be stored and is no event, with its version.
+
+    Raises:
+        InvalidEventError: One holds a line break, which would begin another header.
+    """
+    return encode_headers({VERSION: WIRE_VERSION, **headers})
+
+
+def check_version(headers: Mapping[str, str] | None, where: str) -> None:
+    """Refuse what another version wrote; a message that does not say is of the first one.
+
+    Args:
+        headers: Of a stored message.
+        where: What it is called in the error.
+
+    Raises:
+        NewerVersionError: It is of another version.
+    """
+    version = (headers or {}).get(VERSION, WIRE_VERSION)
+    if version != WIRE_VERSION:
+        raise NewerVersionError(where, version, WIRE_VERSION)
+
+
 def encode_event(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -> bytes:
     """Encode the headers that describe ``event`` at its place in the run, as lines.
 
@@ -76,9 +104,14 @@ def encode_event(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -
         f"{CATEGORY}: {event.category}\r\n{TIME}: {event.created_at}\r\n"
         f"{WRITER}: {writer}\r\n{VERSION}: {WIRE_VERSION}\r\n"
     ).encode()
-    if event.metadata is None:
-        return _checked(lines, _EVENT_HEADERS)
-    return _checked(b"%b%b: %b\r\n" % (lines, META.encode(), event.metadata), _EVENT_HEADERS + 1)
+    count = _EVENT_HEADERS
+    if event.metadata is not None:
+        lines = b"%b%b: %b\r\n" % (lines, META.encode(), event.metadata)
+        count += 1
+    if event.trace:
+        lines = b"%b%b: %b\r\n" % (lines, TRACE_PARENT.encode(), event.trace.encode())
+        count += 1
+    return _checked(lines, count)
 
 
 def encode_expected(stream_seq: int) -> bytes:
@@ -125,12 +158,14 @@ def decode_event(
     """Read a stored message back.
 
     Raises:
-        ForeignMessageError: The message was not written by a jetrun of this wire version; it is
-            named so that an operator can look at it.
+        NewerVersionError: It is of another wire version.
+        ForeignMessageError: It was not written by jetrun; it is named so that an operator can look
+            at it.
     """
     if headers is None or headers.get(VERSION) != WIRE_VERSION:
-        version = None if headers is None else headers.get(VERSION)
-        raise ForeignMessageError(run.run_id, stream_seq, f"wire version is {version}")
+        where = _where(run, stream_seq)
+        check_version(headers, where)
+        raise ForeignMessageError(where, "it has no wire version")
     metadata = headers.get(META)
     try:
         return StreamEvent(
@@ -146,4 +181,8 @@ def decode_event(
             metadata_json=None if metadata is None else metadata.encode(),
         )
     except (KeyError, ValueError) as error:
-        raise ForeignMessageError(run.run_id, stream_seq, repr(error)) from error
+        raise ForeignMessageError(_where(run, stream_seq), repr(error)) from error
+
+
+def _where(run: RunRef, stream_seq: int) -> str:
+    return f"message {stream_seq} of run {run.run_id}"

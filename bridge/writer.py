@@ -5,7 +5,7 @@ Callers that give up leave the others undisturbed.
 """
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -21,57 +21,23 @@ from bridge.errors import (
     StreamTerminatedError,
     UnavailableError,
 )
-from bridge.events import BIRTH, DELETED, TERMINAL_EVENTS, NewEvent, StreamEvent
+from bridge.events import DELETED, NewEvent, StreamEvent
 from bridge.flight import MAX_BATCH_EVENTS, NOTHING, Flight, Head
 from bridge.ids import EventId
 from bridge.landing import Landing
+from bridge.metrics.publishing import PublishFigures
 from bridge.place import Place
 from bridge.publication import Ack, find_duplicate
 from bridge.replies import SilenceError
 from bridge.retention.trimming import Mark, Marks
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.subjects import RunRef
+from bridge.writer_queue import Entry, WriterQueue
 
 #: An atomic batch costs some 2 ms whatever its size; below this, single publishes are quicker.
 SINGLES_BELOW: Final = 20
 MAX_BATCH_BYTES: Final = 8 << 20
-
-
-class Entry:
-    """What one caller wants stored, all or none.
-
-    Attributes:
-        events: The events.
-        future: Gets their ids.
-        size_bytes: Payload bytes of all of them.
-        is_terminal: Whether it ends the run.
-        flies_alone: Whether it must not share a flight.
-    """
-
-    __slots__ = ("events", "flies_alone", "future", "is_terminal", "size_bytes")
-
-    def __init__(self, events: Sequence[NewEvent], future: "asyncio.Future[list[EventId]]") -> None:
-        first = events[0]
-        self.events = events
-        self.future = future
-        self.size_bytes = sum([len(event.payload) for event in events])
-        self.is_terminal = first.event in TERMINAL_EVENTS
-        self.flies_alone = (
-            len(events) > 1
-            or first.event_id is not None
-            or self.is_terminal
-            or first.event == BIRTH
-        )
-
-    def resolve(self, ids: list[EventId]) -> None:
-        """Answer the caller, unless it has gone."""
-        if not self.future.done():
-            self.future.set_result(ids)
-
-    def fail(self, error: BridgeError) -> None:
-        """Tell the caller what went wrong, unless it has gone."""
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class RunWriter:
@@ -82,6 +48,7 @@ class RunWriter:
         log: The run's stored events, for decisions.
         settings: Limits of the queue.
         batch_slots: Bounds the atomic batches that this process has open on the stream.
+        figures: What comes of its flights is counted here.
         marks: Where the run may be cut by its writer; None leaves that to the archive's writer.
     """
 
@@ -91,19 +58,17 @@ class RunWriter:
         log: RunLog,
         settings: LogSettings,
         batch_slots: asyncio.Semaphore,
+        figures: PublishFigures,
         marks: Marks | None = None,
     ) -> None:
         self._connection = connection
         self._log = log
-        self._settings = settings
         self._batch_slots = batch_slots
+        self._figures = figures
         self._marks = marks
         self._loop = asyncio.get_running_loop()
         self._place = Place(log)
-        self._queue: deque[Entry] = deque()
-        self._queued_events = 0
-        self._queued_bytes = 0
-        self._room = asyncio.Event()
+        self._queue = WriterQueue(settings)
         self._singles_left = 0
         self._free = asyncio.Event()
         self._free.set()
@@ -115,6 +80,16 @@ class RunWriter:
     def sealed(self) -> StreamEvent | None:
         """The event that ended the run, if it was stored from here."""
         return self._sealed
+
+    @property
+    def run(self) -> RunRef:
+        """The run."""
+        return self._log.run
+
+    @property
+    def queued_events(self) -> int:
+        """How many events wait for a flight."""
+        return self._queue.event_count
 
     @property
     def is_idle(self) -> bool:
@@ -136,7 +111,7 @@ class RunWriter:
             UnavailableError: The server fell silent; call again.
         """
         flight = self._flight([birth], NOTHING)
-        ack = await Landing(self._connection, self._log, flight, divisible=False).land()
+        ack = await self._land(Landing(self._connection, self._log, flight, divisible=False))
         if ack is not None:
             return EventId(ack.seq, flight.first_run_seq)
         first = await self._log.find_next(1)
@@ -166,12 +141,7 @@ class RunWriter:
         if self._free.is_set() and head is not None and not head.is_terminal:
             return await self._append_at_once(events, head)
         entry = Entry(events, self._loop.create_future())
-        while self._is_full(entry):
-            self._room.clear()
-            await self._room.wait()
-        self._queue.append(entry)
-        self._queued_events += len(entry.events)
-        self._queued_bytes += entry.size_bytes
+        self._queue.put(entry)
         if self._free.is_set():
             self._start()
         return await entry.future
@@ -186,7 +156,7 @@ class RunWriter:
             ids = await self._store(events, head, divisible=False)
             if ids is None:  # overtaken: the first of all that came meanwhile
                 entry = Entry(events, self._loop.create_future())
-                self._push_back([entry])
+                self._queue.put_back([entry])
         except BaseException as error:
             self._give_up(error)
             raise
@@ -201,13 +171,6 @@ class RunWriter:
             self._task = asyncio.create_task(self._empty_queue())
         else:
             self._free.set()
-
-    def _is_full(self, entry: Entry) -> bool:
-        limits = self._settings
-        return bool(self._queue) and (
-            self._queued_events + len(entry.events) > limits.max_queued_events
-            or self._queued_bytes + entry.size_bytes > limits.max_queued_bytes
-        )
 
     async def drain(self) -> None:
         """Wait until nothing is queued or in the air."""
@@ -257,38 +220,26 @@ class RunWriter:
             self._fail_queue(error)
 
     def _fail_queue(self, error: BridgeError) -> None:
-        _fail(self._pop(len(self._queue)), error)
-
-    def _pop(self, count: int) -> list[Entry]:
-        entries = [self._queue.popleft() for _ in range(count)]
-        for entry in entries:
-            self._queued_events -= len(entry.events)
-            self._queued_bytes -= entry.size_bytes
-        self._room.set()
-        return entries
-
-    def _push_back(self, entries: Sequence[Entry]) -> None:
-        self._queue.extendleft(reversed(entries))
-        self._queued_events += sum(len(entry.events) for entry in entries)
-        self._queued_bytes += sum(entry.size_bytes for entry in entries)
+        while self._queue:  # those in line move up
+            _fail(self._queue.pop(len(self._queue)), error)
 
     def _take(self, head: Head) -> list[Entry]:
         """Take the entries of the next flight off the queue; none when the first has gone."""
-        first = self._queue[0]
+        first = self._queue.first
         if head.is_terminal:
-            return self._pop(1)
+            return self._queue.pop(1)
         if first.future.done():
-            self._pop(1)
+            self._queue.pop(1)
             return []
         if self._goes_singly(first):
             self._singles_left = max(0, self._singles_left - 1)
-            return self._pop(1)
-        return self._pop(self._count_for_batch())
+            return self._queue.pop(1)
+        return self._queue.pop(self._count_for_batch())
 
     def _goes_singly(self, first: Entry) -> bool:
         return (
             first.flies_alone
-            or self._queued_events < SINGLES_BELOW
+            or self._queue.event_count < SINGLES_BELOW
             or self._singles_left > 0
             or self._batch_slots.locked()
         )
@@ -306,7 +257,7 @@ class RunWriter:
         events = [event for entry in entries for event in entry.events]
         ids = await self._store(events, head, divisible=len(entries) > 1)
         if ids is None:
-            self._push_back([entry for entry in entries if not entry.future.done()])
+            self._queue.put_back([entry for entry in entries if not entry.future.done()])
             return
         following = iter(ids)
         for entry in entries:
@@ -319,10 +270,10 @@ class RunWriter:
         flight = self._flight(events, head)
         landing = Landing(self._connection, self._log, flight, divisible=divisible)
         if len(events) == 1:
-            ack = await landing.land()
+            ack = await self._land(landing)
         else:
             async with self._batch_slots:
-                ack = await landing.land()
+                ack = await self._land(landing)
         if ack is None:
             if landing.must_split:
                 self._singles_left = len(events)
@@ -338,6 +289,28 @@ class RunWriter:
             self._trim_behind(self._marks, head)
         first = flight.first_run_seq
         return [EventId(ack.seq + i, first + i) for i in range(len(events))]
+
+    async def _land(self, landing: Landing) -> Ack | None:
+        figures, began = self._figures, time.monotonic()
+        try:
+            ack = await landing.land()
+        except BridgeError as error:
+            figures.failures[error.code] += 1
+            raise
+        finally:
+            figures.retries += landing.retries
+        if ack is not None:
+            self._note_stored(landing.flight, ack, time.monotonic() - began)
+        elif not landing.must_split:
+            figures.races += 1
+        return ack
+
+    def _note_stored(self, flight: Flight, ack: Ack, took_s: float) -> None:
+        events = () if ack.duplicate else flight.events
+        self._figures.stored(len(events), took_s)
+        spans = self._connection.spans
+        if spans is not None:
+            spans.appended(events, EventId(ack.seq, flight.first_run_seq), took_s)
 
     def _stored(self, event: NewEvent, head: Head) -> StreamEvent:
         """Return an event as readers of the log see it, now that it stands at ``head``."""

@@ -8,6 +8,7 @@ from bridge.connection import Connection
 from bridge.errors import BridgeClosedError
 from bridge.event_log import EventLog
 from bridge.events import StreamEvent
+from bridge.metrics.publishing import PublishFigures
 from bridge.retention.trimming import Marks
 from bridge.settings import BridgeSettings
 from bridge.subjects import RunRef
@@ -24,6 +25,9 @@ class RunWriters:
         connection: An open connection.
         log: The events of all runs.
         settings: Limits.
+
+    Attributes:
+        figures: What came of their flights.
     """
 
     def __init__(self, connection: Connection, log: EventLog, settings: BridgeSettings) -> None:
@@ -33,19 +37,29 @@ class RunWriters:
         self._retention = settings.retention
         self._writers: OrderedDict[RunRef, RunWriter] = OrderedDict()
         self._batch_slots = asyncio.Semaphore(MAX_OPEN_BATCHES)
+        self.figures = PublishFigures()
 
     def of(self, run: RunRef) -> RunWriter:
         """Return the writer of ``run``."""
         writer = self._writers.get(run)
         if writer is None:
             self._make_room()
-            run_log = self._log.run(run)
-            slots, marks = self._batch_slots, self._marks()
-            writer = RunWriter(self._connection, run_log, self._settings, slots, marks)
-            self._writers[run] = writer
+            writer = self._writers[run] = RunWriter(
+                self._connection,
+                self._log.run(run),
+                self._settings,
+                self._batch_slots,
+                self.figures,
+                self._marks(),
+            )
         else:
             self._writers.move_to_end(run)
         return writer
+
+    @property
+    def queued_events(self) -> int:
+        """How many events of all runs wait to be sent."""
+        return sum(writer.queued_events for writer in tuple(self._writers.values()))
 
     def sealed(self, run: RunRef) -> StreamEvent | None:
         """Return the event that ended ``run``, if it was stored from here not long ago."""

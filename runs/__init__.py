@@ -1,5 +1,6 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.admission import spec_again
 from runs.assistant_book import AssistantBook
 from runs.assistant_record import AssistantRecord, AssistantVersion
 from runs.blocking import BlockingContext
@@ -10,8 +11,11 @@ from runs.crons.firing import CronFirings
 from runs.crons.queries import CronQuery
 from runs.crons.record import CronRecord
 from runs.errors import (
+    AssistantDeclaredError,
+    AssistantExistsError,
     AssistantLoadError,
     AssistantNotFoundError,
+    AssistantVersionNotFoundError,
     BlockingCallError,
     CheckpointNotFoundError,
     ContentionError,
@@ -24,6 +28,7 @@ from runs.errors import (
     InvalidScheduleError,
     LangGraphMissingError,
     NothingToResumeError,
+    NotNewestStateError,
     OutputsNotFoundError,
     QueueFullError,
     ReadModelBehindError,
@@ -41,12 +46,14 @@ from runs.errors import (
     ThreadNotFoundError,
     TooManyCronsError,
     TooManyRunsError,
+    UnreadableRecordError,
     UnsupportedActionError,
     UnsupportedOptionError,
     UnsupportedStrategyError,
     WebhookNotFoundError,
     WebhookRefusedError,
 )
+from runs.event_rate import EventRate
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.graph_states import GraphStates
@@ -112,12 +119,15 @@ __all__ = [
     "Assistant",
     "AssistantBook",
     "AssistantCatalog",
+    "AssistantDeclaredError",
+    "AssistantExistsError",
     "AssistantLoadError",
     "AssistantName",
     "AssistantNotFoundError",
     "AssistantRecord",
     "AssistantSettings",
     "AssistantVersion",
+    "AssistantVersionNotFoundError",
     "BlockingCallError",
     "BlockingContext",
     "CancelAction",
@@ -131,6 +141,7 @@ __all__ = [
     "Crons",
     "DeliverySettings",
     "DisconnectMode",
+    "EventRate",
     "Expiry",
     "ExpirySettings",
     "GraphFailedError",
@@ -145,6 +156,7 @@ __all__ = [
     "LangGraphMissingError",
     "LastRun",
     "MultitaskStrategy",
+    "NotNewestStateError",
     "NothingToResumeError",
     "Notice",
     "Outcome",
@@ -190,6 +202,7 @@ __all__ = [
     "TokenUsage",
     "TooManyCronsError",
     "TooManyRunsError",
+    "UnreadableRecordError",
     "UnsupportedActionError",
     "UnsupportedOptionError",
     "UnsupportedStrategyError",
@@ -205,4 +218,5 @@ __all__ = [
     "find_shown",
     "open_read_model",
     "outcome_of",
+    "spec_again",
 ]

@@ -1,9 +1,10 @@
-"""Create runs: record, the thread's commit, the birth of the log, the job, in this order.
+"""Create runs: record and ref, the thread's commit, the birth of the log, the job, in this order.
 
 The commit counts. A crash before it leaves a record that nobody refers to; a crash behind it leaves
 a state from which whoever comes next does the rest.
 """
 
+import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from typing import Final
@@ -29,6 +30,7 @@ from runs.settings import RunSettings
 from runs.steps import Taken, ThreadSteps
 from runs.thread import ThreadRecord
 from runs.transitions import transition
+from runs.turns import Step
 
 _MAX_TRIES: Final = 8
 #: Threads without a run that this process remembers; of others the record is read.
@@ -56,6 +58,7 @@ class RunCreation:
         reconciler: Reconciler,
         settings: RunSettings,
     ) -> None:
+        self._bridge = bridge
         self._assistants = assistants
         self._records = records
         self._steps = steps
@@ -102,9 +105,30 @@ class RunCreation:
         record = new_record(chosen.filled(spec), chosen.assistant, new_id(), thread.record)
         await self._free_if_stale(thread.record)
         # Most refusals come here, before anything is stored.
-        transition(thread.record, self._command(record))
+        decided = transition(thread.record, self._command(record))
         async with self._reconciler.quotas.counted(record):
-            return await self._admit(await self._records.create_run(record), thread)
+            stored = await self._announce(record)
+            try:
+                return await self._admit(stored, thread, decided)
+            except RunsError:  # a race was lost
+                await self._bridge.disclaim(RunRef(record.thread_id, record.run_id))
+                raise
+
+    async def _announce(self, record: RunRecord) -> Versioned[RunRecord]:
+        """Store the record and, at the same time, whose the run is: neither needs the other."""
+        run = RunRef(record.thread_id, record.run_id)
+        claiming = asyncio.create_task(self._bridge.claim(run))
+        try:
+            stored = await self._records.create_run(record)
+        except BaseException:
+            claiming.cancel()
+            raise
+        try:
+            await claiming
+        except BridgeError:
+            await self._withdraw(stored)
+            raise
+        return stored
 
     async def _create_once(
         self, spec: RunSpec, key: str, chosen: Chosen, thread: Versioned[ThreadRecord]
@@ -202,10 +226,15 @@ class RunCreation:
             await self._withdraw(run)
             raise
 
-    async def _admit(self, run: Versioned[RunRecord], thread: Versioned[ThreadRecord]) -> RunRecord:
+    async def _admit(
+        self,
+        run: Versioned[RunRecord],
+        thread: Versioned[ThreadRecord],
+        decided: Step | None = None,
+    ) -> RunRecord:
         command = self._command(run.record)
         try:
-            taken = await self._steps.take(run.record.thread_id, command, known=thread)
+            taken = await self._steps.take(run.record.thread_id, command, thread, decided)
         except RunsError:
             await self._withdraw(run)
             raise

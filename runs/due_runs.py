@@ -4,10 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
-from pydantic import ValidationError
-
 from bridge import BridgeError, FiredTimer, RunRef, Timers
-from runs.errors import RunsError, ThreadNotFoundError
+from runs.errors import RunsError, ThreadNotFoundError, UnreadableRecordError
 from runs.manager import RunManager
 from runs.run_timers import RUN_TIMER, TimedRun
 
@@ -54,7 +52,7 @@ class DueRuns:
             await self._manager.become_due(run)
         except ThreadNotFoundError:
             await fired.ack()  # deleted meanwhile
-        except ValidationError:
+        except UnreadableRecordError:
             _LOG.error("timer.malformed", extra={"run_id": fired.key})
             await fired.ack()  # not ours
         except (BridgeError, RunsError) as exc:

@@ -14,6 +14,19 @@ class RunsError(Exception):
     retryable: ClassVar[bool] = False
 
 
+class UnreadableRecordError(RunsError):
+    """A stored record does not have the form that this version reads; it was left as it is."""
+
+    code = "unreadable-record"
+
+    def __init__(self, kind: str, problem: str) -> None:
+        super().__init__(
+            f"a stored {kind} cannot be read ({problem}); upgrade this process if others are "
+            "newer, else restore the record from a backup"
+        )
+        self.kind = kind
+
+
 class ThreadNotFoundError(RunsError):
     """Nobody created this thread, or it belongs to someone else; nothing was created."""
 

@@ -59,6 +59,9 @@ class Execution:
         manager: Settles it.
         leases: Holds on to the job meanwhile.
         settings: Grace and polling.
+
+    Attributes:
+        ended: How the run ended, once it did by this execution.
     """
 
     def __init__(  # noqa: PLR0913 - the collaborators of one run; made in one place
@@ -83,6 +86,7 @@ class Execution:
         self._manager = manager
         self._leases = leases
         self._settings = settings
+        self.ended: RunStatus | None = None
         self._is_handed_back = False
         self._inputs: Inputs | None = None
         self._known: Known | None = None
@@ -130,9 +134,9 @@ class Execution:
                 self._known = known
                 await self._execute(known.run.record)
         except RunNotStartableError as exc:
-            _LOG.info("run.held_elsewhere", extra={"run_id": self._run.run_id, "why": str(exc)})
+            _LOG.info("run.held_elsewhere", extra={"why": str(exc)})
         except (CheckpointFencedError, StreamFencedError):
-            _LOG.warning("run.fenced", extra={"run_id": self._run.run_id})
+            _LOG.warning("run.fenced")
         finally:
             self._leases.release(self._run.run_id)
 
@@ -175,7 +179,7 @@ class Execution:
         handling.cancel()
         await asyncio.wait((handling,), timeout=self._settings.cancel_grace_s)
         if not handling.done():
-            _LOG.warning("run.ignores_cancel", extra={"run_id": self._run.run_id})
+            _LOG.warning("run.ignores_cancel")
             keep_until_done(handling)
 
     async def _conclude(
@@ -185,7 +189,7 @@ class Execution:
         if stop is Stop.CANCELLED:
             await self._finish(INTERRUPTED, context)
         elif stop is Stop.TAKEN_OVER:
-            _LOG.warning("run.taken_over", extra={"run_id": self._run.run_id})
+            _LOG.warning("run.taken_over")
         elif stop is None or _has_ended_by_itself(handling):
             await self._finish_by_itself(handling, context, outbox)
         else:
@@ -222,6 +226,7 @@ class Execution:
     async def _finish(self, outcome: Outcome, context: RunContext) -> None:
         told = outcome._replace(model_name=context.model_name, usage=context.usage)
         await self._settle(await self._manager.reconciler.seal(self._run, told))
+        self.ended = outcome.status
 
     async def _settle(self, terminal_id: str | None = None) -> None:
         with suppress(RunNotFoundError):  # it is rolled back

@@ -246,10 +246,10 @@ class RunsFacade(QuestionsFacade):
         """
         if user_id is not None or await self._bridge.find_thread(run_id) != thread_id:
             await self.get_run(thread_id, run_id, user_id=user_id)
-            await self._waits.ensure_log(RunRef(thread_id, run_id))
         async with AsyncExitStack() as stack:
             try:
-                opening = self._bridge.follow(run_id, last_event_id=last_event_id)
+                run = RunRef(thread_id, run_id)
+                opening = self._waits.following(run, last_event_id=last_event_id)
                 following = await stack.enter_async_context(opening)
             except StreamNotFoundError as exc:
                 raise RunNotFoundError(run_id) from exc

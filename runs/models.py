@@ -9,11 +9,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from bridge import InvalidContentError, encode_json
-from runs.errors import IllegalTransitionError
+from runs.errors import IllegalTransitionError, UnreadableRecordError
 
 #: Characters of an idempotency key.
 MAX_KEY: Final = 256
@@ -108,8 +108,17 @@ class Frozen(BaseModel):
 
     @classmethod
     def decode(cls, value: bytes) -> Self:
-        """Read what :meth:`encode` wrote."""
-        return cls.model_validate_json(value)
+        """Read what :meth:`encode` wrote.
+
+        Raises:
+            UnreadableRecordError: It was not this version that wrote it.
+        """
+        try:
+            return cls.model_validate_json(value)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UnreadableRecordError(cls.__name__, f"{where}: {first['msg']}") from exc
 
 
 class RunFault(Frozen):

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from bridge import BridgeError, RunBridge, StateConflictError, check_id
+from runs.errors import RunsError
 from runs.models import Frozen, RunRecord, RunStatus
 from runs.observers import RunObserver
 from runs.records import Records
@@ -114,7 +115,7 @@ class RunObservation:
         while True:
             try:
                 await self._tell_news()
-            except BridgeError as exc:
+            except (BridgeError, RunsError) as exc:
                 # What was told and not noted is told again.
                 _LOG.warning("observer.waits", extra={"observer": self._name, "error": str(exc)})
             await asyncio.sleep(self._poll_s)

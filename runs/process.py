@@ -7,7 +7,15 @@ import asyncio
 
 from pydantic import Field
 
-from bridge import JetStreamBridge, ProcessSettings, run_process
+from bridge import (
+    Health,
+    JetStreamBridge,
+    ProcessSettings,
+    encode_json,
+    process_registry,
+    run_process,
+    serving_metrics,
+)
 from runs.catalog import AssistantCatalog
 from runs.errors import AssistantLoadError
 from runs.node_threads import NodeThreads
@@ -20,6 +28,7 @@ from runs.settings import (
 )
 from runs.user_environment import prepare
 from runs.worker import Worker
+from runs.worker_metrics import WorkerCollector
 
 
 class WorkerProcessSettings(ProcessSettings):
@@ -47,9 +56,18 @@ async def serve(
     asyncio.get_running_loop().set_default_executor(threads)
     catalog = AssistantCatalog(settings.assistants)
     worker = Worker(bridge, catalog, settings.worker, settings.runs, settings.graphs)
-    await worker.serve(stop)
+    collector = WorkerCollector(worker.figures, settings.worker.concurrency)
+
+    def health() -> Health:
+        said = {"connected": bridge.is_connected, "runs": worker.figures.in_hand}
+        return Health(bridge.is_connected, encode_json(said))
+
+    where = settings.metrics
+    registry = process_registry(bridge.metrics, collector)
+    with serving_metrics(where.host, where.worker_port, registry, health):
+        await worker.serve(stop)
 
 
 def main() -> None:
     """Run a worker until SIGTERM or SIGINT; exits with 1 when it cannot go on."""
-    run_process("worker", WorkerProcessSettings, serve, (AssistantLoadError,))
+    run_process("worker", WorkerProcessSettings, serve, (AssistantLoadError, OSError))

@@ -9,11 +9,9 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import ValidationError
-
 from bridge import BridgeError, Job, RunBridge
 from runs.deletion import Deletion
-from runs.errors import RunsError
+from runs.errors import RunsError, UnreadableRecordError
 from runs.models import now
 from runs.records import Records
 from runs.retirement_line import LINE, Place
@@ -102,6 +100,6 @@ class Retirement:
 def _since(job: Job) -> datetime:
     try:
         return Place.decode(job.payload).since
-    except ValidationError:
+    except UnreadableRecordError:
         # Not ours. What it names may be due all the same.
         return datetime.min.replace(tzinfo=UTC)

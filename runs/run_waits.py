@@ -1,9 +1,20 @@
 """Wait for a run: until it has ended and everything agrees with that, or until it asks its user."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
-from bridge import END, BridgeClosedError, RunBridge, RunRef, StreamEvent
+from bridge import (
+    END,
+    BridgeClosedError,
+    Following,
+    RunBridge,
+    RunRef,
+    StreamEvent,
+    StreamNotFoundError,
+)
 from runs.errors import RunNotFoundError
 from runs.inputs import find_shown
 from runs.manager import RunManager
@@ -41,6 +52,25 @@ class RunWaits:
         self._manager = manager
         self._bridge = bridge
 
+    @asynccontextmanager
+    async def following(
+        self, run: RunRef, *, last_event_id: str | None
+    ) -> AsyncGenerator[Following]:
+        """Open a run for reading; one whose creator died before its birth is given its log first.
+
+        Raises:
+            StreamNotFoundError: The run is deleted, or there is none.
+            UnavailableError: The server fell silent; call again.
+        """
+        opening = partial(self._bridge.follow, run.run_id, last_event_id=last_event_id)
+        async with AsyncExitStack() as stack:
+            try:
+                opened = await stack.enter_async_context(opening())
+            except StreamNotFoundError:
+                await self._manager.reconciler.repair(run.thread_id)
+                opened = await stack.enter_async_context(opening())
+            yield opened
+
     async def pause(self, run: RunRef, *, has_begun: bool) -> Pause:
         """Return once the log is sealed, or the run asks something.
 
@@ -53,14 +83,13 @@ class RunWaits:
             BridgeClosedError: This process is shutting down.
             UnavailableError: The server fell silent; call again.
         """
-        await self.ensure_log(run)
         newest: str | None = None
         if has_begun:
             newest = (await self._bridge.status(run.run_id)).last_id
             if question := await self.find_question(run):
                 return Pause(question, None)
         values: StreamEvent | None = None
-        async with self._bridge.follow(run.run_id, last_event_id=newest) as following:
+        async with self.following(run, last_event_id=newest) as following:
             async for batch in following.batches():
                 for item in batch:
                     if isinstance(item, StreamEvent) and item.event == _VALUES:
@@ -85,8 +114,11 @@ class RunWaits:
             RunNotFoundError: It is rolled back, or there is none.
             BridgeError: As for :meth:`pause`.
         """
-        await self.ensure_log(run)
-        await wait_for_seal(self._bridge, run.run_id)
+        try:
+            await wait_for_seal(self._bridge, run.run_id)
+        except StreamNotFoundError:
+            await self._manager.reconciler.repair(run.thread_id)
+            await wait_for_seal(self._bridge, run.run_id)
         return await self._manager.settle(run)
 
     async def settled(self, run: RunRef, *, within_s: float) -> Result:
@@ -126,8 +158,3 @@ class RunWaits:
         if found.record.status.is_final:
             return found.record.result
         return (await self._manager.settle(run)).result
-
-    async def ensure_log(self, run: RunRef) -> None:
-        """Give a run its log whose creator died between the commit and the birth."""
-        if await self._bridge.find_thread(run.run_id) is None:
-            await self._manager.reconciler.repair(run.thread_id)

@@ -15,6 +15,7 @@ from runs.errors import ContentionError, ThreadNotFoundError
 from runs.records import Records, Versioned
 from runs.thread import ThreadRecord
 from runs.transitions import outstanding, transition
+from runs.turns import Step
 
 #: Lost races after which a caller waits a little before the next try.
 _EAGER_RETRIES: Final = 8
@@ -47,7 +48,11 @@ class ThreadSteps:
         self._max_conflicts = max_conflicts
 
     async def take(
-        self, thread_id: str, command: Command, known: Versioned[ThreadRecord] | None = None
+        self,
+        thread_id: str,
+        command: Command,
+        known: Versioned[ThreadRecord] | None = None,
+        decided: Step | None = None,
     ) -> Taken:
         """Decide ``command`` and commit what it changes.
 
@@ -55,6 +60,7 @@ class ThreadSteps:
             thread_id: The thread.
             command: What shall happen; it is decided anew after each lost race.
             known: The thread as the caller has read it a moment ago; spares one read.
+            decided: What the command does to ``known``, when the caller has asked already.
 
         Raises:
             ThreadNotFoundError: There is no such thread.
@@ -65,10 +71,10 @@ class ThreadSteps:
         """
         for conflicts in range(self._max_conflicts):
             current = known or await self._records.find_thread(thread_id)
-            known = None
             if current is None:
                 raise ThreadNotFoundError(thread_id)
-            wanted, effects = transition(current.record, command)
+            wanted, effects = decided or transition(current.record, command)
+            known = decided = None
             if wanted is current.record:
                 # After a conflict the winner may have been ourselves, unnoticed: its effects are
                 # still ours to do.

@@ -46,7 +46,7 @@ class Sweeper:
     async def _try(self, sweep: Callable[[], Awaitable[None]]) -> None:
         try:
             await sweep()
-        except BridgeError as exc:
+        except (BridgeError, RunsError) as exc:
             _LOG.warning("worker.sweep_failed", extra={"error": str(exc)})
 
     async def sweep_all(self) -> None:

@@ -11,13 +11,11 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from pydantic import ValidationError
-
-from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef
+from bridge import BridgeError, Job, JobConsumer, RunBridge, RunRef, logging_about
 from runs.catalog import AssistantCatalog
 from runs.claims import Claims
 from runs.due_runs import DueRuns
-from runs.errors import RunsError
+from runs.errors import RunsError, UnreadableRecordError
 from runs.execution import Execution
 from runs.executors import Executors
 from runs.held_runs import HeldRuns
@@ -26,6 +24,7 @@ from runs.models import Frozen
 from runs.retirement import Retirement
 from runs.settings import GraphSettings, RunSettings, WorkerSettings
 from runs.sweeper import Sweeper
+from runs.worker_metrics import WorkerFigures
 
 _LOG = logging.getLogger("jetrun.worker")
 
@@ -51,6 +50,10 @@ class Worker:
         settings: Concurrency, lease, drain.
         run_settings: Limits of run control; the defaults when ``None``.
         graphs: What its graphs share; the defaults when ``None``.
+
+    Attributes:
+        name: How this worker is called in records and logs.
+        figures: What came of its jobs.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Worker:
         self._room = asyncio.Event()
         self._room.set()
         self._is_draining = False
+        self.figures = WorkerFigures()
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Execute runs until ``stop`` is set; then drain.
@@ -157,13 +161,15 @@ class Worker:
     async def _take(self, job: Job) -> None:
         known = self._executions.get(job.run_id)
         if known is not None and known.adopt(job):
+            self.figures.leases_lost += 1
             return
         if known is not None or not self._has_room:
+            self.figures.given_back += 1
             await job.nak()
             return
         try:
             run = RunRef(JobPayload.decode(job.payload).thread_id, job.run_id)
-        except ValidationError:
+        except UnreadableRecordError:
             # Not ours. A run that is waiting for its job gets another from a repair.
             _LOG.error("job.malformed", extra={"run_id": job.run_id})
             await job.ack()
@@ -187,8 +193,11 @@ class Worker:
             settings=self._settings,
         )
         self._executions[run.run_id] = execution
+        self.figures.taken += 1
+        self.figures.repeated += job.deliveries > 1
         self._update_room()
-        task = asyncio.create_task(self._attend(run.run_id, execution))
+        with logging_about(run_id=run.run_id, thread_id=run.thread_id):
+            task = asyncio.create_task(self._attend(run.run_id, execution))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -196,15 +205,20 @@ class Worker:
         try:
             await execution.run()
         except (BridgeError, RunsError) as exc:
-            facts = {"run_id": run_id, "error": f"{type(exc).__name__}: {exc}"}
-            _LOG.warning("run.left", extra=facts)
+            _LOG.warning("run.left", extra={"error": f"{type(exc).__name__}: {exc}"})
+            self.figures.left += 1
         except Exception:  # noqa: BLE001 - one run's trouble must not end the process; its job comes again
-            _LOG.exception("run.failed", extra={"run_id": run_id})
+            _LOG.exception("run.failed")
+            self.figures.left += 1
         finally:
             del self._executions[run_id]
+            if execution.ended is not None:
+                self.figures.ended[execution.ended] += 1
+                _LOG.info("run.ended", extra={"status": execution.ended.value})
             self._update_room()
 
     def _update_room(self) -> None:
+        self.figures.in_hand = len(self._executions)
         if self._has_room:
             self._room.set()
         else:

@@ -30,6 +30,8 @@ COLUMNS: Final = {
     "metadata": "JSON",
     "content": "JSON",
 }
+#: What the first key of a line is in a newer version.
+_VERSION: Final = "version"
 #: Above the longest line: an event of 8 MiB, escaped.
 _MAX_LINE_BYTES: Final = 64 << 20
 _FETCHED_ROWS: Final = 1000
@@ -74,14 +76,17 @@ class Analytics:
         files = self._files(thread_id)
         if not files:
             raise EmptyArchiveError(self._layout.root)
-        columns = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+        kinds = {**COLUMNS, _VERSION: "UBIGINT"}
+        columns = ", ".join(f"{name}: '{kind}'" for name, kind in kinds.items())
         self._connection.execute("SET VARIABLE files = ?", [files])
         self._connection.execute(
-            "CREATE VIEW records AS SELECT * FROM read_json("  # noqa: S608 - nothing of a user's
+            f"CREATE VIEW records AS SELECT {', '.join(COLUMNS)} FROM read_json("  # noqa: S608 - nothing of a user's
             f"getvariable('files'), format = 'newline_delimited', columns = {{{columns}}}, "
             f"ignore_errors = true, maximum_object_size = {_MAX_LINE_BYTES}) "
             # A line that cannot be read is a row of NULLs.
-            "WHERE seq IS NOT NULL AND event_type <> 'deleted'"
+            "WHERE seq IS NOT NULL AND event_type <> 'deleted' "
+            f"AND CASE WHEN {_VERSION} IS NULL THEN true ELSE "
+            "error('the archive has lines of a newer version: upgrade jetrun') END"
         )
 
     def _files(self, thread_id: str | None) -> list[str]:

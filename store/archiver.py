@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import ParamSpec, Protocol, TypeVar
 
-from bridge import ForeignMessageError, InvalidIdError, RunRef, StreamEvent
+from bridge import ForeignMessageError, InvalidIdError, NewerVersionError, RunRef, StreamEvent
 from bridge.events import DELETED
 from store.layout import ArchiveLayout
 from store.mark import ArchiveMark
@@ -159,6 +159,8 @@ class Archiver:
             return await self._history.read_after(
                 run, tail.run_seq, stream_seq=tail.seq, limit=self._max_hole_events
             )
+        except NewerVersionError:
+            raise  # what follows may not be written without it, and a later version reads it
         except ForeignMessageError as error:
             # One run that cannot be read must not keep all others from the archive.
             _LOG.error("sink.run.unreadable", extra={"run_id": run.run_id, "error": str(error)})

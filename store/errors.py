@@ -73,6 +73,22 @@ class MalformedLineError(StoreError, ValueError):
     code = "malformed-line"
 
 
+class NewerArchiveError(StoreError, OSError):
+    """A file holds lines of a newer version; nothing was changed.
+
+    Another process may read it: upgrade this one.
+    """
+
+    code = "newer-archive"
+
+    def __init__(self, found: object, known: int) -> None:
+        super().__init__(
+            f"a line of the archive is of version {str(found)[:20]}, and this process reads "
+            f"version {known}; upgrade this process"
+        )
+        self.found = found
+
+
 class InvalidPageError(StoreError, ValueError):
     """A list was asked for in a way that means nothing; nothing was read."""
 

@@ -15,8 +15,8 @@ from store.record import Record, parse_line
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-#: The first piece is small, because most pages are; later ones grow.
-_FIRST_PIECE: Final = 32
+#: The first piece takes a page of 50 in one search, because most pages are; later ones grow.
+_FIRST_PIECE: Final = 64
 _MAX_PIECE: Final = 512
 _MAX_PIECE_BYTES: Final = 4 << 20
 

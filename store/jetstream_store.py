@@ -9,7 +9,7 @@ import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from bridge import (
     StreamNotFoundError,
     StreamTerminatedError,
 )
-from bridge.events import DELETED
+from bridge.events import DELETED, TERMINAL_EVENTS
 from store.errors import ErasureDelayedError
 from store.event_store import RunEventStore
 from store.file_records import FileRecords
@@ -35,6 +35,7 @@ from store.placing import record_of, stream_event
 from store.reader import ArchiveReader
 from store.record import Record
 from store.record_names import event_type
+from store.tiers import RunTiers
 
 _Published = TypeVar("_Published")
 
@@ -97,6 +98,24 @@ class JetStreamRunEventStore(RunEventStore):
         if stored is None:
             raise StreamNotFoundError(run.run_id)
         return record_of(stored)
+
+    async def look_at_tiers(self, thread_id: str, run_id: str) -> RunTiers:
+        """Tell how much of a run the log holds, and how much the archive.
+
+        Raises:
+            UnavailableError: The server fell silent.
+            ColdTierError: The run's file is there and cannot be read.
+        """
+        run = RunRef.checked(thread_id, run_id)
+        last = await self._files.find_last(run)
+        archived_to = 0 if last is None else last.run_seq
+        try:
+            # Asked last: the archive never has more than the log had.
+            logged = await self._bridge.status(run_id)
+        except StreamNotFoundError:
+            return RunTiers(None, None, archived_to)
+        first, newest = _parsed(logged.first_id), _parsed(logged.last_id)
+        return RunTiers(first.run_seq, newest.run_seq, archived_to)
 
     async def _delete(self, run: RunRef) -> int:
         count = await self._forget(run)
@@ -194,18 +213,23 @@ class JetStreamRunEventStore(RunEventStore):
     async def _descending(self, run: RunRef, page: RecordPage) -> Records:
         archived = await self._files.find_last(run)
         archived_seq = 0 if archived is None else archived.seq
-        newest: deque[Record] = deque(maxlen=page.limit)
-        async with aclosing(self._ascending(run, archived_seq)) as records:
-            async for record in records:
-                if page.takes(record):
-                    newest.append(record)
-        while newest:
-            yield newest.pop()
+        if archived is None or archived.event_type not in TERMINAL_EVENTS:
+            for record in await self._newest(run, archived_seq, page):
+                yield record
         if await self._bridge.is_deleted(run.run_id):
             return
         async for record in self._files.descending(run, page.before_seq):
             if record.seq <= archived_seq:
                 yield record
+
+    async def _newest(self, run: RunRef, after_seq: int, page: RecordPage) -> Iterable[Record]:
+        """Return what a page takes of what is not in the file yet, newest first."""
+        newest: deque[Record] = deque(maxlen=page.limit)
+        async with aclosing(self._ascending(run, after_seq)) as records:
+            async for record in records:
+                if page.takes(record):
+                    newest.append(record)
+        return reversed(newest)
 
 
 def _parsed(event_id: str) -> EventId:

@@ -49,4 +49,9 @@ class ArchiveMark:
 
     def write(self, last_seq: int) -> None:
         """Note ``last_seq`` durably; a crash leaves the old mark or the new one."""
-        replace_file(self._path, _Mark(last_seq=last_seq).model_dump_json().encode() + b"\n")
+        replace_file(self._path, encode_mark(last_seq))
+
+
+def encode_mark(last_seq: int) -> bytes:
+    """Return what the file of a mark holds."""
+    return _Mark(last_seq=last_seq).model_dump_json().encode() + b"\n"

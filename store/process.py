@@ -6,11 +6,17 @@ It ends in order on SIGTERM, at the end of a batch; on SIGKILL it loses nothing 
 import asyncio
 from pathlib import Path
 
-from bridge import JetStreamBridge, ProcessSettings, run_process
+from bridge import (
+    JetStreamBridge,
+    ProcessSettings,
+    process_registry,
+    run_process,
+    serving_metrics,
+)
 from store.errors import StoreError
-from store.health import serving_health
 from store.settings import ArchiveSettings
 from store.sink import Sink
+from store.sink_metrics import SinkCollector, health_of
 
 
 class SinkProcessSettings(ProcessSettings):
@@ -30,7 +36,13 @@ async def serve(
 ) -> None:
     """Archive until ``stop`` is set."""
     sink = Sink(bridge, settings.data, settings.archive)
-    with serving_health(settings.archive.metrics_port, sink.status):
+    registry = process_registry(bridge.metrics, SinkCollector(sink.status))
+    with serving_metrics(
+        settings.metrics.host,
+        settings.metrics.sink_port,
+        registry,
+        lambda: health_of(sink.status()),
+    ):
         await sink.run(stop)
 
 

@@ -4,6 +4,9 @@ A line holds the event's JSON verbatim: it is spliced in, never decoded and enco
 things differ from what was published, and none of them changes a value: U+0085, U+2028 and U+2029
 are escaped, raw line breaks between tokens become spaces, and the line ends with ``\n``. So a
 line break is always the end of a record, whatever splits the lines.
+
+Lines of this version do not say so. Those of a later one begin with ``{"version":``, a number and a
+comma, and are refused here, never taken for damaged ones.
 """
 
 import json
@@ -15,7 +18,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bridge import EventId, StreamEvent
-from store.errors import InvalidPayloadError, MalformedLineError
+from store.errors import InvalidPayloadError, MalformedLineError, NewerArchiveError
 
 # The place comes first, at a bounded distance from the start of the line, and the content last:
 # one look at the start says where a line stands, and a payload can be cut out without parsing it.
@@ -27,6 +30,8 @@ _PLACE: Final = re.compile(
     rb'\{"thread_id":"([A-Za-z0-9_-]{1,64})","run_id":"([A-Za-z0-9_-]{1,64})",'
     rb'"seq":([0-9]{1,20}),"run_seq":([0-9]{1,20}),'
 )
+LINE_VERSION: Final = 1
+_NEWER: Final = re.compile(rb'\{"version":([0-9]{1,20}),')
 _LINE_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
 # A JSON string as the standard libraries write it; none of these holds a raw line break.
 _STRING: Final = rb'"(?:[^"\\]|\\.)*"'
@@ -117,7 +122,9 @@ def parse_line(line: bytes) -> Record:
 
     Raises:
         MalformedLineError: The line is no record.
+        NewerArchiveError: It is one of a newer version.
     """
+    _check_version(line)
     try:
         return Record.model_validate(_parse_json(line))
     except ValidationError as error:
@@ -129,9 +136,14 @@ def parse_line(line: bytes) -> Record:
 
 
 def find_place(line: bytes) -> Place | None:
-    """Read where a line belongs from its first bytes; ``None`` when it does not start like ours."""
+    """Read where a line belongs from its first bytes; ``None`` when it does not start like ours.
+
+    Raises:
+        NewerArchiveError: It starts like one of a newer version.
+    """
     match = _PLACE.match(line)
     if match is None:
+        _check_version(line)
         return None
     return Place(match[1].decode(), match[2].decode(), int(match[3]), int(match[4]))
 
@@ -147,7 +159,9 @@ def decode_event(line: bytes) -> StreamEvent:
 
     Raises:
         MalformedLineError: The line is not one of ours.
+        NewerArchiveError: It is one of a newer version.
     """
+    _check_version(line)
     place = _PLACE.match(line)
     facts = None if place is None else _FACTS.match(line, place.end())
     if place is None or facts is None or not line.endswith(_LINE_END):
@@ -170,6 +184,12 @@ def decode_event(line: bytes) -> StreamEvent:
         total_bytes=0,
         metadata_json=metadata,
     )
+
+
+def _check_version(line: bytes) -> None:
+    match = _NEWER.match(line)
+    if match is not None:
+        raise NewerArchiveError(int(match[1]), LINE_VERSION)
 
 
 def _cut_metadata(line: bytes, start: int) -> tuple[bytes | None, int]:

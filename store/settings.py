@@ -56,6 +56,3 @@ class ArchiveSettings(Section):
     status_interval_s: Seconds = Field(
         1.0, le=5, description="how often the sink says how it is, and looks whether it shall pause"
     )
-    metrics_port: int | None = Field(
-        None, ge=0, le=65_535, description="of 127.0.0.1, for /metrics and /health; None: no port"
-    )

@@ -22,7 +22,7 @@ from bridge import (
     Trimmer,
 )
 from store.archiver import Archiver
-from store.errors import ArchiveLockedError, LogReplacedError
+from store.errors import ArchiveLockedError, LogReplacedError, NewerArchiveError
 from store.layout import ArchiveLayout
 from store.lock import ArchiveLock
 from store.settings import ArchiveSettings
@@ -68,6 +68,7 @@ class Sink:
             LogReplacedError: The log is not the one that the archive was written from.
             ArchiveMarkError: The archive's mark is damaged.
             BridgeError: The server refuses what the sink needs, and will go on refusing.
+            NewerArchiveError: A file was written by a newer version; likewise for events.
         """
         self._layout.root.mkdir(parents=True, exist_ok=True)
         async with self._monitor.watching(stop):
@@ -199,7 +200,7 @@ class Sink:
             _LOG.warning("sink.ack.failed", extra={"error": str(error)})
 
     async def _back_off(self, what: str, error: BridgeError | OSError, stop: asyncio.Event) -> None:
-        if isinstance(error, BridgeError) and not error.retryable:
+        if isinstance(error, BridgeError | NewerArchiveError) and not error.retryable:
             raise error
         self._monitor.failed(error)
         _LOG.warning(what, extra={"error": str(error), "pause_s": self._pause_s})

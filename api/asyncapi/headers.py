@@ -31,6 +31,7 @@ EVENT: Final[Mapping[str, Schema]] = {
 EVENT_OPTIONAL: Final[Mapping[str, Schema]] = {
     wire.META: _of(_TEXT, "a JSON object beside the data, in ASCII"),
     wire.MESSAGE_ID: _of(_TEXT, "{run}:{event_id}: makes a repeat within 120 s store nothing"),
+    wire.TRACE_PARENT: _of(_TEXT, "W3C Trace Context: the span that published it, when traced"),
 }
 
 #: What the server was told when it stored the event.

@@ -16,8 +16,7 @@ from aiohttp.typedefs import Handler
 from api.auth.caller import EVERYBODY, Caller, Scope
 from api.auth.permissions import OPEN_ROUTES, route_of, scope_of
 from api.identity import find_caller
-from api.response_headers import REQUEST_ID
-from bridge import InvalidIdError, check_id
+from api.request_naming import REQUEST_ID, ids_in_path
 
 _LOG = logging.getLogger(__name__)
 _OBJECTS: Final = web.RequestKey[dict[str, object]]("audited objects")
@@ -74,7 +73,7 @@ def _write(request: web.Request, created: dict[str, str], facts: dict[str, objec
     caller = find_caller(request)
     if caller is EVERYBODY or route_of(request) in OPEN_ROUTES:
         return
-    objects = {**_ids_in_path(request), **created, **request.get(_OBJECTS, {})}
+    objects = {**ids_in_path(request), **created, **request.get(_OBJECTS, {})}
     _LOG.info(
         "audit", extra={"action": route_of(request), **_who(caller), "object": objects, **facts}
     )
@@ -90,14 +89,3 @@ def _created_by(response: web.StreamResponse) -> dict[str, str]:
     """Return the run that an answer names as its content."""
     parts = response.headers.get("Content-Location", "").split("/")
     return {"thread_id": parts[2], "run_id": parts[4]} if len(parts) == _PARTS_OF_RUN else {}
-
-
-def _ids_in_path(request: web.Request) -> dict[str, str]:
-    """Return the ids of the path; what is none could break the line, and is left out."""
-    ids = {}
-    for name, given in request.match_info.items():
-        try:
-            ids[name] = check_id(name, given)
-        except InvalidIdError:
-            ids[name] = "not an id"
-    return ids

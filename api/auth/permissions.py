@@ -1,4 +1,4 @@
-"""Which scope each route needs.
+"""Which scope each route needs, and which are for operators.
 
 GET and questions read, DELETE removes, the other methods change; the exceptions are listed here. A
 route that is added without a line is guarded all the same.
@@ -10,14 +10,27 @@ from typing import Final
 
 from aiohttp import web
 
-from api.auth.caller import Caller, Scope
-from api.auth.errors import ScopeMissingError
+from api.auth.caller import Caller, Role, Scope
+from api.auth.errors import OperatorsOnlyError, ScopeMissingError
 
 #: The path below which an application serves everything; it is no part of its routes' names.
 MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
 
-#: Asked by load balancers, which have no credential; they tell nothing of any user.
-OPEN_ROUTES: Final = frozenset({"GET /ok", "GET /livez", "GET /readyz"})
+#: Asked by load balancers, which have no credential, and by people who read how to get one; they
+#: tell nothing of any user.
+OPEN_ROUTES: Final = frozenset(
+    {
+        "GET /ok",
+        "GET /livez",
+        "GET /readyz",
+        "GET /openapi.json",
+        "GET /docs",
+        "GET /console",
+        "GET /console/{path}",
+    }
+)
+#: They tell of all users together.
+OPERATOR_ROUTES: Final = frozenset({"GET /doctor", "GET /metrics", "GET /system"})
 
 _RUN: Final = "/threads/{thread_id}/runs/{run_id}"
 #: How paths end whose POST is a question that does not fit into a query string.
@@ -65,18 +78,22 @@ def scope_of(route: str) -> Scope:
     return Scope.OPERATE if method == "DELETE" else Scope.RUN
 
 
-def check_scopes(caller: Caller, request: web.Request) -> None:
+def check_permission(caller: Caller, request: web.Request) -> None:
     """Refuse a request that the caller's credential does not allow.
 
     Raises:
         ScopeMissingError: The request needs a scope that the caller has not.
+        OperatorsOnlyError: The caller is a user, and the route is for operators.
     """
-    needed = {scope_of(route_of(request))}
+    route = route_of(request)
+    needed = {scope_of(route)}
     if _stops_by_leaving(request):
         needed.add(Scope.OPERATE)
     missing = needed - caller.scopes
     if missing:
         raise ScopeMissingError(missing)
+    if route in OPERATOR_ROUTES and caller.role is not Role.OPERATOR:
+        raise OperatorsOnlyError
 
 
 def _stops_by_leaving(request: web.Request) -> bool:

@@ -14,7 +14,7 @@ from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import DataDirectoryError
 from bridge import RunRef, check_id
-from store import ArchiveLayout, Finding, Repairer, RunReport, Verifier
+from store import ArchiveLayout, Finding, Repairer, RunReport, StoreError, Verifier
 
 #: The status when something is wrong with the archive; 1 means that it could not be verified.
 UNSOUND = 3
@@ -98,6 +98,8 @@ async def _verify(
                 totals.add(report)
                 if as_json:
                     typer.echo(report.model_dump_json())
+        except StoreError:
+            raise
         except OSError as exc:
             raise DataDirectoryError(settings.data, str(exc)) from exc
 

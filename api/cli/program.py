@@ -7,6 +7,7 @@ import typer
 
 from api.cli.analytics import export, query
 from api.cli.archive import repair, verify
+from api.cli.backup import backup, restore
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
 from api.cli.keys import KEYS
@@ -15,6 +16,7 @@ from api.cli.serve import serve
 from api.cli.sink import sink
 from api.cli.streams import streams
 from api.cli.tail import tail
+from api.client import GatewayRequestError
 from api.startup_errors import StartupError
 from bridge import BridgeError
 from runs import RunsError
@@ -23,7 +25,21 @@ from store import StoreError
 _HELP = "Durable, resumable runs on NATS JetStream."
 
 _APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for _command in (serve, worker, sink, streams, tail, verify, repair, query, export, demo):
+_COMMANDS = (
+    serve,
+    worker,
+    sink,
+    streams,
+    tail,
+    verify,
+    repair,
+    query,
+    export,
+    backup,
+    restore,
+    demo,
+)
+for _command in _COMMANDS:
     _APP.command()(_command)
 _APP.add_typer(KEYS, name="keys")
 
@@ -32,7 +48,7 @@ def main() -> None:
     """Run the command line; expected errors end it with one red line and exit status 1."""
     try:
         _APP()
-    except (StartupError, BridgeError, RunsError, StoreError) as exc:
+    except (StartupError, GatewayRequestError, BridgeError, RunsError, StoreError) as exc:
         print_error(str(exc))
         sys.exit(1)
 

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from api.auth.authentication import API_KEY_HEADER
 from api.cli.console import ERR, OUT
-from api.run_stream import RunStream
+from api.client import RunStream, SseMessage
 from api.signals import run_until_signalled
-from api.sse_client import SseMessage
 from bridge import check_id
 
 _COLOURS = {"metadata": "cyan", "end": "green", "error": "bold red", "gap": "bold yellow"}

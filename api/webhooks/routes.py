@@ -1,13 +1,13 @@
 """Shows what became of the call of a run's webhook."""
 
-from typing import Any
-
 from aiohttp import web
 
+from api.answer_schemas import WebhookShown
 from api.answers import json_answer
 from api.identity import user_of
+from api.operations import Answer, operation
 from api.run_watching import run_of
-from runs import RunsFacade, WebhookRecord
+from runs import RunsFacade, WebhookNotFoundError, WebhookRecord
 
 
 class WebhookRoutes:
@@ -20,6 +20,7 @@ class WebhookRoutes:
         """Return what the application serves of webhooks."""
         return [web.get("/threads/{thread_id}/runs/{run_id}/webhook", self.get)]
 
+    @operation(Answer(WebhookShown), raises=(WebhookNotFoundError,))
     async def get(self, request: web.Request) -> web.Response:
         """``GET .../webhook``: how far its call has come, and what the last one met."""
         run = run_of(request)
@@ -27,12 +28,12 @@ class WebhookRoutes:
         return json_answer(_shape(webhook))
 
 
-def _shape(webhook: WebhookRecord) -> dict[str, Any]:
+def _shape(webhook: WebhookRecord) -> WebhookShown:
     """Show a webhook without its address, which may hold a secret of the receiver."""
     return {
         "run_id": webhook.run_id,
         "thread_id": webhook.thread_id,
-        "status": webhook.status.value,
+        "status": webhook.status,
         "attempts": webhook.attempts,
         "error": webhook.error,
         "created_at": webhook.created_at.isoformat(),

@@ -93,7 +93,7 @@ class CheckpointWriter:
         self, claim: ThreadClaim, subject: str, payload: bytes, headers: Mapping[str, str]
     ) -> None:
         """Store one message as it is; raises as :meth:`store` does."""
-        conditions = wire.encode_headers(
+        conditions = wire.encode_stored(
             {
                 **headers,
                 wire.EXPECTED_SUBJECT_SEQUENCE: str(claim.seq),

@@ -264,7 +264,7 @@ class Items:
             headers |= {wire.TTL: f"{ttl_s}s", wire.ITEM_TOUCHED: datetime.now(UTC).isoformat()}
         if expected is not None:
             headers[wire.EXPECTED_SUBJECT_SEQUENCE] = str(expected)
-        lines = wire.encode_headers(headers)
+        lines = wire.encode_stored(headers)
         outage = self._connection.outage("storing an item")
         stored = Stored.NO
         while True:

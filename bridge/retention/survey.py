@@ -47,7 +47,7 @@ class Survey:
     async def shard(self, shard: str) -> AsyncGenerator[list[Sighting]]:
         """Yield the runs of a shard in pages, in no particular order; deleted ones, too.
 
-        A run whose newest message is no event of this version is passed over.
+        A run whose newest message is no event that this version reads is passed over.
 
         Raises:
             UnavailableError: The server fell silent.

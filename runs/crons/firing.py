@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
 
-from pydantic import ValidationError
-
 from bridge import BridgeError, FiredTimer, FiredTimers, RunBridge
 from runs.crons.crons import CRON, Crons, TimedCron
 from runs.crons.record import CronRecord
@@ -23,6 +21,7 @@ from runs.errors import (
     IdempotencyKeyUsedError,
     RunsError,
     ThreadNotFoundError,
+    UnreadableRecordError,
 )
 from runs.manager import RunManager
 from runs.models import now
@@ -71,7 +70,7 @@ class CronFirings:
         while True:
             try:
                 await serve()
-            except BridgeError as error:
+            except (BridgeError, RunsError) as error:
                 _LOG.warning("crons.interrupted", extra={"error": str(error)})
             await asyncio.sleep(_RETRY_S)
 
@@ -95,7 +94,7 @@ class CronFirings:
     async def _handle(self, fired: FiredTimer) -> None:
         try:
             await self._fire(fired.key, TimedCron.decode(fired.payload).at)
-        except ValidationError:
+        except UnreadableRecordError:
             _LOG.exception("cron.malformed", extra={"cron_id": fired.key})
             await fired.ack()  # nothing that a repeat would change
         except (BridgeError, RunsError) as exc:

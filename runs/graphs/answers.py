@@ -9,12 +9,12 @@ from typing import Any, Final
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, InvalidUpdateError
 from langgraph.types import StateSnapshot, StateUpdate
-from pydantic import ValidationError
 
 from runs.errors import (
     AssistantLoadError,
     CheckpointNotFoundError,
     RunsError,
+    UnreadableRecordError,
     UnsupportedOptionError,
 )
 from runs.graph_questions import GraphQuestion, refusal
@@ -68,7 +68,7 @@ class GraphAnswers:
         try:
             question = GraphQuestion.decode(content)
             return encode_plain(await self._document(question))
-        except ValidationError:
+        except UnreadableRecordError:
             return refusal("graph-failed", "the question comes from another version of jetrun")
         except tuple(_FACTS) as exc:
             return refusal(exc.code, *(getattr(exc, fact) for fact in _FACTS[type(exc)]))
@@ -77,9 +77,9 @@ class GraphAnswers:
         except asyncio.CancelledError:
             raise
         except (Exception, GraphBubbleUp) as exc:  # noqa: BLE001 - the border to user code, which may raise anything
-            facts = {"graph": self._name, "error": f"{type(exc).__name__}: {exc}"}
+            facts = {"graph": self._name, "error": type(exc).__name__}
             _LOG.warning("graph.question_failed", extra=facts)
-            return refusal("graph-failed", facts["error"])
+            return refusal("graph-failed", f"{type(exc).__name__}: {exc}")
 
     async def _document(self, question: GraphQuestion) -> Any:
         config = _config_of(question, self._name)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from bridge import CheckpointEntry, CheckpointKey
+from bridge import CheckpointEntry, CheckpointKey, NewerVersionError
 
 _FORMAT: Final = 1
 
@@ -103,7 +103,11 @@ def encode_checkpoint(
 
 
 def decode_checkpoint(entry: CheckpointEntry) -> StoredCheckpoint:
-    """Decode what :func:`encode_checkpoint` made."""
+    """Decode what :func:`encode_checkpoint` made.
+
+    Raises:
+        NewerVersionError: Another version made it.
+    """
     head, blobs = _unpack(entry.payload)
     slots: dict[str, Slot] = {}
     values: dict[str, Typed] = {}
@@ -127,7 +131,7 @@ def encode_writes(written: TaskWrites) -> bytes:
 
 
 def decode_writes(payload: bytes) -> TaskWrites:
-    """Decode what :func:`encode_writes` made."""
+    """Decode what :func:`encode_writes` made; raises as :func:`decode_checkpoint` does."""
     head, blobs = _unpack(payload)
     writes = [
         Write(index, channel, blob)
@@ -146,6 +150,8 @@ def _pack(head: Mapping[str, Any], blobs: Iterable[Typed]) -> bytes:
 def _unpack(payload: bytes) -> tuple[dict[str, Any], list[Typed]]:
     end = payload.index(b"\n")
     head = orjson.loads(payload[:end])
+    if head["v"] != _FORMAT:
+        raise NewerVersionError("a checkpoint", str(head["v"]), str(_FORMAT))
     blobs: list[Typed] = []
     start = end + 1
     for kind, size in head["blobs"]:

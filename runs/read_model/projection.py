@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from pydantic import ValidationError
-
 from bridge import StateChange, StatePosition, encode_json
-from runs.errors import ReadModelUnavailableError
+from runs.errors import ReadModelUnavailableError, UnreadableRecordError
 from runs.models import RunRecord
 from runs.read_model.contents import MAX_FACTS, facts_of
 from runs.thread import ThreadRecord
@@ -97,6 +95,9 @@ def _apply_thread(connection: sqlite3.Connection, change: StateChange) -> None:
             "is_deleting": thread.deleting,
             "inflight": encode_json(thread.inflight_ids).decode(),
             "outputs_run": None if thread.outputs is None else thread.outputs.run_id,
+            "ttl_strategy": None if thread.ttl is None else thread.ttl.strategy,
+            "expires_at": None if thread.expires_at is None else micros(thread.expires_at),
+            "is_trimmed": thread.is_trimmed,
         }
         _write(connection, _THREADS, row, thread.metadata)
     if was_deleting != (thread is not None and thread.deleting):
@@ -152,7 +153,7 @@ def _decoded(model: type[ThreadRecord] | type[RunRecord], change: StateChange) -
         return None
     try:
         return model.decode(change.value)
-    except ValidationError:
+    except UnreadableRecordError:
         facts = {"kind": change.kind, "key": change.key, "revision": change.revision}
         _LOG.exception("read_model.record.malformed", extra=facts)
         return None

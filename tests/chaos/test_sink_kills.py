@@ -35,6 +35,8 @@ ROUNDS = 5
 ROUND_EVENTS = 10_000 * min(CHAOS_FACTOR, 10)
 #: The least number of kills at points that were looked at.
 CAUGHT_ROUNDS = 3
+#: Between two looks at files that grow.
+LOOK_PAUSE_S = 0.05
 FULL_DISK_EVENTS = 10_000
 FULL_AT_BYTES = 20_000
 PUBLISHERS = 4
@@ -224,6 +226,8 @@ async def watching(layout, load, *, may_shrink=False):
     async def watch():
         while True:
             await asyncio.to_thread(look, growing())
+            # Parsing all the time, it would keep the load from this process's interpreter.
+            await asyncio.sleep(LOOK_PAUSE_S)
 
     watcher = asyncio.create_task(watch())
     try:

@@ -4,16 +4,25 @@ import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import aiohttp
 import pytest
+from archiving import sinking
+from gateway_process import running_gateway_process
 from gateways import running_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.nats_server import as_role
 from api.settings import Role, Settings
-from bridge import NatsSettings, make_streams
+from bridge import JetStreamBridge, NatsSettings, make_streams
+from store import ArchiveLayout
+
+#: Sections of the settings that tests give to gateways of their own.
+SECTIONS = {"auth", "limits", "log", "webhooks"}
+#: What each module of a role is to the NATS server.
+ROLES = {"runs.worker": Role.WORKER, "store.sink": Role.SINK}
 
 
 @pytest.fixture
@@ -24,6 +33,13 @@ def settings(server, tmp_path):
     return Settings(nats=nats, http=http, data=tmp_path / "data")
 
 
+def with_changes(settings, changes):
+    """Return settings with other sections; what is no section is a setting of ``http``."""
+    sections = {name: changes[name] for name in SECTIONS & changes.keys()}
+    http = {name: changes[name] for name in changes.keys() - SECTIONS}
+    return settings.model_copy(update={**sections, "http": settings.http.model_copy(update=http)})
+
+
 @pytest.fixture
 async def start_gateway(settings, server):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test.
@@ -32,16 +48,33 @@ async def start_gateway(settings, server):
     """
     async with AsyncExitStack() as stack:
 
-        async def start(authenticate=None, *, log=None, webhooks=None, auth=None, **http):
-            sections = {"log": log, "webhooks": webhooks, "auth": auth}
-            changes = {name: each for name, each in sections.items() if each is not None}
-            changes["http"] = settings.http.model_copy(update=http)
-            changed = settings.model_copy(update=changes)
+        async def start(authenticate=None, **changes):
+            changed = with_changes(settings, changes)
             await make_streams(changed.bridge)
-            changed = as_role(changed, server, Role.GATEWAY)
+            if changed.log.prefix == Settings().log.prefix:  # nats.conf has users for no other
+                changed = as_role(changed, server, Role.GATEWAY)
             return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
+
+
+@pytest.fixture
+async def start_gateway_process(settings):
+    """Start gateways as processes of their own, likewise."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes):
+            changed = with_changes(settings, changes)
+            return await stack.enter_async_context(running_gateway_process(changed))
+
+        yield start
+
+
+@pytest.fixture
+async def bridge(settings):
+    """The log, from outside of any gateway."""
+    async with JetStreamBridge(settings.bridge) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -50,15 +83,28 @@ async def gateway(start_gateway):
 
 
 @pytest.fixture
-async def start_worker(settings, server):
-    """Start worker processes that execute the built-in assistants; they end with the test."""
+def stored(gateway):
+    """Everything in the log and in the state, as far as it can grow."""
+
+    async def look():
+        kinds = [
+            sorted(await gateway.bridge.states.keys(kind)) for kind in ("thread", "run", "ref")
+        ]
+        return await gateway.bridge.last_sequence(), kinds
+
+    return look
+
+
+@pytest.fixture
+async def start_role(settings, server):
+    """Start processes of a role: ``await start_role("store.sink")``; they end with the test."""
     started = []
 
-    async def start(**changes):
-        command = (sys.executable, "-P", "-m", "runs.worker")
+    async def start(module, **changes):
+        command = (sys.executable, "-P", "-m", module)
         changed = settings.model_copy(update=changes)
         await make_streams(changed.bridge)
-        environment = child_environment(as_role(changed, server, Role.WORKER))
+        environment = child_environment(as_role(changed, server, ROLES[module]))
         started.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return started[-1]
 
@@ -69,6 +115,12 @@ async def start_worker(settings, server):
     async with asyncio.timeout(20):
         for process in started:
             await process.wait()
+
+
+@pytest.fixture
+def start_worker(start_role):
+    """Start worker processes, which execute the assistants of the settings."""
+    return partial(start_role, "runs.worker")
 
 
 @pytest.fixture
@@ -117,6 +169,22 @@ class OpenRun:
 async def open_run(gateway, http):
     """A run that was created over HTTP and that no worker takes."""
     return await create_run(gateway, http)
+
+
+@pytest.fixture
+def archive(gateway, settings, eventually):
+    """Let a sink bring everything of a run into its file: ``await archive(run)``; its path."""
+
+    async def archive(run):
+        path = ArchiveLayout(settings.data).run((run.thread_id, run.run_id))
+        count = (await gateway.bridge.status(run.run_id)).event_count
+        async with sinking(settings):
+            await eventually(
+                lambda: path.exists() and path.read_bytes().count(b"\n") == count, within_s=120
+            )
+        return path
+
+    return archive
 
 
 async def create_run(gateway, http, **body):

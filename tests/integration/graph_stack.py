@@ -14,7 +14,7 @@ from api.http_settings import HttpSettings
 from api.settings import Settings
 from bridge import JetStreamBridge, NatsSettings
 from bridge.server.embedded import EmbeddedServer
-from runs import AssistantCatalog, AssistantSettings, WorkerSettings
+from runs import AssistantCatalog, AssistantSettings, RunSettings, WorkerSettings
 from runs.worker import Worker
 
 GRAPHS = Path(__file__).with_name("demo_graphs.py")
@@ -58,13 +58,14 @@ class GraphStack:
 
 
 @asynccontextmanager
-async def running_stack(directory, **worker):
+async def running_stack(directory, *, runs=None, **worker):
     """Run a gateway and a worker in this process, where nothing is killed."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(EmbeddedServer(directory / "nats"))
         nats = NatsSettings(url=server.url, user=server.user, password=server.password)
         http = HttpSettings(port=0, settle_after_s=0.05, shutdown_s=4)
-        settings = with_graphs(Settings(nats=nats, http=http, data=directory / "data"), **worker)
+        plain = Settings(nats=nats, http=http, data=directory / "data", runs=runs or RunSettings())
+        settings = with_graphs(plain, **worker)
         gateway = await stack.enter_async_context(running_gateway(settings))
         await stack.enter_async_context(worker_here(settings))
         opened = get_client(url=gateway.url, api_key=None)
@@ -106,3 +107,8 @@ async def running_worker(settings):
 async def collect(stream, within_s=30):
     async with asyncio.timeout(within_s):
         return [part async for part in stream]
+
+
+def said(text):
+    """Return the input of a chat."""
+    return {"messages": [{"role": "user", "content": text}]}

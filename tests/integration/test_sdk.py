@@ -87,14 +87,6 @@ async def test_waiting_returns_the_final_values(client, thread_id):
     assert await client.runs.join(thread_id, run["run_id"]) == {"b": 2, "sleep_s": 0.1}
 
 
-async def test_a_failed_run_is_told_to_those_who_stream_and_those_who_wait(client, thread_id):
-    with pytest.raises(Exception, match="EchoError: broken"):
-        await client.runs.wait(thread_id, "echo", input={"fail": "broken"})
-    parts = await collect(client.runs.stream(thread_id, "echo", input={"fail": "broken"}))
-    assert [part.event for part in parts] == ["metadata", "error", "end"]
-    assert parts[1].data == {"error": "EchoError", "message": "broken"}
-
-
 async def test_a_stateless_run_streams_and_can_be_joined(client):
     created = []
     parts = await collect(
@@ -104,52 +96,12 @@ async def test_a_stateless_run_streams_and_can_be_joined(client):
     assert created[0]["thread_id"] is not None
 
 
-async def test_a_run_is_cancelled_and_a_second_cancel_is_accepted(client, thread_id):
-    run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60})
-    stream = client.runs.join_stream(thread_id, run["run_id"])
-    async for part in stream:
-        if part.event == "echo":
-            break
-    await client.runs.cancel(thread_id, run["run_id"], wait=True)
-    assert (await client.runs.get(thread_id, run["run_id"]))["status"] == "interrupted"
-    await client.runs.cancel(thread_id, run["run_id"])
-    assert (await client.threads.get(thread_id))["status"] == "interrupted"
-
-
-async def test_a_creator_that_leaves_cancels_its_run_if_it_asked_for_that(
-    client, thread_id, eventually
-):
-    options = {"input": {"sleep_s": 60}, "on_disconnect": "cancel", "stream_mode": "custom"}
-    stream = client.runs.stream(thread_id, "echo", **options)
-    async for part in stream:
-        if part.event == "metadata":
-            run_id = part.data["run_id"]
-        if part.event == "echo":
-            break
-    await stream.aclose()
-
-    async def is_interrupted():
-        return (await client.runs.get(thread_id, run_id))["status"] == "interrupted"
-
-    await eventually(is_interrupted, within_s=3)
-
-
 async def started(client, thread_id, **options):
     run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60}, **options)
     async for part in client.runs.join_stream(thread_id, run["run_id"]):
         if part.event == "echo":
             return run["run_id"]
     return pytest.fail("the run ended before it began")
-
-
-async def test_a_run_is_rolled_back(client, thread_id):
-    await client.runs.wait(thread_id, "echo", input={"before": 1})
-    run_id = await started(client, thread_id)
-    await client.runs.cancel(thread_id, run_id, wait=True, action="rollback")
-    with pytest.raises(NotFoundError):
-        await client.runs.get(thread_id, run_id)
-    thread = await client.threads.get(thread_id)
-    assert (thread["status"], thread["values"]) == ("idle", {"before": 1})
 
 
 @pytest.mark.parametrize("strategy", ["interrupt", "rollback"])

@@ -10,12 +10,20 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bridge import BridgeSettings, JetStreamBridge, NatsSettings, RunRef, new_event
+from bridge import (
+    BridgeSettings,
+    JetStreamBridge,
+    NatsSettings,
+    RunRef,
+    new_event,
+    process_registry,
+    serving_metrics,
+)
 from store import ArchiveLayout, ArchiveReader, ArchiveSettings, SinkRecords, SinkState
 from store import sink_status as status_module
-from store.health import serving_health
 from store.lock import ArchiveLock
 from store.sink import Sink
+from store.sink_metrics import SinkCollector, health_of
 from store.sink_monitor import LogAge
 
 JETRUN = Path(sys.executable).with_name("jetrun")
@@ -139,12 +147,18 @@ async def test_a_sink_that_fails_says_so_and_why_and_how_far_it_is_behind(
         assert "threads" in failing.last_error
         assert failing.failures > 0
         await eventually(lambda: sink.status().lag_s > 0.2)
-        with serving_health(0, sink.status) as port:
+        with listening(bridge, sink) as port:
             status, facts = await get(port, "/health")
             assert (status, json.loads(facts)["state"]) == (503, "failing")
         (root / "threads").unlink()
         sound = await says(SinkState.ARCHIVING, lag_events=0)
         assert sound.last_error == failing.last_error
+
+
+def listening(bridge, sink):
+    """Answer as the sink's process does, on a port that is yielded."""
+    registry = process_registry(bridge.metrics, SinkCollector(sink.status))
+    return serving_metrics("127.0.0.1", 0, registry, lambda: health_of(sink.status()))
 
 
 async def get(port, path):
@@ -159,7 +173,7 @@ async def test_the_figures_are_there_for_prometheus(bridge, sinking, says):
     async with sinking() as sink:
         await publish(bridge, 9)
         await says(SinkState.ARCHIVING, lag_events=0, events=10)
-        with serving_health(0, sink.status) as port:
+        with listening(bridge, sink) as port:
             status, text = await get(port, "/metrics")
             assert status == 200
             figures = dict(
@@ -170,6 +184,7 @@ async def test_the_figures_are_there_for_prometheus(bridge, sinking, says):
             assert float(figures["jetrun_sink_reached_sequence"]) == 10
             assert float(figures['jetrun_sink_state{state="archiving"}']) == 1
             assert float(figures['jetrun_sink_state{state="paused"}']) == 0
+            assert float(figures["jetrun_publish_events_total"]) == 10
             assert (await get(port, "/health"))[0] == 200
             assert (await get(port, "/else"))[0] == 404
 

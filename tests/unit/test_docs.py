@@ -1,12 +1,16 @@
 """The documents name what exists, and their links lead somewhere."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from api import problems
@@ -81,8 +85,8 @@ def test_every_variable_that_a_page_mentions_exists():
 def test_every_problem_code_is_documented_with_its_status():
     documented = {(row[0], row[1]) for row in table_rows("docs/http.md")}
     raised = {(each.code, str(status.value)) for each, status in problems.STATUS_OF_ERROR.items()}
-    routed = {(code, str(status)) for status, code in problems._CODE_OF_STATUS.items()}
-    assert (raised | routed | {("internal", "500")}) <= documented
+    routed = {(code, str(status)) for status, code in problems.CODE_OF_STATUS.items()}
+    assert (raised | routed | {(problems.INTERNAL, "500")}) <= documented
 
 
 def test_every_route_is_documented_and_no_other_is():
@@ -94,6 +98,13 @@ def test_every_route_is_documented_and_no_other_is():
     }
     cells = {row[0] for row in table_rows("docs/http.md")}
     assert {cell for cell in cells if re.match(r"(GET|POST|PUT|PATCH|DELETE) /", cell)} == served
+
+
+def test_every_test_that_a_page_names_exists():
+    sources = [page.read_text() for page in ROOT.glob("tests/**/test_*.py")]
+    defined = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
+    for page in PAGES:
+        assert set(re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())) <= defined, page
 
 
 def test_every_header_and_reserved_event_is_documented():
@@ -153,3 +164,46 @@ def test_the_assistant_of_the_examples_is_declared_with_known_fields():
 def test_the_changelog_names_the_version_that_is_built():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     assert f"[{version}]" in read("CHANGELOG.md")
+
+
+def pages_in(navigation):
+    """Yield the pages that a navigation of MkDocs lists."""
+    match navigation:
+        case str():
+            yield navigation
+        case dict():
+            for inner in navigation.values():
+                yield from pages_in(inner)
+        case list():
+            for inner in navigation:
+                yield from pages_in(inner)
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    site = yaml.safe_load(read("mkdocs.yml"))
+    listed = sorted(pages_in(site["nav"]))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in ROOT.glob("docs/**/*.md")}
+    # Records of decisions are listed in their index.
+    assert listed == sorted(page for page in pages if not re.match(r"adr/\d{4}-", page))
+
+
+def test_the_site_has_no_link_that_leads_nowhere(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(
+        command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "quickstart.html").is_file()
+    for outside in ("bench/RESULTS.html", "examples/sdk_client.py.html"):
+        assert (tmp_path / outside).is_file()
+
+
+def test_the_readme_shows_no_figure_that_the_results_do_not():
+    results = read("bench/RESULTS.md")
+    shown = [row for row in table_rows("README.md") if len(row) == 4]
+    figures = [
+        figure for _, ours, bare, _ in shown for figure in (ours, bare) if figure[:1].isdigit()
+    ]
+    assert len(figures) >= 10
+    assert [figure for figure in figures if f"| {figure} |" not in results] == []

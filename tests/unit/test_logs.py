@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from bridge import UnavailableError, logging_about
 from bridge.process_logs import JsonFormatter, LoggingSettings, TextFormatter, set_up_logging
 
 
@@ -41,22 +42,38 @@ def test_a_record_is_one_line_of_json_with_its_facts(log):
     assert entry["time"].endswith("Z")
 
 
-@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-def test_a_traceback_is_kept(log, formatter):
-    logger, records = log
-    try:
-        int("the cause")
-    except ValueError:
-        logger.exception("x.failed")
-
-    assert "ValueError: invalid literal" in formatter.format(records[0])
-
-
 def test_text_shows_the_same_facts(log):
     logger, records = log
     logger.info("child.started", extra={"child": "sink", "pid": 7})
 
     assert TextFormatter().format(records[0]).endswith("info    child.started child=sink pid=7")
+
+
+def test_a_line_has_the_facts_of_the_task_that_logs_it(log):
+    logger, records = log
+    with logging_about(request_id="r-1", run_id="outer"), logging_about(run_id="inner"):
+        logger.info("x.happened", extra={"count": 3})
+        entry = json.loads(JsonFormatter().format(records[0]))
+        assert "request_id=r-1 run_id=inner count=3" in TextFormatter().format(records[0])
+    assert (entry["request_id"], entry["run_id"], entry["count"]) == ("r-1", "inner", 3)
+    assert "request_id" not in json.loads(JsonFormatter().format(records[0]))
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_traceback_quotes_our_errors_and_no_foreign_ones(log, formatter):
+    logger, records = log
+    try:
+        try:
+            int("what a user " + "sent")
+        except ValueError as cause:
+            raise UnavailableError("the log") from cause
+    except UnavailableError:
+        logger.exception("x.failed")
+    line = formatter.format(records[0])
+    assert "NATS did not answer: the log" in line
+    assert "ValueError" in line
+    assert "test_logs.py" in line
+    assert "what a user sent" not in line
 
 
 @pytest.mark.parametrize(("is_terminal", "form"), [(True, "text"), (False, "json")])

@@ -10,6 +10,13 @@ from urllib.parse import urlsplit
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+def close_with_reset(writer):
+    """End a connection by a reset."""
+    plain = writer.transport.get_extra_info("socket")
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    writer.transport.abort()
+
+
 class Wire:
     """One connection through the proxy."""
 
@@ -55,9 +62,7 @@ class Wire:
         """End the client's connection: by a reset, or by an end in the middle of the answer."""
         _, writer = self._client
         if reset:
-            plain = writer.transport.get_extra_info("socket")
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            writer.transport.abort()
+            close_with_reset(writer)
         else:
             writer.close()
 

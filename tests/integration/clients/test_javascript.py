@@ -1,13 +1,10 @@
 """The unmodified npm SDK, both versions that people have, against our gateway and a real worker."""
 
-import asyncio
-
 import pytest
 from js_client import JsError
 
 pytestmark = pytest.mark.usefixtures("worker")
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 WAIT = True
 
 
@@ -74,49 +71,6 @@ async def test_waiting_returns_the_final_values_or_throws_what_the_run_failed_wi
         await js.call("runs.wait", thread_id, "echo", {"input": {"fail": "broken"}})
 
 
-async def test_a_failed_run_is_told_in_its_stream(js, thread_id):
-    body = {"input": {"fail": "broken"}}
-    parts = await js.collect("runs.stream", thread_id, "echo", body)
-    assert [part["event"] for part in parts] == ["metadata", "error", "end"]
-    assert parts[1]["data"] == {"error": "EchoError", "message": "broken"}
-
-
-async def test_errors_have_the_status_that_the_client_decides_by(js, thread_id):
-    sleeping = {"input": {"sleep_s": 60}}
-    await js.call("runs.create", thread_id, "echo", sleeping)
-    calls = [
-        (404, ("threads.get", UNKNOWN)),
-        (404, ("runs.create", thread_id, "no_such_assistant", {})),
-        (404, ("runs.get", thread_id, UNKNOWN)),
-        (409, ("threads.create", {"threadId": thread_id, "ifExists": "raise"})),
-        (409, ("runs.create", thread_id, "echo", {"multitaskStrategy": "reject"})),
-        (422, ("runs.create", thread_id, "echo", {"multitaskStrategy": "maybe"})),
-    ]
-    for status, (method, *args) in calls:
-        with pytest.raises(JsError) as refused:
-            await js.call(method, *args)
-        assert refused.value.status == status, (method, args)
-    with pytest.raises(JsError) as unknown:
-        await js.collect("runs.joinStream", thread_id, UNKNOWN, {})
-    assert unknown.value.status == 404
-    (run,) = await js.call("runs.list", thread_id)
-    await js.call("runs.cancel", thread_id, run["run_id"], WAIT)
-
-
-async def test_a_run_is_cancelled_twice_listed_and_deleted(js, thread_id):
-    run = await js.call("runs.create", thread_id, "echo", {"input": {"sleep_s": 60}})
-    run_id = run["run_id"]
-    async for part in js.parts("runs.joinStream", thread_id, run_id, {}):
-        if part["event"] == "echo":
-            break
-    await js.call("runs.cancel", thread_id, run_id, WAIT)
-    await js.call("runs.cancel", thread_id, run_id)
-    (listed,) = await js.call("runs.list", thread_id, {"status": "interrupted"})
-    assert listed["run_id"] == run_id
-    await js.call("runs.delete", thread_id, run_id)
-    assert await js.call("runs.list", thread_id) == []
-
-
 async def test_many_runs_are_created_in_one_request(js):
     wanted = [{"assistantId": "echo", "input": number} for number in range(3)]
     made = await js.call("runs.createBatch", wanted)
@@ -124,42 +78,23 @@ async def test_many_runs_are_created_in_one_request(js):
         assert await js.call("runs.join", run["thread_id"], run["run_id"]) == number
 
 
+async def test_many_runs_are_cancelled_in_one_request(open_js, gateway):
+    js = await open_js("sdk-1.15.0", gateway.url)  # 2.0.0 has no such method
+    thread_id = (await js.call("threads.create", {}))["thread_id"]
+    sleeping = {"input": {"sleep_s": 60}}
+    made = [await js.call("runs.create", thread_id, "echo", sleeping) for _ in range(3)]
+    chosen = [run["run_id"] for run in made[1:]]
+    await js.call("runs.cancelMany", {"threadId": thread_id, "runIds": chosen})
+    found = await js.call("runs.list", thread_id, {"status": "interrupted"})
+    assert {run["run_id"] for run in found} == set(chosen)
+    await js.call("runs.cancel", thread_id, made[0]["run_id"], WAIT)
+
+
 async def test_assistants_are_found_by_name_and_id(js):
     found = await js.call("assistants.search", {"graphId": "echo"})
     assert [each["name"] for each in found] == ["echo"]
     assert await js.call("assistants.get", "echo") == found[0]
     assert await js.call("assistants.get", found[0]["assistant_id"]) == found[0]
-
-
-async def test_an_aborted_stream_cancels_the_run_if_that_was_asked_for(js, thread_id, eventually):
-    body = {
-        "input": {"sleep_s": 60},
-        "streamMode": "custom",
-        "onDisconnect": "cancel",
-        "signal": True,
-    }
-    created = []
-    async for part in js.parts("runs.stream", thread_id, "echo", body, created=created):
-        if part["event"] == "echo":
-            break
-
-    async def is_interrupted():
-        run = await js.call("runs.get", thread_id, created[0]["run_id"])
-        return run["status"] == "interrupted"
-
-    await eventually(is_interrupted, within_s=5)
-
-
-async def test_a_client_that_rejoins_every_50_events_gets_each_once(js, thread_id):
-    body = {"input": {"events": 1000}}
-    run_id = (await js.call("runs.create", thread_id, "echo", body))["run_id"]
-    parts = await js.collect("runs.joinStream", thread_id, run_id, {}, stop_after=50)
-    async with asyncio.timeout(60):
-        while parts[-1]["event"] != "end":
-            options = {"lastEventId": parts[-1]["id"]}
-            parts += await js.collect("runs.joinStream", thread_id, run_id, options, stop_after=50)
-    numbers = [part["data"]["n"] for part in parts if part["event"] == "echo"]
-    assert numbers == list(range(1, 1001))
 
 
 async def test_items_are_put_found_searched_and_deleted(js):
@@ -188,3 +123,20 @@ async def test_an_assistant_is_made_changed_used_and_deleted(js, thread_id):
     assert (await js.call("threads.copy", thread_id))["values"] == {"a": 1}
     await js.call("assistants.delete", assistant_id)
     assert assistant_id not in {each["assistant_id"] for each in await js.call("assistants.search")}
+
+
+async def test_a_thread_is_given_a_time_to_live(js, http):
+    for given, strategy in (
+        (60, "delete"),
+        ({"ttl": 60, "strategy": "keep_latest"}, "keep_latest"),
+    ):
+        thread_id = (await js.call("threads.create", {"ttl": given}))["thread_id"]
+        async with http.get(f"/threads/{thread_id}?include=ttl") as answer:
+            shown = (await answer.json())["ttl"]
+        assert (shown["ttl_minutes"], shown["strategy"]) == (60, strategy)
+
+
+async def test_what_checkpoints_say_of_themselves_cannot_be_changed(js, thread_id):
+    with pytest.raises(JsError) as refused:
+        await js.call("threads.patchState", thread_id, {"a": 1})
+    assert refused.value.status == 405

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from gateway_process import GatewayProcess
-from langgraph_sdk import get_client
+from langgraph_sdk import get_client, get_sync_client
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -40,6 +40,28 @@ async def test_the_python_sdk_goes_on_when_the_gateway_was_killed_and_restarted(
                 events.append((part.event, part.data))
                 if len(events) == EVENTS // 3:
                     group.create_task(kill_and_restart(killable))
+    check(events)
+
+
+async def test_the_synchronous_python_sdk_goes_on_when_the_gateway_was_killed_and_restarted(
+    killable,
+):
+    loop = asyncio.get_running_loop()
+    events, restarts = [], []
+
+    def read():
+        with get_sync_client(url=killable.url, api_key=None) as client:
+            thread_id = client.threads.create()["thread_id"]
+            options = {"input": BODY, "stream_mode": ["custom", "values"]}
+            for part in client.runs.stream(thread_id, "echo", **options):
+                events.append((part.event, part.data))
+                if len(events) == EVENTS // 3:
+                    restart = kill_and_restart(killable)
+                    restarts.append(asyncio.run_coroutine_threadsafe(restart, loop))
+
+    async with asyncio.timeout(60):
+        await asyncio.to_thread(read)
+        await asyncio.wrap_future(restarts.pop())
     check(events)
 
 
@@ -112,19 +134,3 @@ async def test_a_threads_stream_of_the_npm_sdk_goes_on_at_a_second_gateway(
 
 def of(events, method):
     return [event for event in events if event["method"] == method]
-
-
-async def test_a_gateway_without_its_log_refuses_and_the_retry_makes_one_run(
-    gateway, server, open_js
-):
-    # npm 2.0.0 repeats a POST that was answered 503: that must mean that nothing was created.
-    js = await open_js("sdk-2.0.0", gateway.url)
-    thread_id = (await js.call("threads.create", {}))["thread_id"]
-    await server.kill()
-    creating = asyncio.create_task(js.call("runs.create", thread_id, "echo", {"input": 1}))
-    await asyncio.wait([creating], timeout=2)
-    await server.restart()
-    async with asyncio.timeout(60):
-        run = await creating
-    assert await js.call("runs.join", thread_id, run["run_id"]) == 1
-    assert [each["run_id"] for each in await js.call("runs.list", thread_id)] == [run["run_id"]]

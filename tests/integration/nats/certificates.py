@@ -1,6 +1,6 @@
 """An authority of one test, and what it signs."""
 
-import datetime
+import datetime as dt
 import ipaddress
 
 from cryptography import x509
@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-LIFE = datetime.timedelta(days=1)
+LIFE = dt.timedelta(days=1)
 
 
 class Authority:
@@ -66,7 +66,7 @@ class Authority:
         )
 
     def _builder(self, subject, key):
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)

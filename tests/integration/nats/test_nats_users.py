@@ -113,7 +113,7 @@ async def streams(server, settings):
 
 
 @pytest.fixture
-async def connect(server, streams):
+async def connect(server, streams):  # noqa: ARG001 - they exist
     """Connect as a user; what it is refused is collected beside: ``await connect(user)``."""
     async with AsyncExitStack() as stack:
 
@@ -201,9 +201,8 @@ async def test_the_server_decides_as_the_table_says_about_every_subject_of_every
     assert refused == {subject.lower() for subject in expected}
 
 
-async def test_a_call_that_is_refused_fails_at_once_and_is_logged(
-    server, settings, streams, caplog
-):
+@pytest.mark.usefixtures("streams")
+async def test_a_call_that_is_refused_fails_at_once_and_is_logged(server, settings, caplog):
     access = as_role(settings, server, Role.SINK)
     async with JetStreamBridge(access.bridge) as bridge:
         async with asyncio.timeout(settings.log.request_timeout_s):
@@ -234,46 +233,47 @@ async def test_who_may_not_make_the_streams_says_who_may_and_waits_for_them(serv
 
 
 @pytest.fixture
-async def sink(server, settings, streams):
-    """A sink process; it ends with the test."""
-    command = (sys.executable, "-P", "-m", "store.sink")
-    environment = child_environment(as_role(settings, server, Role.SINK))
-    process = await asyncio.create_subprocess_exec(*command, env=environment)
-    yield process
-    process.terminate()
-    async with asyncio.timeout(20):
-        await process.wait()
-
-
-async def test_all_of_them_together_do_their_work_and_are_refused_nothing(
-    server, settings, gateway, worker, sink, http, eventually
-):
-    name, password = "analytics", server.password_of(NatsUser.ANALYTICS)
-    access = BridgeSettings(nats=NatsSettings(url=server.url, user=name, password=password))
+async def page(http, start_role):
+    """A run of a thread that was executed, streamed and subscribed over HTTP; its reference."""
+    for module in ("runs.worker", "store.sink"):
+        await start_role(module)
     async with http.post("/threads", json={}) as answer:
         thread_id = (await answer.json())["thread_id"]
     given = {"assistant_id": "echo", "input": {"events": 5}, "stream_mode": "custom"}
     async with http.post(f"/threads/{thread_id}/runs/stream", json=given) as answer:
-        body = await answer.text()
-    assert body.count("event: echo") == 5
-    run_id = answer.headers["Content-Location"].split("/")[4]
-    subscribed = f"/threads/{thread_id}/runs/{run_id}/stream?subscription=page&stream_mode=custom"
-    async with http.get(subscribed) as answer:
         assert (await answer.text()).count("event: echo") == 5
-    async with JetStreamBridge(access) as bridge, bridge.consume(name) as deliveries:
+    run = RunRef(thread_id, answer.headers["Content-Location"].split("/")[4])
+    path = f"/threads/{thread_id}/runs/{run.run_id}/stream"
+    async with http.get(path, params={"subscription": "page"}) as answer:
+        assert (await answer.text()).count("event: echo") == 5
+    return run
+
+
+async def analyse(bridge, name):
+    """Read a run as a service does: all is handled but the second event, which is given up."""
+    async with bridge.consume(name) as deliveries:
         async for delivery in deliveries:
             if delivery.event.run_seq == 2:
                 await delivery.term("not for us")
             else:
                 await delivery.ack()
             if delivery.event.is_terminal:
-                break
+                return
+
+
+async def test_all_of_them_together_do_their_work_and_are_refused_nothing(
+    server, settings, gateway, http, page, eventually
+):
+    name, password = "analytics", server.password_of(NatsUser.ANALYTICS)
+    access = BridgeSettings(nats=NatsSettings(url=server.url, user=name, password=password))
+    async with JetStreamBridge(access) as bridge:
+        await analyse(bridge, name)
         assert len(await bridge.list_dead_letters(name)) == 1
     records = SinkRecords(gateway.bridge)
     await eventually(lambda: caught_up(records), within_s=20)
-    archived = await ArchiveColdTier(settings.data).find_last(RunRef(thread_id, run_id))
+    archived = await ArchiveColdTier(settings.data).find_last(page)
     assert archived.is_terminal
-    async with http.delete(f"/threads/{thread_id}") as answer:
+    async with http.delete(f"/threads/{page.thread_id}") as answer:
         assert answer.status == 204
     assert "Violation" not in server.log_path.read_text()
 

@@ -1,0 +1,38 @@
+"""``jetrun`` commands as processes of their own."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from api.environment import child_environment
+
+JETRUN = Path(sys.executable).with_name("jetrun")
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+async def start_command(settings, *arguments, **environment):
+    """Start a command with the settings of a test; variables given by name come on top."""
+    return await asyncio.create_subprocess_exec(
+        JETRUN,
+        *map(str, arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**child_environment(settings), "COLUMNS": "200", **environment},
+    )
+
+
+async def run_command(settings, *arguments, given=b"", within_s=60, **environment):
+    """Run a command to its end."""
+    process = await start_command(settings, *arguments, **environment)
+    async with asyncio.timeout(within_s):
+        out, err = await process.communicate(given)
+    return Outcome(process.returncode, out.decode(), err.decode())
