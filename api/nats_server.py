@@ -15,7 +15,7 @@ from bridge import BridgeError, EmbeddedServer, NatsSettings, NatsUser
 _LOG = logging.getLogger(__name__)
 
 DIRECTORY: Final = "nats"
-_TIMES: Final = ("connect_timeout_s", "reconnect_wait_s", "ping_interval_s")
+_KEPT: Final = ("connect_timeout_s", "reconnect_wait_s", "ping_interval_s")
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 10.0
 
@@ -71,8 +71,9 @@ def as_role(settings: Settings, server: EmbeddedServer, role: Role) -> Settings:
 
 def _with_access(settings: Settings, url: str, user: str, password: SecretStr) -> Settings:
     # Whatever else the section says of credentials and TLS is of another server.
-    kept = {name: getattr(settings.nats, name) for name in _TIMES}
-    nats = NatsSettings(url=url, user=user, password=password, **kept)
+    kept = {name: getattr(settings.nats, name) for name in _KEPT}
+    known = {"url": url, "user": user, "password": password}
+    nats = NatsSettings(**kept, **known, sync_always=settings.embedded.sync_always)
     return settings.model_copy(update={"nats": nats})
 
 

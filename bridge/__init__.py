@@ -86,6 +86,8 @@ from bridge.events import (
     sse_frame,
     timestamp,
 )
+from bridge.examination.examiner import Examiner
+from bridge.examination.facts import ServerFacts, StreamFacts
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.items.item import StoredItem
 from bridge.items.items import Items
@@ -180,6 +182,7 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "Examiner",
     "FiredTimer",
     "FiredTimers",
     "Following",
@@ -229,6 +232,7 @@ __all__ = [
     "Seconds",
     "Section",
     "ServerBinaryNotFoundError",
+    "ServerFacts",
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
@@ -244,6 +248,7 @@ __all__ = [
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
+    "StreamFacts",
     "StreamFencedError",
     "StreamGap",
     "StreamInfo",
