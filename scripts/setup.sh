@@ -4,7 +4,7 @@
 # Usage: scripts/setup.sh run|test
 #   run    what `make demo` and `make serve` need  (requirements.lock)
 #   test   that, and the tools of the tests        (requirements-test.lock), the JavaScript clients
-#          that the tests run, those of the example page, a browser, and Prometheus' programs
+#          that the tests run, those of the example page, a browser, a proxy, and Prometheus' programs
 #
 # PYTHON names the interpreter: default python3, at least 3.11. Exits 1 with what to do next
 # when the environment cannot be made; the next call then starts over.

@@ -8,6 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+WITH_TLS = ROOT / "docker-compose.tls.yml"
 _VARIABLE = re.compile(r"\$\{(\w+)(?::\?[^}]*)?\}")
 _DURATION = r"^\d+s$"
 
@@ -59,19 +61,42 @@ class Service(Strict):
         return int(self.stop_grace_period.removesuffix("s"))
 
 
-class Composition:
-    """The services of the file, with the variables of a ``.env`` filled in."""
+def _read(path, environ):
+    content = yaml.safe_load(_VARIABLE.sub(lambda name: environ[name[1]], path.read_text()))
+    known = {name for name in content if not name.startswith("x-")}
+    assert known <= {"services", "volumes"}
+    return content
 
-    def __init__(self, environ, path=ROOT / "docker-compose.yml"):
-        content = yaml.safe_load(_VARIABLE.sub(lambda name: environ[name[1]], path.read_text()))
-        shared = {name for name in content if name.startswith("x-")}
-        assert content.keys() - shared == {"services", "volumes"}
+
+def _merged(service, changes):
+    """Return a service with what a second file says of it, as `-f one -f other` merges them."""
+    merged = {**service, **changes}
+    if "environment" in changes:
+        merged["environment"] = {**service["environment"], **changes["environment"]}
+    if "volumes" in changes:
+        merged["volumes"] = [*service.get("volumes", ()), *changes["volumes"]]
+    return merged
+
+
+class Composition:
+    """The services of the file, with the variables of a ``.env`` filled in.
+
+    Args:
+        environ: Those variables.
+        with_tls: Whether the file with TLS comes on top.
+    """
+
+    def __init__(self, environ, *, with_tls=False):
+        content = _read(COMPOSE, environ)
+        changes = _read(WITH_TLS, environ)["services"] if with_tls else {}
+        assert changes.keys() <= content["services"].keys()
         self.volumes = set(content["volumes"])
         self.services = {
-            name: Service.model_validate(each) for name, each in content["services"].items()
+            name: Service.model_validate(_merged(each, changes.get(name, {})))
+            for name, each in content["services"].items()
         }
 
-    @classmethod
-    def wanted(cls, path=ROOT / "docker-compose.yml"):
+    @staticmethod
+    def wanted():
         """The variables that a ``.env`` must have."""
-        return set(_VARIABLE.findall(path.read_text()))
+        return set(_VARIABLE.findall(COMPOSE.read_text()))

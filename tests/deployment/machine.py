@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
-from composition import ROOT, Composition
+from composition import ROOT
 
 from bridge.server.binary import find_server_binary
 from bridge.server.free_port import pick_free_port
@@ -80,17 +80,17 @@ class Machine:
     """All services but Prometheus; an async context manager.
 
     Args:
-        directory: Of the volumes and logs.
-        environ: The content of a ``.env``.
+        directory: Of the volumes and logs; ``tls`` in it has the certificates.
+        composition: What is to run.
         extra: Further variables by service, for what a test runs on them.
         common: Those of gateways.
     """
 
-    def __init__(self, directory, environ, extra, common):
+    def __init__(self, directory, composition, extra, common):
         self._directory = directory
         self._extra = dict(extra)
         self._common = common
-        self._services = Composition(environ).services
+        self._services = composition.services
         self._ports = {}
         self._session = None
         self.members = {}
@@ -107,8 +107,9 @@ class Machine:
         """Replace hosts, addresses to listen on and mounted paths."""
         for volume in self._services[service].volumes:
             source, target = volume.split(":")[:2]
-            here = ROOT / source if source.startswith("./") else self._directory / source
-            text = re.sub(rf"{re.escape(target)}(?![\w/.])", str(here), text)
+            is_ours = source.startswith("./") and not source.startswith("./tls")
+            here = (ROOT if is_ours else self._directory) / source
+            text = re.sub(rf"(?<![\w/.-]){re.escape(target)}(?![\w.-])", str(here), text)
         text = text.replace("0.0.0.0:6222", self._at(service, 6222))
         text = text.replace(f"{HOST}:8222", self._at(service, 8222))
         text = text.replace("*:8080", self._at("proxy", 8080)).replace("0.0.0.0", HOST)  # noqa: S104

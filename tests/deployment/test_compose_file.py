@@ -18,6 +18,7 @@ from bridge.server.config import EmbeddedServerSettings, nats_conf_variables
 from bridge.server.users import ServerPasswords
 
 COMMANDS = get_command(_APP).commands
+PAGE = ROOT / "docs/deploy.md"
 USERS = {
     **dict.fromkeys(("gateway-1", "gateway-2"), NatsUser.GATEWAY),
     "worker": NatsUser.WORKER,
@@ -153,3 +154,39 @@ def test_prometheus_asks_the_services_where_they_listen(services):
     for role in ("worker", "sink"):
         port = services[role].environment[f"JETRUN_METRICS__{role.upper()}_PORT"]
         assert f"names: [{role}], type: A, port: {port}" in text
+
+
+def blocks(page):
+    """The blocks of commands on a page."""
+    return re.findall(r"^```\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run_shell(script, directory):
+    done = subprocess.run(["sh", "-euc", script], cwd=directory, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_the_page_makes_exactly_the_variables_that_the_file_wants(tmp_path):
+    script = next(each for each in blocks(PAGE) if "openssl rand" in each)
+    run_shell(script.partition("docker compose")[0], tmp_path)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert {line.partition("=")[0] for line in lines} == Composition.wanted()
+    assert all(len(line.partition("=")[2]) == 48 for line in lines)
+
+
+def test_the_page_makes_certificates_that_fit_the_nodes(tmp_path):
+    script = next(each for each in blocks(PAGE) if "openssl req" in each)
+    run_shell(script.partition("docker compose")[0], tmp_path)
+    for name in ("nats-1", "nats-2", "nats-3"):
+        check = f"openssl verify -CAfile tls/ca.pem -verify_hostname {name} tls/nats.pem"
+        run_shell(check, tmp_path)
+
+
+def test_every_service_and_file_that_the_page_names_exists(services):
+    commands = [line for each in blocks(PAGE) for line in each.splitlines() if "docker" in line]
+    assert commands
+    for command in commands:
+        for name in re.findall(r" -f (\S+)", command):
+            assert (ROOT / name).is_file()
+        for name in re.findall(r"\b(?:nats-\d|gateway-\d|worker|sink|proxy|streams)\b", command):
+            assert name in services

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
 import aiohttp
 import pytest
+from certificates import Authority
 from clients import REQUEST, LoadedClient
 from composition import Composition
 from machine import Machine
@@ -30,8 +31,8 @@ async def works(ctx, given):
 
 
 @pytest.fixture
-async def machine(tmp_path):
-    """Everything, with an assistant that is executed again where its worker is lost."""
+async def start_machine(tmp_path):
+    """Start everything, with an assistant that is executed again where its worker is lost."""
     (tmp_path / "assistant.py").write_text(ASSISTANT)
     works = {
         "function": f"{tmp_path / 'assistant.py'}:works",
@@ -42,8 +43,18 @@ async def machine(tmp_path):
     leases = {"JETRUN_WORKER__LEASE_S": "2", "JETRUN_WORKER__PROBE_S": "1.5"}
     extra = {"worker": {**common, **leases}, "sink": {"JETRUN_ARCHIVE__STANDBY_POLL_S": "0.2"}}
     secrets = {name: f"secret{number}" for number, name in enumerate(sorted(Composition.wanted()))}
-    async with Machine(tmp_path, secrets, extra, common) as running:
-        yield running
+    async with AsyncExitStack() as stack:
+
+        async def start(**options):
+            composition = Composition(secrets, **options)
+            return await stack.enter_async_context(Machine(tmp_path, composition, extra, common))
+
+        yield start
+
+
+@pytest.fixture
+async def machine(start_machine):
+    return await start_machine()
 
 
 @asynccontextmanager
@@ -127,7 +138,10 @@ async def test_a_rolling_restart_of_everything_shows_no_client_an_error(machine,
     await nothing_is_missing(machine, clients, eventually)
 
 
-async def test_events_pass_the_proxy_one_by_one(machine):
+async def test_with_tls_everywhere_events_pass_the_proxy_one_by_one(start_machine, tmp_path):
+    authority = Authority(tmp_path / "tls")
+    authority.sign("nats")
+    machine = await start_machine(with_tls=True)
     given = {"steps": 3, "pause_s": 1.0}
     body = {"assistant_id": "works", "input": given, "stream_mode": "custom"}
     clock = asyncio.get_running_loop().time
