@@ -7,7 +7,15 @@ from pydantic import Field
 
 from bridge.settings import Seconds, Section
 
-_LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+#: This machine's and private networks, where proxies are.
+_NEAR: Final = (
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv6Network("::1/128"),
+    IPv6Network("fc00::/7"),
+)
 
 
 class LimitSettings(Section):
@@ -16,7 +24,7 @@ class LimitSettings(Section):
     max_connections: int = Field(16_384, ge=1, description="open at one time")
     max_connections_per_address: int = Field(1024, ge=1, description="of one client, likewise")
     proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
-        _LOOPBACK, description="addresses that stand for many clients: not limited one by one"
+        _NEAR, description="addresses that stand for many clients: not limited one by one"
     )
     idle_connection_s: Seconds = Field(
         75.0, description="between two requests; longer than a proxy in front waits"
