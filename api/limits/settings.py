@@ -33,6 +33,9 @@ class LimitSettings(Section):
         10.0, description="from the first byte of a request to the end of its headers"
     )
     body_timeout_s: Seconds = Field(60.0, description="for a request's body to arrive")
+    min_read_bytes_per_s: int = Field(
+        4096, ge=1, description="that a client must take, for http.stall_s, while more waits for it"
+    )
     max_url_bytes: int = Field(8192, ge=256, description="of one request, its query included")
     max_header_bytes: int = Field(16_384, ge=256, description="one header, its name included")
     max_headers: int = Field(100, ge=8, description="of one request")
