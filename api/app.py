@@ -19,6 +19,7 @@ from api.auth.withdrawals import Withdrawals
 from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
 from api.cross_origin import CrossOrigin
+from api.doctor.routes import DoctorRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.limits.event_rates import EventRates
@@ -112,6 +113,7 @@ def create_app(
             SystemRoutes(bridge, open_streams, settings.log.prefix),
             SystemStateRoutes(bridge, settings),
             MetricsRoutes(app[METRICS], log_figures),
+            DoctorRoutes(settings),
             ReferenceRoutes(),
         ],
         "assistants": [

@@ -59,7 +59,8 @@ async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
 def with_server(settings: Settings, server: EmbeddedServer) -> Settings:
     """Return ``settings`` with the address and the credentials of a running server."""
     address = {"url": server.url, "user": server.user, "password": server.password, "token": None}
-    return settings.model_copy(update={"nats": settings.nats.model_copy(update=address)})
+    known = {**address, "sync_always": settings.embedded.sync_always}
+    return settings.model_copy(update={"nats": settings.nats.model_copy(update=known)})
 
 
 def is_embedded_wanted(settings: Settings) -> bool:

@@ -67,17 +67,17 @@ DEAD_LETTER: Final[Mapping[str, Schema]] = {
     wire.MESSAGE_ID: _of(_TEXT, "{consumer}:{sequence}: makes a repeated letter none"),
 }
 
-#: What every stored message carries.
-KEPT: Final[Mapping[str, Schema]] = {wire.VERSION: EVENT[wire.VERSION]}
+#: What everything carries that is stored beside the events.
+VERSIONED: Final[Mapping[str, Schema]] = {wire.VERSION: EVENT[wire.VERSION]}
 
 STATE: Final[Mapping[str, Schema]] = {
-    **KEPT,
+    **VERSIONED,
     wire.WRITER: _of(_TEXT, "mark of this very write"),
     wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the revision that it replaces; 0 for none"),
 }
 
 TIMER: Final[Mapping[str, Schema]] = {
-    **KEPT,
+    **VERSIONED,
     wire.SCHEDULE: _of({"type": "string", "pattern": "^@at "}, "when the server fires it"),
     wire.SCHEDULE_TARGET: _of(_TEXT, "where the server stores it again then"),
 }
@@ -95,7 +95,7 @@ TIMER_FIRED: Final[Mapping[str, Schema]] = {
 
 #: What whoever stores something of a thread's checkpoints must still have, and its mark.
 CLAIMED: Final[Mapping[str, Schema]] = {
-    **KEPT,
+    **VERSIONED,
     wire.EXPECTED_SUBJECT: _of(_TEXT, "where the thread's claim is"),
     wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the claim's sequence: the condition"),
     wire.MESSAGE_ID: _of(_TEXT, "makes a repeated copy none"),
@@ -113,7 +113,7 @@ CHECKPOINT_OPTIONAL: Final[Mapping[str, Schema]] = {
 }
 
 CLAIM: Final[Mapping[str, Schema]] = {
-    **KEPT,
+    **VERSIONED,
     wire.WRITER: _of(_TEXT, "mark of this very write"),
     wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the claim that it replaces; 0 for none"),
     wire.ROLLUP: _of({"type": "string", "const": "sub"}, "it takes the place of earlier ones"),
@@ -123,7 +123,7 @@ CLAIM: Final[Mapping[str, Schema]] = {
 CLAIM_OPTIONAL: Final[Mapping[str, Schema]] = {wire.TTL: DELETED[wire.TTL]}
 
 ITEM: Final[Mapping[str, Schema]] = {
-    **KEPT,
+    **VERSIONED,
     wire.MESSAGE_ID: _of(_TEXT, "makes a repeated copy none"),
 }
 

@@ -139,9 +139,9 @@ def messages() -> dict[str, Mapping[str, Any]]:
     dead = headers.headers_schema(
         headers.EVENT, headers.DEAD_LETTER, given={"Run-Meta": headers.EVENT_OPTIONAL["Run-Meta"]}
     )
-    kept = headers.headers_schema(headers.KEPT)
     state = headers.headers_schema(headers.STATE)
     timer = headers.headers_schema(headers.TIMER, stored=headers.TIMER_STORED)
+    job = headers.headers_schema(headers.VERSIONED)
     none = headers.headers_schema()
     control = {
         name: _event(name, payload, **({"deleted": headers.DELETED} if name == DELETED else {}))
@@ -197,17 +197,17 @@ def messages() -> dict[str, Mapping[str, Any]]:
         ),
         "observer": _message("How far an observer was told.", state, _ref(ObserverPosition)),
         "job": _message(
-            "A run that waits for a worker, or for the call of its webhook.", kept, _ref(JobPayload)
+            "A run that waits for a worker, or for the call of its webhook.", job, _ref(JobPayload)
         ),
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "cronRecord": _message("A cron.", state, _ref(CronRecord)),
         "cronTimer": _message("The next time of a cron.", timer, _ref(TimedCron)),
         "firedTimer": _message(
             "A timer's content; see the timers.",
-            headers.headers_schema(headers.KEPT, headers.TIMER_FIRED),
+            headers.headers_schema(headers.VERSIONED, headers.TIMER_FIRED),
             _ANY,
         ),
-        "retirement": _message("A thread that will be removed.", kept, _ref(Place)),
+        "retirement": _message("A thread that will be removed.", job, _ref(Place)),
         "graphQuestion": _message(
             "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)
         ),

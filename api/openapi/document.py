@@ -8,6 +8,8 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from api.answer_schemas import Problem
 from api.auth.authentication import API_KEY_HEADER
 from api.auth.permissions import OPEN_ROUTES, scope_of
@@ -124,10 +126,15 @@ class _Described:
             "security": list(self._security()),
         }
         if "body" in models:
-            schema = self._schemas.of_read(models["body"])
-            is_needed = "required" in self._schemas.resolve(schema)
-            shape["requestBody"] = {"required": is_needed, "content": {JSON: {"schema": schema}}}
+            shape["requestBody"] = self._body(models["body"])
         return shape
+
+    def _body(self, model: type[BaseModel]) -> dict[str, Any]:
+        """Return the body; one that is left out counts as an empty object."""
+        schema = self._schemas.of_read(model)
+        form = self._schemas.resolve(schema)
+        is_needed = "required" in form or form["type"] != "object"
+        return {"required": is_needed, "content": {JSON: {"schema": schema}}}
 
     def _security(self) -> Iterator[dict[str, list[str]]]:
         route = str(self._route)
@@ -143,9 +150,9 @@ class _Described:
         for name in self._route.names:
             schema = _TEXT if name in _TEXTS_IN_PATHS else _ID
             yield {"name": name, "in": "path", "required": True, "schema": dict(schema)}
-        for place in ("query", "header"):
-            model = self._operation.models.get("headers" if place == "header" else place)
-            yield from () if model is None else self._fields(model, place)
+        for source, place in (("query", "query"), ("headers", "header")):
+            if source in self._operation.models:
+                yield from self._fields(self._operation.models[source], place)
         for each in self._operation.parameters:
             yield {
                 "name": each.name,
@@ -155,7 +162,7 @@ class _Described:
                 "schema": dict(each.schema),
             }
 
-    def _fields(self, model: type, place: str) -> Iterator[dict[str, Any]]:
+    def _fields(self, model: type[BaseModel], place: str) -> Iterator[dict[str, Any]]:
         fields, needed = self._schemas.fields_of(model)
         for name, schema in fields.items():
             yield {

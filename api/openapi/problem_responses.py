@@ -97,6 +97,8 @@ def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]
         yield from _GUARDED
         if not route.startswith("GET "):
             yield ContentionError
+    if route in OPERATOR_ROUTES:
+        yield OperatorsOnlyError
     if operation.models or operation.parameters:
         yield InvalidRequestError
     if "body" in operation.models:

@@ -102,7 +102,7 @@ async def test_log_queue_and_archive_are_told_by_every_gateway(http, figures):
     told = await figures(http)
     assert told["jetrun_log_answers"] == 1
     assert told["jetrun_log_runs"] == 1
-    assert 0 < told["jetrun_log_bytes"] < told["jetrun_log_max_bytes"]
+    assert 0 < told["jetrun_log_bytes"] < told["jetrun_log_limit_bytes"]
     assert told["jetrun_log_replicas"] == told["jetrun_log_current_replicas"] == 1
     assert told["jetrun_jobs", ("state", "waiting")] == 1
     assert told["jetrun_jobs", ("state", "held")] == 0
