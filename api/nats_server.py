@@ -49,8 +49,7 @@ async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
     """
     access = ServerAccess.find(settings.data / DIRECTORY)
     if access is not None:
-        address = {**access.model_dump(exclude={"pid"}), "token": None}
-        yield settings.model_copy(update={"nats": settings.nats.model_copy(update=address)})
+        yield _with_access(settings, access)
         return
     async with embedded_server(settings) as reached:
         yield reached
@@ -58,8 +57,11 @@ async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
 
 def with_server(settings: Settings, server: EmbeddedServer) -> Settings:
     """Return ``settings`` with the address and the credentials of a running server."""
-    address = {"url": server.url, "user": server.user, "password": server.password, "token": None}
-    known = {**address, "sync_always": settings.embedded.sync_always}
+    return _with_access(settings, ServerAccess.of(server))
+
+
+def _with_access(settings: Settings, access: ServerAccess) -> Settings:
+    known = {**access.model_dump(exclude={"pid"}), "token": None}
     return settings.model_copy(update={"nats": settings.nats.model_copy(update=known)})
 
 
