@@ -138,6 +138,15 @@ async def test_an_old_server_is_named_with_what_to_upgrade_to(settings, proxy, v
     assert "upgrade nats-server" in finding.advice
 
 
+async def test_a_server_without_jetstream_is_named(settings, proxy):
+    async def announce(_wire, message):
+        message.raw = message.raw.replace(b'"jetstream":true', b'"jetstream":false')
+        return True
+
+    proxy.on_down = announce
+    await cause_in(changed(settings, url=proxy.url), Cause.NO_JETSTREAM)
+
+
 async def test_lost_replicas_are_named_and_how_many_are_left(settings, tmp_path, eventually):
     async with EmbeddedCluster(tmp_path / "cluster") as cluster:
         nats = NatsSettings(url=cluster.url, user=cluster.user, password=cluster.password)
