@@ -70,9 +70,14 @@ class ChildStartError(StartupError):
 
 
 class GatewayRequestError(StartupError):
-    """The gateway did not answer a command's request, or refused it."""
+    """The gateway did not answer a command's request, or refused it.
 
-    def __init__(self, url: str, reason: str) -> None:
+    Attributes:
+        status: Of the refusal; None when there was no answer.
+    """
+
+    def __init__(self, url: str, reason: str, *, status: int | None = None) -> None:
         super().__init__(f"{url}: {reason}")
         self.url = url
         self.reason = reason
+        self.status = status

@@ -11,7 +11,7 @@ where that would hurt:
 5. Checkpoints and items: of every run that the log calls ended they have what it left.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
@@ -24,7 +24,7 @@ from bridge.errors import ApiError, TopologyDriftError
 from bridge.settings import BridgeSettings
 from bridge.stream_reader import StreamReader
 from bridge.subjects import Subjects
-from bridge.topology import STREAM_NOT_FOUND, check_server, streams
+from bridge.topology import STREAM_NOT_FOUND, check_server, drifts, streams
 
 #: Stores the next bytes of a file.
 Put: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -157,12 +157,9 @@ class StreamBackup:
         if wanted is None:
             names = ", ".join(self._wanted)
             raise TopologyDriftError("the backup", "stream", names, taken.name)
-        for field, value in wanted.items():
-            found = taken.config.get(field, type(value)())
-            if isinstance(value, Mapping):
-                found = {key: found.get(key) for key in value}
-            if field not in _OF_THE_PLACE and found != value:
-                raise TopologyDriftError(f"stream {taken.name}", field, value, found)
+        for drift in drifts(wanted, taken.config):
+            if drift.field not in _OF_THE_PLACE:
+                raise TopologyDriftError(f"stream {taken.name}", *drift)
 
     async def restore(self, taken: TakenStream, files: FilesToRead) -> None:
         """Make one stream anew, with its consumers, under the settings of this process.
