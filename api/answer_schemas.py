@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
+from bridge import QueueAsset, RetentionSettings, StreamAsset
 from runs import MultitaskStrategy, RunStatus, ThreadStatus, WebhookStatus
-from store import Record
+from runs.time_to_live import Strategy
+from store import Record, SinkStatus
 
 JsonObject: TypeAlias = dict[str, Any]
 Time: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -36,12 +38,21 @@ class SignOfLife(TypedDict):
     ok: Literal[True]
 
 
+class CallerShown(TypedDict):
+    """For whom a server takes who asks."""
+
+    user_id: str | None
+    role: Literal["user", "operator"]
+    scopes: list[str]
+
+
 class ServerInfo(TypedDict):
-    """What a server is."""
+    """What a server is, and for whom it takes who asks."""
 
     name: str
     version: str
     flags: dict[str, bool]
+    caller: CallerShown
 
 
 class Liveness(TypedDict):
@@ -66,8 +77,15 @@ class Readiness(TypedDict):
     archive: ArchiveState | None
 
 
+class FaultShown(TypedDict):
+    """Why a run failed."""
+
+    error: str
+    message: str
+
+
 class RunShown(TypedDict):
-    """A run, without its input."""
+    """A run, without its input; from ``graph_id`` on what the platform does not tell."""
 
     run_id: str
     thread_id: str
@@ -80,6 +98,13 @@ class RunShown(TypedDict):
     multitask_strategy: MultitaskStrategy
     model_name: str | None
     usage: dict[str, int] | None
+    graph_id: str
+    user_id: str | None
+    attempt: int
+    worker: str | None
+    error: FaultShown | None
+    started_at: Time | None
+    ended_at: Time | None
 
 
 class InterruptShown(TypedDict):
@@ -87,6 +112,14 @@ class InterruptShown(TypedDict):
 
     value: Any
     id: str
+
+
+class TtlShown(TypedDict):
+    """How long a thread stays, and when its time is over."""
+
+    strategy: Strategy
+    ttl_minutes: float
+    expires_at: Time | None
 
 
 class ThreadShown(TypedDict):
@@ -102,6 +135,7 @@ class ThreadShown(TypedDict):
     values: Any
     interrupts: dict[str, list[InterruptShown]]
     error: None
+    ttl: NotRequired[TtlShown | None]
 
 
 class TaskShown(TypedDict):
@@ -230,6 +264,40 @@ class RecordPage(TypedDict):
 
     data: list[Record]
     has_more: bool
+
+
+class TiersShown(TypedDict):
+    """Numbers of a run's first and last event in the log, and of the archive's last one."""
+
+    logged_from: int | None
+    logged_to: int | None
+    archived_to: int
+    behind: int
+
+
+class GivenShown(TypedDict):
+    """What a run was given."""
+
+    input: Any
+    command: Any
+
+
+class DurabilityShown(TypedDict):
+    """How many copies there shall be, what the log keeps, and whether all copies are there."""
+
+    replicas: int
+    profile: Literal["archive", "cache"]
+    is_whole: bool
+
+
+class SystemState(TypedDict):
+    """How the whole system is."""
+
+    streams: list[StreamAsset]
+    queues: list[QueueAsset]
+    archive: SinkStatus | None
+    durability: DurabilityShown
+    retention: RetentionSettings
 
 
 class EventStored(TypedDict):

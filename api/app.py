@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
+from api.appending import AppendRoutes
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
@@ -13,10 +15,16 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.auth.withdrawals import Withdrawals
+from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
-from api.http_settings import HttpSettings
+from api.cross_origin import CrossOrigin
+from api.doctor.routes import DoctorRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
+from api.limits.event_rates import EventRates
+from api.limits.shedding import shed_new_work
+from api.limits.wiring import set_limits
 from api.log_metrics import LogCollector
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
@@ -26,7 +34,7 @@ from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
 from api.request_naming import add_request_id, name_request
-from api.response_headers import CrossOrigin
+from api.run_again import RunAgainRoutes
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
 from api.settings import Settings
@@ -34,14 +42,17 @@ from api.settling import Settling
 from api.stream import RunStreams
 from api.subscribed_stream import SubscribedStreams
 from api.system import SystemRoutes
+from api.system_state import SystemStateRoutes
+from api.thread_events import ThreadEventRoutes
 from api.thread_protocol.commands import ThreadCommands
 from api.thread_protocol.event_stream import ThreadEventStreams
 from api.thread_protocol.routes import ThreadProtocolRoutes
 from api.thread_states import ThreadStateRoutes
+from api.thread_streams import ThreadStreams
 from api.threads import ThreadRoutes
 from api.unattended import UnattendedWork
 from api.webhooks.routes import WebhookRoutes
-from bridge import JetStreamBridge, process_registry
+from bridge import JetStreamBridge, TracingSettings, process_registry
 from runs import AssistantBook, AssistantCatalog, GraphStates, RunsFacade, ThreadUpkeep
 from store import ArchiveLayout, JetStreamRunEventStore
 
@@ -69,34 +80,42 @@ def create_app(
     http = settings.http
     stream_tokens = StreamTokens(bridge, settings.auth)
     app = _without_routes(
-        http, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
+        settings, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
+    set_limits(app, settings, bridge, app[METRICS])
     open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
     log_figures = LogCollector(bridge)
     app[METRICS].register(log_figures)
     settling = Settling(facade, http.settle_after_s)
+    subscribed = SubscribedStreams(bridge, facade, open_streams, settling, http)
     watching = RunWatching(
         facade,
         Attachments(facade, unattended),
         open_streams,
         RunStreams(facade, open_streams, settling, http),
-        SubscribedStreams(bridge, facade, open_streams, settling, http),
+        subscribed,
         http,
     )
+    thread_streams = ThreadStreams(bridge, facade, open_streams, http)
     catalog = AssistantCatalog(settings.assistants)
     book = AssistantBook(bridge, catalog, settings.runs.max_assistant_versions)
     graphs = GraphStates(bridge, facade, catalog, http.graph_answer_s)
-    system = SystemRoutes(bridge, open_streams, settings.log.prefix)
     archive = ArchiveRoutes(
         facade, JetStreamRunEventStore(bridge, settings.data), ArchiveLayout(settings.data)
     )
     protocol = ThreadProtocolRoutes(
         ThreadCommands(facade, http),
-        ThreadEventStreams(bridge, facade, open_streams, settling, http),
+        ThreadEventStreams(bridge, facade, thread_streams, settling),
         unattended,
     )
     groups: dict[str, list[Routes]] = {
-        "meta": [system, MetricsRoutes(app[METRICS], log_figures), ReferenceRoutes()],
+        "meta": [
+            SystemRoutes(bridge, open_streams, settings.log.prefix),
+            SystemStateRoutes(bridge, settings),
+            MetricsRoutes(app[METRICS], log_figures),
+            DoctorRoutes(settings),
+            ReferenceRoutes(),
+        ],
         "assistants": [
             AssistantRoutes(book, graphs),
             MadeAssistantRoutes(book, facade, unattended),
@@ -107,8 +126,11 @@ def create_app(
         ],
         "runs": [
             watching,
+            ThreadEventRoutes(bridge, facade, thread_streams, subscribed, settling),
             protocol,
-            RunRoutes(bridge, facade, watching, unattended, http),
+            RunRoutes(facade, watching, unattended, http),
+            AppendRoutes(bridge, facade, EventRates(settings.limits)),
+            RunAgainRoutes(facade, unattended),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
             CronRoutes(facade, unattended, http),
@@ -116,6 +138,7 @@ def create_app(
             archive,
         ],
         "store": [ItemRoutes(bridge, settings.graphs)],
+        "ui": [ConsoleRoutes()],
     }
     served = {
         name: [route for each in group for route in each.routes()]
@@ -128,31 +151,44 @@ def create_app(
     return app
 
 
-def _without_routes(http: HttpSettings, authenticate: Authenticate) -> web.Application:
+def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
-    cross_origin = CrossOrigin(http.cors_origins)
+    http = settings.http
+    cross_origin = CrossOrigin(http)
     requests = RequestFigures()
     app = web.Application(
         client_max_size=http.max_body_bytes,
         middlewares=[
             name_request,
+            *_tracing(settings.tracing),
             requests.middleware,
             note_departure,
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
             cross_origin.middleware,
+            shed_new_work,
             authenticated_by(authenticate),
         ],
     )
     app[MOUNT_PREFIX] = http.mount_prefix
-    app[OPEN_STREAMS] = OpenStreams(http.max_streams)
+    streams = app[OPEN_STREAMS] = OpenStreams(
+        http.max_streams, settings.limits.max_streams_per_user
+    )
+    app.cleanup_ctx.append(Withdrawals(streams, settings.auth.recheck_s).looking)
     app[UNATTENDED] = UnattendedWork()
-    app[METRICS] = process_registry(requests, OpenStreamsCollector(app[OPEN_STREAMS]))
-    app.on_response_prepare.append(add_request_id)
-    app.on_response_prepare.append(cross_origin.add_headers)
-    app.on_response_prepare.append(note_answer)
-    app.on_response_prepare.append(requests.note_answer)
+    app[METRICS] = process_registry(requests, OpenStreamsCollector(streams))
+    app.on_response_prepare.extend(
+        [add_request_id, cross_origin.add_headers, note_answer, requests.note_answer]
+    )
     return app
+
+
+def _tracing(settings: TracingSettings) -> list[Middleware]:
+    if not settings.enabled:
+        return []
+    from api.request_tracing import trace_request  # noqa: PLC0415 - an extra
+
+    return [trace_request]
 
 
 async def drain(app: web.Application, within_s: float) -> None:

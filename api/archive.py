@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
-from api.answer_schemas import RecordPage
+from api.answer_schemas import RecordPage, TiersShown
 from api.answers import json_answer
 from api.errors import InvalidRequestError
 from api.file_ranges import LINES, serve_lines
@@ -16,10 +18,10 @@ from api.identity import user_of
 from api.operations import Answer, operation
 from api.parameters import EVENT_TYPE, RANGE
 from api.run_watching import run_of
-from api.schemas import RecordQuery
+from api.schemas import EventQuery, RecordQuery
 from api.threads import thread_of
 from runs import RunsFacade
-from store import InvalidPageError, Record, RunEventStore, RunNotArchivedError
+from store import InvalidPageError, JetStreamRunEventStore, Record, RunNotArchivedError
 from store.layout import ArchiveLayout
 from store.run_forms import open_run
 
@@ -39,11 +41,13 @@ class ArchiveRoutes:
 
     Args:
         facade: Knows which threads and runs there are.
-        store: Reads log and archive as one.
+        store: Reads log and archive as one, and tells them apart.
         layout: Where the files are.
     """
 
-    def __init__(self, facade: RunsFacade, store: RunEventStore, layout: ArchiveLayout) -> None:
+    def __init__(
+        self, facade: RunsFacade, store: JetStreamRunEventStore, layout: ArchiveLayout
+    ) -> None:
         self._facade = facade
         self._store = store
         self._layout = layout
@@ -55,22 +59,22 @@ class ArchiveRoutes:
             web.get(f"{run}/events", self.events),
             web.get(f"{run}/messages", self.run_messages),
             web.get(f"{run}/events.jsonl", self.download),
+            web.get(f"{run}/archive", self.tiers),
             web.get("/threads/{thread_id}/messages", self.thread_messages),
         ]
 
     @operation(Answer(RecordPage), raises=(InvalidPageError,), parameters=(EVENT_TYPE,))
-    async def events(self, request: web.Request, query: RecordQuery) -> web.Response:
+    async def events(self, request: web.Request, query: EventQuery) -> web.Response:
         """``GET .../events``: a run's records of all categories, from the first one on."""
         run = run_of(request)
         await self._facade.get_run(*run, user_id=user_of(request))
-        types = _event_types(request)
+        types, category = _event_types(request), query.category
         if query.before_seq is None and query.after_seq is None:
             query = query.model_copy(update={"after_seq": 0})
+        read = partial(self._store.list_events, *run, event_types=types, category=category)
         return await _answer(
             query,
-            lambda before, after, limit: self._store.list_events(
-                *run, event_types=types, before_seq=before, after_seq=after, limit=limit
-            ),
+            lambda before, after, limit: read(before_seq=before, after_seq=after, limit=limit),
         )
 
     @operation(Answer(RecordPage), raises=(InvalidPageError,))
@@ -96,6 +100,14 @@ class ArchiveRoutes:
                 thread_id, before_seq=before, after_seq=after, limit=limit
             ),
         )
+
+    @operation(Answer(TiersShown))
+    async def tiers(self, request: web.Request) -> web.Response:
+        """``GET .../archive``: how much of the run the log holds, and how much the archive."""
+        run = run_of(request)
+        await self._facade.get_run(*run, user_id=user_of(request))
+        tiers = await self._store.look_at_tiers(*run)
+        return json_answer({**asdict(tiers), "behind": tiers.behind})
 
     @operation(_LINES, _SOME_LINES, raises=(RunNotArchivedError,), parameters=(RANGE,))
     async def download(self, request: web.Request) -> web.StreamResponse:

@@ -14,20 +14,25 @@ from typing import Final
 from aiohttp import web
 
 from api.app import create_app, drain
+from api.limits.connection import CONNECTION_LIMITS
+from api.limits.connection_room import allow_open_files
+from api.limits.site import LimitedSite
 from api.listener import listener_url, open_listener
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
 from api.startup_errors import StartupError
 from api.webhooks.calling import calling_webhooks, policy_of
-from bridge import BridgeError, JetStreamBridge, set_up_logging
+from bridge import BridgeError, JetStreamBridge, set_up_logging, set_up_tracing
 from runs import (
     AssistantCatalog,
     CronFirings,
     Expiry,
+    GraphStates,
     HeldRuns,
     RunManager,
     RunsError,
     RunsFacade,
+    ThreadUpkeep,
     open_read_model,
 )
 from store import ArchiveColdTier
@@ -50,14 +55,17 @@ async def gateway_application(settings: Settings) -> AsyncGenerator[web.Applicat
         webhooks = settings.webhooks
         manager = RunManager(bridge, catalog, settings.runs, policy_of(webhooks))
         directory = settings.data / READ_MODEL_DIRECTORY
-        async with (
-            open_read_model(bridge.state_feed, directory, settings.read_model) as model,
-            bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
-            calling_webhooks(webhooks, bridge, manager),
-            CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
-            Expiry(model, manager.records, manager.deletion, settings.expiry).going_on(),
-        ):
-            yield create_app(settings, bridge, RunsFacade(manager, bridge, model))
+        async with open_read_model(bridge.state_feed, directory, settings.read_model) as model:
+            facade = RunsFacade(manager, bridge, model)
+            graphs = GraphStates(bridge, facade, catalog, settings.http.graph_answer_s)
+            trim = ThreadUpkeep(facade, graphs).keep_latest
+            async with (
+                bridge.sweeping(HeldRuns(bridge, manager, settings.runs)),
+                calling_webhooks(webhooks, bridge, manager),
+                CronFirings(bridge, manager, stale_s=settings.runs.stale_s).going_on(),
+                Expiry(model, manager, settings.expiry, trim).going_on(),
+            ):
+                yield create_app(settings, bridge, facade)
 
 
 async def serve_application(
@@ -75,12 +83,10 @@ async def serve_application(
         shutdown_s: Seconds that streams and requests in progress have to end.
         announce: Called with the gateway's URL once it answers.
     """
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=shutdown_s / 2
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=shutdown_s / 2)
     try:
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        await LimitedSite(runner, listener, app[CONNECTION_LIMITS]).start()
         announce(listener_url(listener))
         await asyncio.Event().wait()
     finally:
@@ -99,6 +105,7 @@ async def run_gateway(settings: Settings, announce: Callable[[str], None]) -> No
         RunsError: The data directory cannot be used.
     """
     listener = open_listener(settings.http, authenticates=settings.auth.is_on)
+    allow_open_files(settings.limits)
     try:
         async with gateway_application(settings) as app:
             await serve_application(
@@ -113,6 +120,7 @@ def main() -> None:
     try:
         settings = load_settings()
         set_up_logging(settings.logging)
+        set_up_tracing(settings.tracing, "gateway")
         run_until_signalled(run_gateway(settings, lambda url: print(url, flush=True)))  # noqa: T201 - the one line that this process prints
     except (StartupError, BridgeError, RunsError) as exc:
         sys.exit(f"jetrun gateway: {exc}")

@@ -1,15 +1,17 @@
 """What the HTTP side can be told, with units in every name."""
 
-from typing import Final, Literal
+import re
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from api.header_names import HeaderName
 from api.stream_modes import StreamMode
 from bridge.settings import Seconds, Section
 from runs.models import DisconnectMode, MultitaskStrategy
 
 #: Groups of routes that can be left out.
-GROUPS: Final = ("assistants", "threads", "runs", "store", "meta")
+GROUPS: Final = ("assistants", "threads", "runs", "store", "meta", "ui")
 
 
 class HttpSettings(Section):
@@ -38,6 +40,24 @@ class HttpSettings(Section):
     cors_origins: tuple[str, ...] = Field(
         (), description="origins whose pages may call from a browser; * for all"
     )
+    cors_origin_pattern: str | None = Field(
+        None, min_length=1, description="regular expression of whole origins, as above"
+    )
+    cors_methods: tuple[HeaderName, ...] = Field(
+        (), description="methods that those pages may use; none or *: all"
+    )
+    cors_headers: tuple[HeaderName, ...] = Field(
+        (), description="request headers that they may send; none or *: all"
+    )
+    cors_exposed_headers: tuple[HeaderName, ...] = Field(
+        (), description="headers of answers that they may read beside ours"
+    )
+    cors_credentials: bool = Field(
+        default=False, description="whether browsers send cookies along; not with *"
+    )
+    cors_max_age_s: int = Field(
+        600, ge=0, le=86_400, description="for which a browser may keep what it was allowed"
+    )
     stream_modes: tuple[StreamMode, ...] = Field(
         ("values",), description="what a new run's stream shows when its creator does not say"
     )
@@ -53,7 +73,7 @@ class HttpSettings(Section):
     mount_prefix: str = Field(
         "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="path below which everything is served"
     )
-    disabled: tuple[Literal["assistants", "threads", "runs", "store", "meta"], ...] = Field(
+    disabled: tuple[Literal["assistants", "threads", "runs", "store", "meta", "ui"], ...] = Field(
         (), description="groups of routes that are not served"
     )
     header_includes: tuple[str, ...] = Field(
@@ -63,3 +83,20 @@ class HttpSettings(Section):
     allow_unauthenticated: bool = Field(
         default=False, description="listen beyond the loopback address without authentication"
     )
+
+    @field_validator("cors_origin_pattern")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as exc:
+            msg = f"it is no regular expression: {exc}"
+            raise ValueError(msg) from exc
+        return value
+
+    @model_validator(mode="after")
+    def _credentials_are_for_named_origins(self) -> Self:
+        if self.cors_credentials and "*" in self.cors_origins:
+            msg = "cors_credentials: every page of the web could act for its visitors; name origins"
+            raise ValueError(msg)
+        return self

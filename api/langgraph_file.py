@@ -12,6 +12,7 @@ from typing import Any, Final
 from dotenv import dotenv_values
 
 from api.langgraph_http import read_http
+from api.langgraph_webhooks import read_webhooks
 from api.startup_errors import ConfigFileError
 
 _GRAPHS: Final = "graphs"
@@ -35,13 +36,14 @@ _BUILD_KEYS: Final = frozenset(
 #: Passed over with a warning.
 _WARNED_KEYS: Final = frozenset({"python_version", "ui", "ui_config"})
 _REFUSED: Final[Mapping[str, str]] = {
-    "auth": "users are not authenticated here yet; put a proxy in front that does",
+    "auth": "users prove who they are as JETRUN_AUTH__METHODS says, without code of yours",
     "encryption": "nothing is encrypted here; use an encrypted disk",
     "priority": "runs have no priorities here",
-    "webhooks": "set JETRUN_WEBHOOKS__SECRET and what else settings.md says of webhooks",
 }
 _JAVASCRIPT: Final = frozenset({".cjs", ".cts", ".js", ".jsx", ".mjs", ".mts", ".ts", ".tsx"})
 _MINUTE_S: Final = 60.0
+_WEBHOOKS: Final = "webhooks"
+_WEBHOOK_KEYS: Final = {"env_prefix", "headers", "url"}
 
 
 def read_langgraph_file(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,8 @@ def read_langgraph_file(path: Path, content: Mapping[str, Any]) -> dict[str, Any
         "store": _read_store,
         "http": read_http,
     }
-    unknown = content.keys() - readers.keys() - _REFUSED.keys() - _BUILD_KEYS - _WARNED_KEYS
+    known = {*readers, _WEBHOOKS, *_REFUSED, *_BUILD_KEYS, *_WARNED_KEYS}
+    unknown = content.keys() - known
     if unknown:
         raise ConfigFileError(path, f"key {min(unknown)!r} is not supported; remove it")
     sections: dict[str, Any] = {"graphs": {"dependencies": [str(path.absolute().parent)]}}
@@ -73,6 +76,10 @@ def read_langgraph_file(path: Path, content: Mapping[str, Any]) -> dict[str, Any
         if content.get(key) is not None:
             for section, settings in read(path, content[key]).items():
                 sections[section] = {**sections.get(section, {}), **settings}
+    if content.get(_WEBHOOKS) is not None:
+        webhooks = _checked(path, _WEBHOOKS, content[_WEBHOOKS], _WEBHOOK_KEYS)
+        env = sections["graphs"].get("env", {})
+        sections[_WEBHOOKS] = read_webhooks(path, webhooks, env)
     return sections
 
 
@@ -146,15 +153,30 @@ def _read_env(path: Path, env: object) -> dict[str, Any]:
 
 def _read_checkpointer(path: Path, checkpointer: object) -> dict[str, Any]:
     known = _checked(path, "checkpointer", checkpointer, {"path", "serde", "ttl"})
-    if known.get("ttl"):
-        problem = "checkpointer.ttl is not supported: threads are deleted on request; remove it"
-        raise ConfigFileError(path, problem)
     names = {"allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback"}
     serde = _checked(path, "checkpointer.serde", known.get("serde") or {}, names)
     settings = dict(serde)
     if known.get("path") is not None:
         settings["checkpointer"] = anchored(path, str(known["path"]))
-    return {"graphs": settings}
+    ttl = _checked(path, "checkpointer.ttl", known.get("ttl") or {}, set(_THREAD_TTL))
+    expiry = {
+        _THREAD_TTL[name]: _number(path, f"checkpointer.ttl.{name}", each)
+        if name in _IN_MINUTES
+        else each
+        for name, each in ttl.items()
+        if each is not None
+    }
+    return {"graphs": settings, "expiry": expiry}
+
+
+#: By the platform's name: what its time to live of checkpoints, which is that of threads, is here.
+_THREAD_TTL: Final[Mapping[str, str]] = {
+    "strategy": "idle_thread_strategy",
+    "default_ttl": "idle_thread_ttl_s",
+    "sweep_interval_minutes": "interval_s",
+    "sweep_limit": "max_per_step",
+}
+_IN_MINUTES: Final = frozenset({"default_ttl", "sweep_interval_minutes"})
 
 
 def _read_store(path: Path, store: object) -> dict[str, Any]:

@@ -10,8 +10,17 @@ from api.startup_errors import ConfigFileError
 _KNOWN: Final = frozenset({"app", "configurable_headers", "cors", "mount_prefix"})
 _DISABLE: Final = "disable_"
 #: What the platform serves and nobody here does: it is as good as disabled.
-_NEVER_SERVED: Final = frozenset({"a2a", "mcp", "ui", "webhooks"})
-_CORS_LISTS: Final = frozenset({"allow_headers", "allow_methods"})
+_NEVER_SERVED: Final = frozenset({"a2a", "mcp", "webhooks"})
+#: By the platform's name: the setting.
+_CORS: Final[Mapping[str, str]] = {
+    "allow_origins": "cors_origins",
+    "allow_origin_regex": "cors_origin_pattern",
+    "allow_methods": "cors_methods",
+    "allow_headers": "cors_headers",
+    "expose_headers": "cors_exposed_headers",
+    "allow_credentials": "cors_credentials",
+    "max_age": "cors_max_age_s",
+}
 
 
 def read_http(path: Path, http: object) -> dict[str, Any]:
@@ -32,7 +41,7 @@ def read_http(path: Path, http: object) -> dict[str, Any]:
     if http.get("mount_prefix"):
         settings["mount_prefix"] = http["mount_prefix"]
     if http.get("cors"):
-        settings["cors_origins"] = _origins(path, http["cors"])
+        settings |= _cors(path, http["cors"])
     headers = http.get("configurable_headers") or {}
     for name, setting in (("includes", "header_includes"), ("excludes", "header_excludes")):
         if headers.get(name):
@@ -48,12 +57,10 @@ def _disabled(path: Path, http: Mapping[str, Any]) -> list[str]:
     return [group for group in asked if group in GROUPS]
 
 
-def _origins(path: Path, cors: object) -> list[str]:
+def _cors(path: Path, cors: object) -> dict[str, Any]:
     if not isinstance(cors, dict):
         raise ConfigFileError(path, "http.cors must be an object")
-    for name, value in cors.items():
-        # All methods and headers are allowed to the pages of an allowed origin.
-        if name == "allow_origins" or (name in _CORS_LISTS and "*" in value) or not value:
-            continue
-        raise ConfigFileError(path, f"key 'http.cors.{name}' is not supported; remove it")
-    return list(cors.get("allow_origins") or [])
+    unknown = cors.keys() - _CORS.keys()
+    if unknown:
+        raise ConfigFileError(path, f"key 'http.cors.{min(unknown)}' is not supported; remove it")
+    return {_CORS[name]: each for name, each in cors.items() if each is not None}

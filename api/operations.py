@@ -57,14 +57,12 @@ class Parameter:
         description: What it does.
         schema: Its form.
         place: ``query`` or ``header``.
-        is_required: Whether a request without it is refused.
     """
 
     name: str
     description: str
     schema: Mapping[str, Any]
     place: str = "query"
-    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +82,10 @@ class Operation:
     answers: tuple[Answer, ...]
     raises: tuple[type[KnownError], ...]
     parameters: tuple[Parameter, ...]
+
+
+#: By the functions that serve them.
+_OPERATIONS: Final[dict[object, Operation]] = {}
 
 
 def operation(
@@ -134,7 +136,6 @@ def _plain(summary: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_OPERATIONS: Final[dict[object, Operation]] = {}
 _READERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"body": read_body, "query": _read_query, "headers": _read_headers}
 )

@@ -25,15 +25,13 @@ LAST_EVENT_ID_QUERY: Final = Parameter(
 SUBSCRIPTION: Final = Parameter(
     "subscription", "A name under which the server keeps the position.", _ID
 )
-REQUIRED_SUBSCRIPTION: Final = Parameter(
-    "subscription", "A name under which the server keeps the position.", _ID, is_required=True
-)
 EVENT_TYPE: Final = Parameter(
     "event_type", "Only events of these names: repeated, or a comma list.", _TEXTS
 )
 SELECT: Final = Parameter(
     "select", "Only these fields: repeated, a comma list, or a JSON array.", _TEXTS
 )
+INCLUDE: Final = Parameter("include", "What is shown in addition: `ttl`.", _TEXTS)
 PREFERENCE: Final = Parameter(
     "Prefer", "`return=minimal`: 204 without the document.", _TEXT, place="header"
 )

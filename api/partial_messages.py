@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from api.message_merging import Message, is_chunk, merged, whole
-from bridge import Batch, StreamEvent, StreamGap, sse_frame
+from bridge import Batch, RunRef, StreamEvent, StreamGap, sse_frame
+from runs import RunsFacade
 
 _PIECE = ("messages", "messages|")
 
@@ -80,3 +81,24 @@ class PartialMessages:
                 return message, about, known is None
             case _:
                 return None
+
+
+async def begun_messages(facade: RunsFacade, run: RunRef, last_run_seq: int) -> PartialMessages:
+    """Return the messages of a run as a reader knows them that has come as far as an event.
+
+    Args:
+        facade: Opens the run.
+        run: The run, which the reader may see.
+        last_run_seq: The number of that event; 0 when it has had none.
+
+    Raises:
+        RunNotFoundError: There is no such run any more.
+        UnavailableError, ColdTierError: Log or archive cannot be read now.
+    """
+    partials = PartialMessages()
+    if last_run_seq:
+        async with facade.join_stream(*run) as earlier:
+            async for batch in earlier.batches():
+                if not partials.skip(batch, last_run_seq):
+                    break
+    return partials

@@ -8,17 +8,15 @@ from aiohttp import web
 from api.answer_schemas import ServerSentEvent
 from api.attachment import Attachments
 from api.configurable_headers import with_headers
-from api.errors import InvalidRequestError, TooManyStreamsError
-from api.expected_errors import CREATING
+from api.expected_errors import CREATING, OPENING
 from api.http_settings import HttpSettings
-from api.identity import user_of
+from api.identity import caller_of, user_of
 from api.locations import RESUMED_HEADERS
 from api.open_streams import OpenStreams
 from api.operations import EVENT_STREAM, Answer, operation
 from api.parameters import (
     LAST_EVENT_ID,
     LAST_EVENT_ID_QUERY,
-    REQUIRED_SUBSCRIPTION,
     STREAM_MODE,
     SUBSCRIPTION,
 )
@@ -26,6 +24,7 @@ from api.schemas import RunCreate, RunHeaders, RunJoin
 from api.stream import BREAKS, Reading, RunStreams, cursor_of, decline
 from api.stream_modes import ModeFilter, parse_modes
 from api.subscribed_stream import Subscribed, SubscribedStreams, subscription_of
+from api.thread_modes import parse_thread_modes
 from api.threads import thread_of
 from api.waiting import RunWaits
 from bridge import ConsumerDriftError, RunRef, check_id
@@ -67,10 +66,9 @@ class RunWatching:
             web.get(f"{run}/stream", self.stream, allow_head=False),
             web.get(f"{run}/join", self.join, allow_head=False),
             web.get("/runs/{run_id}/stream", self.stream, allow_head=False),
-            web.get("/threads/{thread_id}/stream", self.stream_thread, allow_head=False),
         ]
 
-    @operation(_EVENTS, raises=(*CREATING, TooManyStreamsError))
+    @operation(_EVENTS, raises=(*CREATING, *OPENING))
     async def create_and_stream(
         self, request: web.Request, body: RunCreate, headers: RunHeaders
     ) -> web.StreamResponse:
@@ -88,7 +86,7 @@ class RunWatching:
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 
-    @operation(_VALUES, raises=(*CREATING, TooManyStreamsError))
+    @operation(_VALUES, raises=(*CREATING, *OPENING))
     async def create_and_wait(
         self, request: web.Request, body: RunCreate, headers: RunHeaders
     ) -> web.StreamResponse:
@@ -113,7 +111,8 @@ class RunWatching:
         name = subscription_of(request)
         async with self._attachments.attached(request, run, cancels=query.cancel_on_disconnect):
             if name is not None:
-                wanted = Subscribed(name, *run, user_of(request), modes)
+                all_modes = parse_thread_modes(request.query.getall("stream_mode", []))
+                wanted = Subscribed(name, *run, user_of(request), all_modes)
                 return await self._subscribed.serve(request, wanted)
             reading = Reading(*run, user_of(request), modes, cursor_of(request))
             return await self._streams.serve(request, reading)
@@ -125,24 +124,11 @@ class RunWatching:
         record = await self._facade.find_run(run.run_id, user_id=user_of(request))
         return modes if record is None else modes.like(record.kwargs.get("stream_mode") or ())
 
-    @operation(
-        _EVENTS, raises=(ConsumerDriftError,), parameters=(STREAM_MODE, REQUIRED_SUBSCRIPTION)
-    )
-    async def stream_thread(self, request: web.Request) -> web.StreamResponse:
-        """``GET /threads/{thread_id}/stream``: follow all runs of a thread, by name, for ever."""
-        thread_id = thread_of(request)
-        name = subscription_of(request)
-        if name is None:
-            raise InvalidRequestError("subscription: a thread's stream needs a name to resume by")
-        modes = parse_modes(request.query.getall("stream_mode", []))
-        wanted = Subscribed(name, thread_id, None, user_of(request), modes)
-        return await self._subscribed.serve(request, wanted)
-
-    @operation(_VALUES, raises=(TooManyStreamsError,))
+    @operation(_VALUES, raises=OPENING)
     async def join(self, request: web.Request, query: RunJoin) -> web.StreamResponse:
         """``GET .../join``: wait for a run's final values."""
         run = run_of(request)
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         await self._facade.get_run(*run, user_id=user_of(request))
         return await self._wait(request, run, cancels=query.cancel_on_disconnect)
 
@@ -152,7 +138,7 @@ class RunWatching:
 
     async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:

@@ -1,12 +1,11 @@
-"""The routes of runs: create, look at, cancel, and publish to."""
+"""The routes of runs: create, look at, and cancel."""
 
 from contextlib import suppress
-from http import HTTPStatus
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
-from api.answer_schemas import EventStored, RunShown
+from api.answer_schemas import RunShown
 from api.answers import PAGE_HEADERS, accepted, done, json_answer, page_headers
 from api.expected_errors import CREATING, SEARCHING
 from api.http_settings import HttpSettings
@@ -15,19 +14,10 @@ from api.locations import RUN_HEADERS, run_headers
 from api.operations import ACCEPTED, DONE, Answer, operation
 from api.run_schemas import RunFilter, RunList, RunSearch
 from api.run_watching import RunWatching, run_of, spec_of
-from api.schemas import EventPublish, Page, RunCancel, RunCreate, RunHeaders
+from api.schemas import Page, RunCancel, RunCreate, RunHeaders
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
-from bridge import (
-    ConflictError,
-    EventTooLargeError,
-    InvalidEventError,
-    ReservedEventError,
-    StreamBridge,
-    StreamCapacityExceededError,
-    StreamTerminatedError,
-)
 from runs import (
     RunInterruptedError,
     RunNotCancellableError,
@@ -35,17 +25,10 @@ from runs import (
     RunQuery,
     RunsFacade,
     RunSpec,
+    RunStatus,
 )
 
 _Runs: TypeAlias = list[RunShown]
-_PUBLISHING: Final = (
-    ConflictError,
-    EventTooLargeError,
-    InvalidEventError,
-    ReservedEventError,
-    StreamCapacityExceededError,
-    StreamTerminatedError,
-)
 
 
 class RunRoutes:
@@ -53,13 +36,11 @@ class RunRoutes:
 
     def __init__(
         self,
-        bridge: StreamBridge,
         facade: RunsFacade,
         watching: RunWatching,
         unattended: UnattendedWork,
         settings: HttpSettings,
     ) -> None:
-        self._bridge = bridge
         self._facade = facade
         self._watching = watching
         self._unattended = unattended
@@ -74,10 +55,10 @@ class RunRoutes:
             web.get("/threads/{thread_id}/runs", self.list),
             web.post("/runs/search", self.search),
             web.post("/runs/count", self.count),
+            web.post("/runs/statuses/count", self.tally),
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
-            web.post(f"{run}/events", self.publish),
         ]
 
     @operation(Answer(RunShown, headers=RUN_HEADERS), raises=CREATING)
@@ -106,14 +87,17 @@ class RunRoutes:
     @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING)
     async def search(self, request: web.Request, body: RunSearch) -> web.Response:
         """``POST /runs/search``: runs of all threads, a page at a time."""
-        query = body.query().model_copy(update={"user_id": user_of(request)})
-        return await self._page(query, body)
+        return await self._page(body.asked_by(user_of(request)), body)
 
     @operation(Answer(int), raises=SEARCHING)
     async def count(self, request: web.Request, body: RunFilter) -> web.Response:
         """``POST /runs/count``: how many runs fit, a bare number."""
-        query = body.query().model_copy(update={"user_id": user_of(request)})
-        return json_answer(await self._facade.count_runs(query))
+        return json_answer(await self._facade.count_runs(body.asked_by(user_of(request))))
+
+    @operation(Answer(dict[RunStatus, int]), raises=SEARCHING)
+    async def tally(self, request: web.Request, body: RunFilter) -> web.Response:
+        """``POST /runs/statuses/count``: how many runs fit, a number for each status."""
+        return json_answer(await self._facade.tally_runs(body.asked_by(user_of(request))))
 
     async def _page(self, query: RunQuery, page: Page) -> web.Response:
         found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)
@@ -158,21 +142,6 @@ class RunRoutes:
                 return None  # rolled back, so there is no run to show
 
         return await self._watching.waits.serve(request, run, ended)
-
-    @operation(Answer(EventStored, status=HTTPStatus.CREATED), raises=_PUBLISHING)
-    async def publish(self, request: web.Request, body: EventPublish) -> web.Response:
-        """``POST .../events``: append an event, for who does not speak NATS."""
-        run = run_of(request)
-        await self._facade.get_run(*run, user_id=user_of(request))
-        event_id = await self._bridge.publish(
-            run.run_id,
-            body.event,
-            body.data,
-            category=body.category,
-            metadata=body.metadata,
-            event_id=body.event_id,
-        )
-        return json_answer({"id": event_id}, status=HTTPStatus.CREATED)
 
     async def _created(self, spec: RunSpec) -> web.Response:
         creation = self._facade.create_background(spec)

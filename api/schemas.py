@@ -58,7 +58,10 @@ def checked_config(config: JsonObject | None) -> JsonObject | None:
 
 
 Config = Annotated[JsonObject | None, AfterValidator(checked_config)]
-StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
+StreamModes = Annotated[
+    tuple[StreamMode, ...],
+    BeforeValidator(listed, json_schema_input_type=StreamMode | tuple[StreamMode, ...]),
+]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(none_if_empty)]
 
@@ -210,6 +213,12 @@ class RecordQuery(Body):
     limit: int = Field(50, ge=0, le=1000)
     before_seq: int | None = Field(None, ge=1)
     after_seq: int | None = Field(None, ge=0)
+
+
+class EventQuery(RecordQuery):
+    """The query of the route that lists records of all categories, ``event_type`` left out."""
+
+    category: Name | None = None
 
 
 class RunCancel(Body):

@@ -22,6 +22,7 @@ from pydantic_settings import (
 from api.auth.settings import AuthSettings
 from api.config_file import read_config_file
 from api.http_settings import HttpSettings
+from api.limits.settings import LimitSettings
 from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
 from api.webhooks.settings import WebhookSettings
@@ -35,6 +36,7 @@ from bridge import (
     MetricsSettings,
     NatsSettings,
     RetentionSettings,
+    TracingSettings,
     UnknownSettingError,
     check_environment,
 )
@@ -82,10 +84,12 @@ class Settings(BaseSettings):
         graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
+        limits: What one gateway bears from its clients.
         auth: How callers of the gateway prove who they are.
         webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
         metrics: Where workers and sinks tell their figures.
+        tracing: Whether each event's way is traced.
         data: The directory that holds the archive, and the store of an embedded NATS server.
         roles: What ``jetrun serve`` runs.
         config: The configuration file.
@@ -112,10 +116,12 @@ class Settings(BaseSettings):
     graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
+    limits: LimitSettings = LimitSettings()
     auth: AuthSettings = AuthSettings()
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     data: Path = Path(".jetrun")
     roles: Annotated[tuple[Role, ...], NoDecode, Field(min_length=1)] = tuple(Role)
     config: Path | None = None
@@ -137,6 +143,7 @@ class Settings(BaseSettings):
             retention=self.retention,
             checkpoints=self.checkpoints,
             items=self.items,
+            tracing=self.tracing,
         )
 
     @classmethod

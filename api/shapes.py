@@ -7,11 +7,13 @@ from typing import Any, Final
 from api.answer_schemas import (
     AssistantShown,
     Drawing,
+    FaultShown,
     InterruptShown,
     RunShown,
     StateShown,
     TaskShown,
     ThreadShown,
+    TtlShown,
 )
 from runs import (
     ActiveRun,
@@ -19,6 +21,7 @@ from runs import (
     AssistantRecord,
     AssistantVersion,
     Question,
+    RunFault,
     RunRecord,
     ThreadRecord,
     ThreadState,
@@ -64,7 +67,18 @@ def run_shape(run: RunRecord) -> RunShown:
         "multitask_strategy": run.multitask_strategy,
         "model_name": run.model_name,
         "usage": None if run.usage is None else run.usage.model_dump(),
+        "graph_id": run.executor,
+        "user_id": run.user_id,
+        "attempt": run.attempt,
+        "worker": run.worker,
+        "error": None if run.error is None else _fault_shape(run.error),
+        "started_at": None if run.started_at is None else run.started_at.isoformat(),
+        "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
     }
+
+
+def _fault_shape(fault: RunFault) -> FaultShown:
+    return {"error": fault.error, "message": fault.message}
 
 
 def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:
@@ -93,6 +107,21 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:
         "values": values,
         "interrupts": {each["id"]: [each] for each in asked},
         "error": None,
+    }
+
+
+def ttl_shape(thread: ThreadRecord) -> TtlShown | None:
+    """Show how long a thread stays by a time of its own; ``None`` when it has none.
+
+    ``expires_at`` is ``None`` once its history is removed, until it changes.
+    """
+    ttl, expires_at = thread.ttl, thread.expires_at
+    if ttl is None:
+        return None
+    return {
+        "strategy": ttl.strategy,
+        "ttl_minutes": ttl.ttl_s / 60,
+        "expires_at": None if expires_at is None else expires_at.isoformat(),
     }
 
 

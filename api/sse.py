@@ -42,7 +42,7 @@ def gap_block(gap: StreamGap) -> bytes:
         "code": _GAP_CODE,
         "reason": gap.reason.value,
         "missing": gap.missing,
-        "run_id": gap.run_id,
+        "run_id": gap.run_id or None,
         "requested_event_id": gap.requested_event_id,
         "earliest_available_event_id": gap.earliest_available_event_id,
         "latest_available_event_id": gap.latest_available_event_id,

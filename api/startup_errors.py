@@ -67,17 +67,3 @@ class ChildStartError(StartupError):
         super().__init__(f"{name} {reason}{where}")
         self.name = name
         self.log_path = log_path
-
-
-class GatewayRequestError(StartupError):
-    """The gateway did not answer a command's request, or refused it.
-
-    Attributes:
-        status: Of the refusal; None when there was no answer.
-    """
-
-    def __init__(self, url: str, reason: str, *, status: int | None = None) -> None:
-        super().__init__(f"{url}: {reason}")
-        self.url = url
-        self.reason = reason
-        self.status = status

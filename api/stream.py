@@ -11,13 +11,17 @@ from typing import Final
 from aiohttp import web
 
 from api import sse
-from api.errors import GatewayClosingError, TooManyStreamsError
+from api.auth.errors import CredentialEndedError
+from api.errors import GatewayClosingError, GatewayError, TooManyStreamsError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
+from api.limits.errors import TooManyUserStreamsError
+from api.limits.refusals import REFUSALS
 from api.live_writes import Chunks, live_push
 from api.locations import stream_headers
 from api.open_streams import OpenStreams
-from api.partial_messages import PartialMessages
+from api.partial_messages import PartialMessages, begun_messages
 from api.selection import Selection
 from api.settling import Settling
 from api.stream_modes import ModeFilter
@@ -26,8 +30,10 @@ from bridge import (
     END,
     Batch,
     BridgeClosedError,
+    BridgeError,
     ColdTierError,
     Following,
+    RunRef,
     StreamEvent,
     UnavailableError,
 )
@@ -37,8 +43,10 @@ MAX_CURSOR_LENGTH: Final = 64
 
 #: What ends one connection but not the run: the client comes again, here or elsewhere.
 BREAKS: Final = (
+    CredentialEndedError,
     GatewayClosingError,
     TooManyStreamsError,
+    TooManyUserStreamsError,
     UnavailableError,
     BridgeClosedError,
     ColdTierError,
@@ -77,9 +85,12 @@ def cursor_of(request: web.Request) -> str | None:
 
 
 async def decline(
-    request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    error: GatewayError | BridgeError,
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Answer with a stream that only says why it ends at once; the client comes again."""
+    request.app[REFUSALS].note(error.code)
     response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
     await response.prepare(request)
     await response.write(sse.comment_block(str(error)))
@@ -116,7 +127,7 @@ class RunStreams:
         response = web.StreamResponse(headers={**sse.HEADERS, **headers})
         try:
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 self._facade.join_stream(
                     reading.thread_id,
                     reading.run_id,
@@ -138,17 +149,8 @@ class RunStreams:
         """Read the pieces of messages that the client has seen, where it wants whole ones."""
         if not reading.modes.joins_messages:
             return None
-        partials = PartialMessages()
-        position = following.resume.position
-        if position.run_seq:
-            opening = self._facade.join_stream(
-                reading.thread_id, reading.run_id, user_id=reading.user_id
-            )
-            async with opening as earlier:
-                async for batch in earlier.batches():
-                    if not partials.skip(batch, position.run_seq):
-                        break
-        return partials
+        run = RunRef(reading.thread_id, reading.run_id)
+        return await begun_messages(self._facade, run, following.resume.position.run_seq)
 
     async def _forward_with_heartbeats(
         self,
@@ -164,7 +166,6 @@ class RunStreams:
             response,
             sse.HEARTBEAT,
             every_s=settings.heartbeat_s,
-            stall_s=settings.stall_s,
         ):
             push = live_push(request, response, reading.modes, self._chunks)
             if push is not None and partials is None:

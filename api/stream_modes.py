@@ -73,6 +73,11 @@ class ModeFilter:
 
 
 def parse_modes(values: Sequence[str]) -> ModeFilter:
+    """Read the query values of ``stream_mode``; see :func:`parse_mode_names`."""
+    return ModeFilter(parse_mode_names(values))
+
+
+def parse_mode_names(values: Sequence[str]) -> list[str]:
     """Read the query values of ``stream_mode``, in any of the forms that clients send.
 
     Args:
@@ -84,7 +89,7 @@ def parse_modes(values: Sequence[str]) -> ModeFilter:
     names = split_list("stream_mode", values)
     if len(names) > MAX_MODES:
         raise InvalidRequestError(f"stream_mode: more than {MAX_MODES} modes")
-    return ModeFilter(names)
+    return names
 
 
 def split_list(name: str, values: Sequence[str]) -> list[str]:

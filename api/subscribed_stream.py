@@ -14,12 +14,13 @@ from api import sse
 from api.errors import InvalidRequestError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
 from api.locations import stream_headers
 from api.missing_events import MissingEvents
 from api.open_streams import OpenStreams
 from api.settling import Settling
 from api.stream import BREAKS, decline
-from api.stream_modes import ModeFilter
+from api.thread_modes import RunFilters, ThreadModes
 from bridge import (
     ConsumerLimitError,
     JetStreamBridge,
@@ -58,7 +59,7 @@ class Subscribed:
     thread_id: str
     run_id: str | None
     user_id: str | None
-    modes: ModeFilter
+    modes: ThreadModes
 
     @property
     def consumer(self) -> str:
@@ -114,7 +115,7 @@ class SubscribedStreams:
         try:
             await self._check_exists(wanted)
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 self._bridge.subscription(
                     wanted.consumer,
                     thread_id=wanted.thread_id,
@@ -146,7 +147,10 @@ class SubscribedStreams:
     ) -> None:
         end = await self._end_of_old(wanted, subscription)
         missing = MissingEvents(self._bridge, subscription.handled)
-        writing = _Writing(missing, self._settling, response, wanted)
+        filters = RunFilters(self._facade, wanted.modes)
+        writing = _Writing(
+            missing, self._settling, response, filters, is_of_run=wanted.run_id is not None
+        )
         await response.prepare(request)
         if end is None:
             settings = self._settings
@@ -155,7 +159,6 @@ class SubscribedStreams:
                 response,
                 sse.HEARTBEAT,
                 every_s=settings.heartbeat_s,
-                stall_s=settings.stall_s,
             ):
                 end = await writing.forward(subscription)
         await response.write_eof(end)
@@ -180,12 +183,15 @@ class _Writing:
         missing: MissingEvents,
         settling: Settling,
         response: web.StreamResponse,
-        wanted: Subscribed,
+        filters: RunFilters,
+        *,
+        is_of_run: bool,
     ) -> None:
         self._missing = missing
         self._settling = settling
         self._response = response
-        self._wanted = wanted
+        self._filters = filters
+        self._is_of_run = is_of_run
 
     async def forward(self, subscription: Subscription) -> bytes:
         """Write what comes; return the last blocks of a run, whose events are then all written."""
@@ -193,26 +199,28 @@ class _Writing:
             frames: list[bytes] = []
             for event in await subscription.fetch(MAX_EVENTS, wait_s=_POLL_S):
                 async for item in self._missing.before(event):
-                    frames += self._frames(item)
+                    frames += await self._frames(item)
                     if len(frames) >= MAX_EVENTS:
                         await self._write(frames)
                         frames = []
                 self._missing.note(event)
                 if not event.is_terminal:
-                    frames += self._frames(event)
+                    frames += await self._frames(event)
                     continue
+                self._filters.forget(event.run_id)
                 await self._settling.wait(event.thread_id, event.run_id)
-                if self._wanted.run_id is not None:
+                if self._is_of_run:
                     await self._write(frames)
                     return sse.terminal_blocks(event)
                 frames.append(sse.run_done_block(event))
             await self._write(frames)
             await subscription.ack()
 
-    def _frames(self, item: StreamEvent | StreamGap) -> list[bytes]:
+    async def _frames(self, item: StreamEvent | StreamGap) -> list[bytes]:
         if isinstance(item, StreamGap):
             return [sse.gap_block(item)]
-        return [item.frame] if self._wanted.modes.admits(item.event, item.category) else []
+        modes = await self._filters.of(item)
+        return [item.frame] if modes.admits(item.event, item.category) else []
 
     async def _write(self, frames: list[bytes]) -> None:
         for chunk in sse.coalesce(frames):

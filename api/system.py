@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from api.answer_schemas import (
+    CallerShown,
     JsonObject,
     Liveness,
     Readiness,
@@ -16,6 +17,7 @@ from api.answer_schemas import (
 from api.answers import json_answer
 from api.asyncapi import asyncapi_document
 from api.errors import GatewayClosingError
+from api.identity import caller_of
 from api.open_streams import OpenStreams
 from api.operations import Answer, operation
 from bridge import JetStreamBridge, UnavailableError
@@ -54,9 +56,16 @@ class SystemRoutes:
         return json_answer({"ok": True})
 
     @operation(Answer(ServerInfo))
-    async def info(self, _: web.Request) -> web.Response:
-        """``GET /info``: what this server is and what it cannot do."""
-        return json_answer({"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS})
+    async def info(self, request: web.Request) -> web.Response:
+        """``GET /info``: what this server is and what it cannot do, and who it thinks is asking."""
+        caller = caller_of(request)
+        known: CallerShown = {
+            "user_id": caller.user_id,
+            "role": caller.role.value,
+            "scopes": sorted(scope.value for scope in caller.scopes),
+        }
+        facts = {"name": "jetrun", "version": version("jetrun"), "flags": _FLAGS}
+        return json_answer({**facts, "caller": known})
 
     @operation(Answer(JsonObject))
     async def asyncapi(self, _: web.Request) -> web.Response:

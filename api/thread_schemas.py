@@ -1,12 +1,15 @@
 """What clients send about threads, in the form of the LangGraph platform."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from api.errors import ContradictoryOptionsError
 from api.schemas import Body, JsonObject, Name, Page, RunCommand, Times, none_if_empty
 from runs import ThreadQuery, ThreadStatus
+from runs.time_to_live import MAX_TTL_S, Strategy, TimeToLive
+
+_MINUTE_S: Final = 60.0
 
 
 class StepUpdate(Body):
@@ -23,6 +26,26 @@ class SuperStep(Body):
     updates: Annotated[tuple[StepUpdate, ...], Field(min_length=1, max_length=1000)]
 
 
+class Ttl(Body):
+    """How long a thread stays that nobody changes, in minutes."""
+
+    ttl: float = Field(gt=0, le=MAX_TTL_S / _MINUTE_S)
+    strategy: Strategy = "delete"
+
+    def value(self) -> TimeToLive:
+        """Return it as run control has it."""
+        return TimeToLive(ttl_s=self.ttl * _MINUTE_S, strategy=self.strategy)
+
+
+def _ttl_of_minutes(value: object) -> object:
+    """Take a bare number as the SDKs do."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"ttl": value} if is_number else value
+
+
+ThreadTtl = Annotated[Ttl | None, BeforeValidator(_ttl_of_minutes)]
+
+
 class ThreadCreate(Body):
     """The body of ``POST /threads``."""
 
@@ -30,7 +53,7 @@ class ThreadCreate(Body):
     metadata: JsonObject | None = None
     if_exists: Literal["raise", "do_nothing"] | None = None
     supersteps: Annotated[tuple[SuperStep, ...], Field(max_length=1000)] | None = None
-    ttl: Any = None
+    ttl: ThreadTtl = None
 
     def steps(self) -> list[list[JsonObject]]:
         """Return the updates of each step.
@@ -57,7 +80,13 @@ class ThreadPatch(Body):
     """The body of ``PATCH /threads/{thread_id}``."""
 
     metadata: JsonObject | None = None
-    ttl: Any = None
+    ttl: ThreadTtl = None
+
+
+class ThreadGet(Body):
+    """The query of ``GET /threads/{thread_id}``, lists already split."""
+
+    include: tuple[Literal["ttl"], ...] = ()
 
 
 class ThreadFilter(Times):

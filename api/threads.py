@@ -13,11 +13,14 @@ from api.errors import ContradictoryOptionsError
 from api.expected_errors import CHANGING_STATES, SEARCHING
 from api.identity import user_of
 from api.operations import DONE, Answer, operation
-from api.parameters import PREFERENCE
-from api.shapes import thread_shape
+from api.parameters import INCLUDE, PREFERENCE
+from api.request_bodies import check
+from api.shapes import thread_shape, ttl_shape
+from api.stream_modes import split_list
 from api.thread_schemas import (
     ThreadCreate,
     ThreadFilter,
+    ThreadGet,
     ThreadPatch,
     ThreadSearch,
     ThreadsPrune,
@@ -66,39 +69,43 @@ class ThreadRoutes:
             ThreadExistsError,
             ContradictoryOptionsError,
             InvalidIdError,
-            UnsupportedOptionError,
             *CHANGING_STATES,
         ),
     )
     async def create(self, request: web.Request, body: ThreadCreate) -> web.Response:
         """``POST /threads``: create a thread, with a first state where one is given."""
-        body.refuse("ttl")
         creation = self._upkeep.create(
             body.steps(),
             thread_id=body.thread_id,
             metadata=body.metadata,
             if_exists=body.if_exists or "raise",
+            ttl=None if body.ttl is None else body.ttl.value(),
             user_id=user_of(request),
         )
         thread = await self._unattended.finish(creation, "create thread")
         name_objects(request, thread_id=thread.thread_id)
         return json_answer(thread_shape(thread))
 
-    @operation(Answer(ThreadShown))
+    @operation(Answer(ThreadShown), parameters=(INCLUDE,))
     async def get(self, request: web.Request) -> web.Response:
         """``GET /threads/{thread_id}``: a thread with its last run's final values."""
+        included = split_list("include", request.query.getall("include", []))
+        wanted = check(ThreadGet, {"include": included})
         thread = await self._facade.get_thread(thread_of(request), user_id=user_of(request))
-        return json_answer(await self._shown(thread))
+        shown = await self._shown(thread)
+        if wanted.include:
+            shown["ttl"] = ttl_shape(thread)
+        return json_answer(shown)
 
-    @operation(
-        Answer(ThreadShown), DONE, raises=(UnsupportedOptionError,), parameters=(PREFERENCE,)
-    )
+    @operation(Answer(ThreadShown), DONE, parameters=(PREFERENCE,))
     async def update(self, request: web.Request, body: ThreadPatch) -> web.Response:
-        """``PATCH /threads/{thread_id}``: merge metadata by name."""
+        """``PATCH /threads/{thread_id}``: merge metadata by name, and set how long it stays."""
         thread_id = thread_of(request)
-        body.refuse("ttl")
         thread = await self._facade.update_thread(
-            thread_id, body.metadata or {}, user_id=user_of(request)
+            thread_id,
+            body.metadata or {},
+            ttl=None if body.ttl is None else body.ttl.value(),
+            user_id=user_of(request),
         )
         if request.headers.get("Prefer") == "return=minimal":
             return done()

@@ -1,5 +1,6 @@
 """Everything on NATS: the event log, state records, the job queue, consumers, the server."""
 
+from bridge.assets import Assets, QueueAsset, StreamAsset
 from bridge.calls import CallChannel
 from bridge.checkpoints.claims import ThreadClaim
 from bridge.checkpoints.log import CheckpointLog
@@ -56,6 +57,7 @@ from bridge.errors import (
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
+    TracingMissingError,
     UnavailableError,
     UnknownSettingError,
 )
@@ -82,6 +84,8 @@ from bridge.events import (
     sse_frame,
     timestamp,
 )
+from bridge.examination.examiner import Examiner
+from bridge.examination.facts import ServerFacts, StreamFacts
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.items.item import StoredItem
 from bridge.items.items import Items
@@ -119,6 +123,7 @@ from bridge.settings import (
     RetentionSettings,
     Seconds,
     Section,
+    TracingSettings,
     check_environment,
 )
 from bridge.stats import StreamStats
@@ -126,6 +131,7 @@ from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
+from bridge.tracing.setup import set_up_tracing
 
 __all__ = [
     "CANCELLED",
@@ -138,6 +144,7 @@ __all__ = [
     "AlreadyQueuedError",
     "ApiError",
     "ArchivedFloor",
+    "Assets",
     "Batch",
     "BatchTooLargeError",
     "BridgeClosedError",
@@ -170,6 +177,7 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "Examiner",
     "FiredTimer",
     "FiredTimers",
     "Following",
@@ -207,6 +215,7 @@ __all__ = [
     "PortInUseError",
     "ProcessSettings",
     "Push",
+    "QueueAsset",
     "ReservedEventError",
     "ResumeResult",
     "ResumeStatus",
@@ -217,6 +226,7 @@ __all__ = [
     "Seconds",
     "Section",
     "ServerBinaryNotFoundError",
+    "ServerFacts",
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
@@ -228,9 +238,11 @@ __all__ = [
     "StateRecords",
     "Stored",
     "StoredItem",
+    "StreamAsset",
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
+    "StreamFacts",
     "StreamFencedError",
     "StreamGap",
     "StreamInfo",
@@ -246,6 +258,8 @@ __all__ = [
     "ThreadClaim",
     "Timers",
     "TopologyDriftError",
+    "TracingMissingError",
+    "TracingSettings",
     "Trimmer",
     "UnavailableError",
     "UnknownSettingError",
@@ -263,6 +277,7 @@ __all__ = [
     "run_process",
     "serving_metrics",
     "set_up_logging",
+    "set_up_tracing",
     "sse_frame",
     "timestamp",
 ]

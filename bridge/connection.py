@@ -31,6 +31,7 @@ from bridge.outbound import Outbound, encode_message
 from bridge.pulse import Pulse
 from bridge.replies import Inbox, Replies, ReplyStream, SilenceError
 from bridge.settings import BridgeSettings
+from bridge.tracing.setup import find_spans
 
 log = logging.getLogger("jetrun.connection")
 
@@ -50,6 +51,7 @@ class Connection:
 
     Attributes:
         losses: How often it broke.
+        spans: Traces the events that go through it; ``None``: nothing does.
     """
 
     def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
@@ -73,6 +75,7 @@ class Connection:
         self._patience: asyncio.Timeout
         self._refusal: Exception | None = None
         self.losses = 0
+        self.spans = find_spans(settings.tracing)
 
     @property
     def is_open(self) -> bool:
@@ -88,6 +91,11 @@ class Connection:
     def is_clustered(self) -> bool:
         """Whether the connected server is one of several."""
         return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
+
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._replies)
 
     @property
     def max_payload(self) -> int:

@@ -6,7 +6,7 @@ gives up travels in the consumer's metadata, so that all who open the name can b
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge import wire
 from bridge.connection import Connection
@@ -29,6 +29,11 @@ from bridge.pull_consumer import (
 )
 from bridge.subjects import Subjects
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from bridge.tracing.event_spans import EventSpans
+
 _LOG = logging.getLogger(__name__)
 
 MAX_DELIVER: Final = "max_deliver"
@@ -38,24 +43,30 @@ CATEGORIES: Final = "categories"
 class JetStreamClaim:
     """One event that the server has handed out; see :class:`bridge.consumption.Claim`."""
 
-    __slots__ = ("_consumer", "_dead_letters", "_pulled", "attempt", "event")
+    __slots__ = ("_consumer", "_dead_letters", "_pulled", "_span", "attempt", "event")
 
     def __init__(
-        self, consumer: str, pulled: PulledMessage, event: StreamEvent, dead_letters: DeadLetters
+        self,
+        consumer: str,
+        pulled: PulledMessage,
+        event: StreamEvent,
+        dead_letters: DeadLetters,
+        span: "Span | None",
     ) -> None:
         self._consumer = consumer
         self._pulled = pulled
         self._dead_letters = dead_letters
+        self._span = span
         self.event = event
         self.attempt = pulled.deliveries
 
     async def ack(self) -> None:
         """Say that the event is handled."""
-        await self._pulled.acknowledge(ACK)
+        await self._settle(ACK)
 
     async def nak(self, delay_s: float) -> None:
         """Give it back."""
-        await self._pulled.acknowledge(nak_verb(delay_s))
+        await self._settle(nak_verb(delay_s))
 
     async def in_progress(self) -> None:
         """Start its time anew."""
@@ -66,16 +77,27 @@ class JetStreamClaim:
         await self._dead_letters.add(
             self._consumer, self.event, attempt=self.attempt, cause=cause, reason=reason
         )
-        await self._pulled.acknowledge(TERM)
+        await self._settle(TERM)
+
+    async def _settle(self, verb: bytes) -> None:
+        await self._pulled.acknowledge(verb)
+        if self._span is not None:
+            self._span.end()
 
 
 class JetStreamSource:
     """Hands out one name's events; see :class:`bridge.consumption.ClaimSource`."""
 
     def __init__(
-        self, name: str, consumer: PullConsumer, subjects: Subjects, dead_letters: DeadLetters
+        self,
+        name: str,
+        consumer: PullConsumer,
+        subjects: Subjects,
+        dead_letters: DeadLetters,
+        spans: "EventSpans | None",
     ) -> None:
         self._name = name
+        self._spans = spans
         self._consumer = consumer
         self._subjects = subjects
         self._dead_letters = dead_letters
@@ -94,8 +116,15 @@ class JetStreamSource:
                 _LOG.error("consumer.message.foreign", extra={"error": str(error)})
                 await pulled.acknowledge(nak_verb(UNREADABLE_PAUSE_S))
             else:
-                claims.append(JetStreamClaim(self._name, pulled, event, self._dead_letters))
+                span = self._begin_span(pulled, event)
+                claims.append(JetStreamClaim(self._name, pulled, event, self._dead_letters, span))
         return claims
+
+    def _begin_span(self, pulled: PulledMessage, event: StreamEvent) -> "Span | None":
+        if self._spans is None:
+            return None
+        parent = (pulled.message.headers or {}).get(wire.TRACE_PARENT)
+        return None if parent is None else self._spans.consuming(parent, event, self._name)
 
     async def close(self) -> None:
         """Stop asking, and give back what was not returned."""
@@ -148,7 +177,9 @@ class Consumers:
             self._connection, self._subjects.events_stream, self._config(spec), keep=True
         )
         await consumer.open()
-        return JetStreamSource(spec.name, consumer, self._subjects, self._dead_letters)
+        return JetStreamSource(
+            spec.name, consumer, self._subjects, self._dead_letters, self._connection.spans
+        )
 
     def _config(self, spec: ConsumerSpec) -> dict[str, Any]:
         return {
@@ -176,7 +207,7 @@ class Consumers:
         while True:
             answer = await self._connection.api(subject, {"offset": len(found)})
             page = answer.get("consumers") or []
-            found += [self._info(each) for each in page]
+            found += [consumer_info(self._subjects, each) for each in page]
             if not page or len(found) >= answer["total"]:
                 return sorted(found, key=lambda info: info.name)
 
@@ -188,20 +219,8 @@ class Consumers:
             UnavailableError: The server fell silent.
         """
         stream = self._subjects.events_stream
-        return self._info(await find_consumer(self._connection, stream, name))
-
-    def _info(self, found: Mapping[str, Any]) -> ConsumerInfo:
-        wanted = found["config"].get("filter_subject") or self._subjects.all_events
-        thread_id, run_id = self._subjects.scope_of(wanted)
-        return ConsumerInfo(
-            name=found["name"],
-            thread_id=thread_id,
-            run_id=run_id,
-            waiting=found["num_pending"],
-            unacknowledged=found["num_ack_pending"],
-            acknowledged_seq=found["ack_floor"]["stream_seq"],
-            created_at=found["created"],
-        )
+        found = await find_consumer(self._connection, stream, name)
+        return consumer_info(self._subjects, found)
 
     async def delete(self, name: str) -> None:
         """Forget a name and its position; those who read under it get ConsumerNotFoundError.
@@ -218,6 +237,21 @@ class Consumers:
             if error.err_code in CONSUMER_GONE:
                 raise ConsumerNotFoundError(name) from error
             raise
+
+
+def consumer_info(subjects: Subjects, found: Mapping[str, Any]) -> ConsumerInfo:
+    """Read what the server knows of a consumer of the events stream."""
+    wanted = found["config"].get("filter_subject") or subjects.all_events
+    thread_id, run_id = subjects.scope_of(wanted)
+    return ConsumerInfo(
+        name=found["name"],
+        thread_id=thread_id,
+        run_id=run_id,
+        waiting=found["num_pending"],
+        unacknowledged=found["num_ack_pending"],
+        acknowledged_seq=found["ack_floor"]["stream_seq"],
+        created_at=found["created"],
+    )
 
 
 def start_config(spec: ConsumerSpec) -> dict[str, Any]:

@@ -300,6 +300,15 @@ class ColdTierError(BridgeError):
         self.owner_id = owner_id
 
 
+class TracingMissingError(BridgeError, ImportError):
+    """Traces are wanted, and OpenTelemetry is not installed; nothing was started."""
+
+    code = "tracing-missing"
+
+    def __init__(self) -> None:
+        super().__init__('JETRUN_TRACING__ENABLED needs OpenTelemetry: pip install "jetrun[otel]"')
+
+
 class TopologyDriftError(BridgeError):
     """An existing JetStream asset differs from what is wanted; nothing was changed."""
 

@@ -119,6 +119,7 @@ class NewEvent(NamedTuple):
     metadata: bytes | None = None
     event_id: str | None = None
     created_at: str = ""
+    trace: str = ""
 
 
 def new_event(
@@ -294,7 +295,8 @@ class StreamGap:
     """Told in-band instead of events that cannot be delivered.
 
     ``missing`` is exact when the reason is ``EVICTED`` and ``None`` otherwise: an unknown or
-    invalid cursor is followed by everything that is retained.
+    invalid cursor is followed by everything that is retained. ``run_id`` is empty where all runs of
+    a thread are read and nobody knows of which one the events were.
     """
 
     run_id: str

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from itertools import islice
 from typing import Any, Final
 
+from bridge.assets import Assets
 from bridge.awaiting import AwaitingInput
 from bridge.births import Births
 from bridge.calls import CallChannel
@@ -36,7 +37,7 @@ from bridge.events import (
 from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
-from bridge.ids import check_id
+from bridge.ids import EventId, check_id
 from bridge.items.items import Items
 from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
@@ -82,6 +83,7 @@ class JetStreamBridge(RunBridge):
         cold: Where events are read from that have left the log; ``None``: they are gone.
 
     Attributes:
+        assets: How streams and queues are, for whoever looks after them.
         calls: Questions to one of those who answer to a name.
         checkpoints: What runs resume from.
         items: Values that all processes share.
@@ -89,6 +91,7 @@ class JetStreamBridge(RunBridge):
         retention: The sweeps that let runs leave; each role runs its own.
     """
 
+    assets: Assets
     calls: CallChannel
     checkpoints: CheckpointLog
     items: Items
@@ -172,6 +175,9 @@ class JetStreamBridge(RunBridge):
             dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
         self.retention = Retention(
             connection,
             self._log,
@@ -179,18 +185,17 @@ class JetStreamBridge(RunBridge):
             seals=self._seals,
             survey=survey,
             room=self._room,
+            orphans=self.checkpoints.orphans(self._log),
             settings=self._settings,
         )
         self._assemble_shared(connection)
 
     def _assemble_shared(self, connection: Connection) -> None:
+        self.assets = Assets(connection, self._settings)
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
-        self.checkpoints = CheckpointLog(
-            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
-        )
         self.items = Items(
             connection,
             self._stream_reader(self._subjects.items_stream),
@@ -227,6 +232,11 @@ class JetStreamBridge(RunBridge):
         """Whether the server is there at this moment."""
         return self._is_open and self._connection.is_connected
 
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests to the server wait for an answer at this moment."""
+        return self._connection.unanswered_requests
+
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
         self._check_open()
@@ -245,7 +255,7 @@ class JetStreamBridge(RunBridge):
         size_bytes = self._check_event(event)
         writer = await self._writer(run_id)
         self._room.admit(size_bytes)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def publish_many(self, run_id: str, events: Iterable[NewEvent]) -> list[str]:
         """Append all of ``events`` or none; see :meth:`StreamBridge.publish_many`."""
@@ -262,7 +272,7 @@ class JetStreamBridge(RunBridge):
         if not batch:
             return []
         self._room.admit(size_bytes)
-        return [str(event_id) for event_id in await writer.append(batch)]
+        return [str(event_id) for event_id in await self._append(writer, batch)]
 
     async def publish_terminal(self, run_id: str, kind: Terminal | str, data: Any = None) -> str:
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
@@ -270,7 +280,7 @@ class JetStreamBridge(RunBridge):
         event = terminal_event(kind, data)
         self._check_size(event)
         writer = await self._writer(run_id)
-        return str((await writer.append([event]))[0])
+        return str((await self._append(writer, [event]))[0])
 
     async def status(self, run_id: str) -> StreamInfo:
         """Read the state of a run's stream; see :meth:`StreamBridge.status`."""
@@ -551,6 +561,13 @@ class JetStreamBridge(RunBridge):
         if size_bytes > limit:
             raise EventTooLargeError(size_bytes, limit)
         return size_bytes
+
+    async def _append(self, writer: RunWriter, events: Sequence[NewEvent]) -> list[EventId]:
+        spans = self._connection.spans
+        if spans is None:
+            return await writer.append(events)
+        with spans.publishing(writer.run, events) as traced:
+            return await writer.append(traced)
 
     async def _known(self, run_id: str) -> RunRef:
         self._check_open()

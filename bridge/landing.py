@@ -41,6 +41,7 @@ class Landing:
         divisible: Whether the events of a batch may be stored one by one instead.
 
     Attributes:
+        flight: What is sent.
         must_split: The server would not take the batch now.
         retries: How often it was sent again.
     """
@@ -50,16 +51,11 @@ class Landing:
     ) -> None:
         self._connection = connection
         self._log = log
-        self._flight = flight
+        self.flight = flight
         self._divisible = divisible
         self._stored = Stored.NO
         self.must_split = False
         self.retries = 0
-
-    @property
-    def events(self) -> int:
-        """How many events are on their way."""
-        return len(self._flight.events)
 
     async def land(self) -> Ack | None:
         """Send until it is known to be stored, or overtaken.
@@ -75,7 +71,7 @@ class Landing:
             StreamNotFoundError: The run is gone.
         """
         try:
-            return await self._flight.send(self._connection)
+            return await self.flight.send(self._connection)
         except _REFUSALS as error:
             refusal = self._judge(error)
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
@@ -90,7 +86,7 @@ class Landing:
             await outage.wait(self._stored)
             self.retries += 1
             try:
-                return await self._flight.send(self._connection)
+                return await self.flight.send(self._connection)
             except _REFUSALS as error:
                 refusal = self._judge(error)
 
@@ -120,15 +116,15 @@ class Landing:
         Returns:
             Whether it is decided, and if it was stored, its first sequence.
         """
-        expected = self._flight.predecessor.stream_seq
+        expected = self.flight.predecessor.stream_seq
         async with outage.bounding(self._stored):
             successor = await self._log.find_next(expected + 1)
             if successor is None and refusal == WRONG_LAST_SEQUENCE:
                 await self._log.last()
         if successor is None:
             return False, None
-        first_seq = self._flight.find_first(successor)
-        is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
+        first_seq = self.flight.find_first(successor)
+        is_cut_off = first_seq is None and successor.run_seq > self.flight.first_run_seq
         if is_cut_off and self._stored is Stored.UNKNOWN:
             # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
             raise UnavailableError(f"publishing to run {self._log.run.run_id}", Stored.UNKNOWN)

@@ -30,8 +30,10 @@ from bridge.settings import (
     MetricsSettings,
     NatsSettings,
     RetentionSettings,
+    TracingSettings,
     check_environment,
 )
+from bridge.tracing.setup import set_up_tracing
 
 _LOG = logging.getLogger("jetrun.process")
 
@@ -56,6 +58,7 @@ class ProcessSettings(BaseSettings):
     items: ItemSettings = ItemSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def bridge(self) -> BridgeSettings:
@@ -66,6 +69,7 @@ class ProcessSettings(BaseSettings):
             retention=self.retention,
             checkpoints=self.checkpoints,
             items=self.items,
+            tracing=self.tracing,
         )
 
 
@@ -98,6 +102,7 @@ def run_process(
     # processor time of a burst.
     gc.freeze()
     try:
+        set_up_tracing(settings.tracing, role)
         uvloop.run(_run(role, settings, serve))
     except failures as error:
         facts = {"role": role, "error": str(error), "kind": type(error).__name__}

@@ -27,6 +27,7 @@ SECTIONS: Final = frozenset(
         "graphs",
         "http",
         "items",
+        "limits",
         "log",
         "logging",
         "metrics",
@@ -35,6 +36,7 @@ SECTIONS: Final = frozenset(
         "retention",
         "roles",
         "runs",
+        "tracing",
         "webhooks",
         "worker",
     }
@@ -60,6 +62,12 @@ class NatsSettings(Section):
     connect_timeout_s: Seconds = 5.0
     reconnect_wait_s: Seconds = Field(0.1, description="pause between attempts to reconnect")
     ping_interval_s: Seconds = Field(2.0, description="how often a sign of life is asked for")
+    monitor_url: str | None = Field(
+        None, description="HTTP monitoring of the server, or of several with commas; for the doctor"
+    )
+    sync_always: bool | None = Field(
+        None, description="whether it syncs each write, where monitoring does not tell; likewise"
+    )
 
 
 class LogSettings(Section):
@@ -152,6 +160,12 @@ class MetricsSettings(Section):
     sink_port: int | None = Field(None, ge=0, le=65_535, description="the same of a sink")
 
 
+class TracingSettings(Section):
+    """Whether each event's way is traced with OpenTelemetry."""
+
+    enabled: bool = Field(default=False, description="needs the extra otel")
+
+
 class BridgeSettings(Section):
     """Everything that a bridge needs to know."""
 
@@ -160,6 +174,7 @@ class BridgeSettings(Section):
     retention: RetentionSettings = RetentionSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     items: ItemSettings = ItemSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

@@ -7,19 +7,26 @@ nothing. Changing is for operators, who call this.
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.connection import Connection
 from bridge.errors import ApiError
 from bridge.settings import BridgeSettings
 from bridge.topology import (
     STREAM_NOT_FOUND,
-    Drift,
     StreamConfig,
-    drifts,
+    differences,
     ensure_streams,
     streams,
 )
+
+
+class Drift(NamedTuple):
+    """A field of a stream that is not what it shall be."""
+
+    field: str
+    wanted: Any
+    found: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,8 @@ class StreamUpkeep:
                 raise
             return StreamReport(name, None, {}, ())
         config = found["config"]
-        return StreamReport(name, config, found["state"], tuple(drifts(wanted, config)))
+        drifts = tuple(Drift(*each) for each in differences(wanted, config))
+        return StreamReport(name, config, found["state"], drifts)
 
     async def apply(self) -> list[StreamReport]:
         """Make what is absent, change what differs, and return how all streams are then.

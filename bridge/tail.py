@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -24,6 +24,9 @@ from bridge.run_log import RunLog
 from bridge.settings import LogSettings
 from bridge.stream_bridge import Push
 from bridge.subjects import RunRef, Subjects
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 #: Looks at the log that readers of one run ask for within this time share one answer.
 _LOOK_SHARED_S: Final = 1.0
@@ -143,6 +146,8 @@ class Tail:
         self._loop = asyncio.get_running_loop()
         self._max_together = min(_MAX_TOGETHER, settings.max_buffered_events)
         self._heard: list[StreamEvent] = []
+        self._spans = connection.spans
+        self._being_delivered: list[Span] = []
         self.figures = figures
         self.readers: set[Reader] = set()
         self.is_gone = False
@@ -185,6 +190,9 @@ class Tail:
         if not self._heard:
             self._loop.call_soon(self._hand_out)
         self._heard.append(event)
+        if self._spans is not None and (parent := headers.get(wire.TRACE_PARENT)):
+            span = self._spans.delivering(parent, event, len(self.readers))
+            self._being_delivered.append(span)
 
     def _goes_with(self, heard: Sequence[StreamEvent], event: StreamEvent) -> bool:
         newest = heard[-1]
@@ -201,6 +209,8 @@ class Tail:
             at_once = not events[-1].is_terminal
             for reader in self.readers:
                 reader.offer(events, at_once=at_once)
+        while self._being_delivered:
+            self._being_delivered.pop().end()
 
     def mark_stale(self, fall: Fall) -> None:
         """Send every reader to the log."""

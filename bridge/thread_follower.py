@@ -216,10 +216,13 @@ class ThreadFollower:
         found = await self._log.find_next_of_thread(self._thread_id, seq)
         return found if found is not None and found.event_id.stream_seq == seq else None
 
-    async def newest_seq(self) -> int:
-        """Return the sequence of the thread's newest event; 0 when the log holds none."""
-        newest = await self._log.find_last_of_thread(self._thread_id)
-        return 0 if newest is None else newest.event_id.stream_seq
+    async def oldest(self) -> StreamEvent | None:
+        """Return the oldest event of the thread that the log holds."""
+        return await self._log.find_next_of_thread(self._thread_id, 0)
+
+    async def newest(self) -> StreamEvent | None:
+        """Return the thread's newest event; ``None`` when the log holds none."""
+        return await self._log.find_last_of_thread(self._thread_id)
 
     async def wait(self, position: int, timeout_s: float) -> bool:
         """Return whether an event beyond a position is heard of within ``timeout_s`` seconds."""

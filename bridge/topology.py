@@ -4,7 +4,7 @@ Nothing that exists is changed: a difference is an error that names the field.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bridge.connection import Connection
 from bridge.errors import (
@@ -27,16 +27,6 @@ DUPLICATE_WINDOW_S: Final = 120
 _NANOSECONDS: Final = 1_000_000_000
 
 StreamConfig = Mapping[str, Any]
-
-
-class Drift(NamedTuple):
-    """A field of a stream that is not what it shall be."""
-
-    field: str
-    wanted: Any
-    found: Any
-
-
 Make = Callable[[Connection, StreamConfig], Awaitable[dict[str, Any]]]
 
 
@@ -238,16 +228,16 @@ async def _create(connection: Connection, wanted: StreamConfig, make: Make) -> d
 
 
 def _verify(name: str, wanted: StreamConfig, found: Mapping[str, Any]) -> None:
-    for drift in drifts(wanted, found):
-        raise TopologyDriftError(f"stream {name}", *drift)
+    for field, value, actual in differences(wanted, found):
+        raise TopologyDriftError(f"stream {name}", field, value, actual)
 
 
-def drifts(wanted: StreamConfig, found: Mapping[str, Any]) -> Iterator[Drift]:
-    """Yield what a stream has otherwise than it is wanted; what is not wanted does not count."""
+def differences(wanted: StreamConfig, found: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each field that is not as wanted, with what is wanted and what was found."""
     for field, value in wanted.items():
         # The server leaves out fields that hold their zero value.
         actual = found.get(field, type(value)())
         if isinstance(value, Mapping):
             actual = {key: actual.get(key) for key in value}
         if actual != value:
-            yield Drift(field, value, actual)
+            yield field, value, actual

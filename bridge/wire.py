@@ -23,6 +23,9 @@ WRITER: Final = "Run-Writer"
 VERSION: Final = "Run-Version"
 WIRE_VERSION: Final = "1"
 
+#: W3C Trace Context: which trace an event belongs to, where events are traced.
+TRACE_PARENT: Final = "traceparent"
+
 DEAD_CONSUMER: Final = "Dead-Consumer"
 DEAD_SEQUENCE: Final = "Dead-Sequence"
 DEAD_CAUSE: Final = "Dead-Cause"
@@ -101,9 +104,14 @@ def encode_event(event: NewEvent, run_seq: int, total_bytes: int, writer: str) -
         f"{CATEGORY}: {event.category}\r\n{TIME}: {event.created_at}\r\n"
         f"{WRITER}: {writer}\r\n{VERSION}: {WIRE_VERSION}\r\n"
     ).encode()
-    if event.metadata is None:
-        return _checked(lines, _EVENT_HEADERS)
-    return _checked(b"%b%b: %b\r\n" % (lines, META.encode(), event.metadata), _EVENT_HEADERS + 1)
+    count = _EVENT_HEADERS
+    if event.metadata is not None:
+        lines = b"%b%b: %b\r\n" % (lines, META.encode(), event.metadata)
+        count += 1
+    if event.trace:
+        lines = b"%b%b: %b\r\n" % (lines, TRACE_PARENT.encode(), event.trace.encode())
+        count += 1
+    return _checked(lines, count)
 
 
 def encode_expected(stream_seq: int) -> bytes:

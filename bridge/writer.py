@@ -32,6 +32,7 @@ from bridge.replies import SilenceError
 from bridge.retention.trimming import Mark, Marks
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.subjects import RunRef
 from bridge.writer_queue import Entry, WriterQueue
 
 #: An atomic batch costs some 2 ms whatever its size; below this, single publishes are quicker.
@@ -79,6 +80,11 @@ class RunWriter:
     def sealed(self) -> StreamEvent | None:
         """The event that ended the run, if it was stored from here."""
         return self._sealed
+
+    @property
+    def run(self) -> RunRef:
+        """The run."""
+        return self._log.run
 
     @property
     def queued_events(self) -> int:
@@ -294,10 +300,17 @@ class RunWriter:
         finally:
             figures.retries += landing.retries
         if ack is not None:
-            figures.stored(landing.events, time.monotonic() - began)
+            self._note_stored(landing.flight, ack, time.monotonic() - began)
         elif not landing.must_split:
             figures.races += 1
         return ack
+
+    def _note_stored(self, flight: Flight, ack: Ack, took_s: float) -> None:
+        events = () if ack.duplicate else flight.events
+        self._figures.stored(len(events), took_s)
+        spans = self._connection.spans
+        if spans is not None:
+            spans.appended(events, EventId(ack.seq, flight.first_run_seq), took_s)
 
     def _stored(self, event: NewEvent, head: Head) -> StreamEvent:
         """Return an event as readers of the log see it, now that it stands at ``head``."""

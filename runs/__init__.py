@@ -1,5 +1,6 @@
 """Run control: threads and runs, who may start, who executes, and how it ended."""
 
+from runs.admission import spec_again
 from runs.assistant_book import AssistantBook
 from runs.assistant_record import AssistantRecord, AssistantVersion
 from runs.blocking import BlockingContext
@@ -52,6 +53,7 @@ from runs.errors import (
     WebhookNotFoundError,
     WebhookRefusedError,
 )
+from runs.event_rate import EventRate
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.graph_states import GraphStates
@@ -139,6 +141,7 @@ __all__ = [
     "Crons",
     "DeliverySettings",
     "DisconnectMode",
+    "EventRate",
     "Expiry",
     "ExpirySettings",
     "GraphFailedError",
@@ -215,4 +218,5 @@ __all__ = [
     "find_shown",
     "open_read_model",
     "outcome_of",
+    "spec_again",
 ]

@@ -9,6 +9,7 @@ from runs.catalog import Assistant
 from runs.errors import NotNewestStateError, UnsupportedOptionError, UnsupportedStrategyError
 from runs.models import MultitaskStrategy, RunRecord, RunSpec, now
 from runs.thread import ThreadRecord
+from runs.time_to_live import TimeToLive
 
 #: What only a graph can honour.
 _OF_GRAPHS: Final = ("interrupt_before", "interrupt_after")
@@ -61,7 +62,10 @@ def find_wrong_place(
 
 
 def new_thread(
-    thread_id: str | None, metadata: Mapping[str, Any] | None, user_id: str | None
+    thread_id: str | None,
+    metadata: Mapping[str, Any] | None,
+    user_id: str | None,
+    ttl: TimeToLive | None = None,
 ) -> ThreadRecord:
     """Make the record of a new thread; ``None`` makes an id that no other process makes."""
     created = now()
@@ -69,6 +73,7 @@ def new_thread(
         thread_id=new_id() if thread_id is None else check_id("thread_id", thread_id),
         user_id=user_id,
         metadata=dict(metadata or {}),
+        ttl=ttl,
         created_at=created,
         updated_at=created,
     )
@@ -101,4 +106,22 @@ def new_record(spec: RunSpec, assistant: Assistant, run_id: str, thread: ThreadR
         due_at=created + delay if delay else None,
         created_at=created,
         updated_at=created,
+    )
+
+
+def spec_again(run: RunRecord) -> RunSpec:
+    """Make the specification of a run that is given what ``run`` was given.
+
+    It goes to the same thread, unless that one was made for ``run`` alone: then to one of its own.
+    It begins at once, under no idempotency key, and nobody owns it yet.
+    """
+    is_alone = run.on_completion == "delete"
+    return RunSpec(
+        assistant_id=run.assistant_id or run.executor,
+        thread_id=None if is_alone else run.thread_id,
+        metadata=run.metadata,
+        multitask_strategy=run.multitask_strategy,
+        on_disconnect=run.on_disconnect,
+        webhook=run.webhook,
+        **run.kwargs,
     )

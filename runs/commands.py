@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from runs.models import CancelAction, MultitaskStrategy, Outcome
 from runs.thread import Question
+from runs.time_to_live import TimeToLive
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,27 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class MergeMetadata:
-    """Somebody adds to the thread's metadata, or changes some of it."""
+class Amend:
+    """Somebody adds to the thread's metadata, or changes some of it, or how long it stays.
+
+    Without a ``ttl`` that stays as it is; without anything the thread counts as changed all the
+    same.
+    """
 
     metadata: Mapping[str, Any]
     at: datetime
+    ttl: TimeToLive | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteTrimmed:
+    """The thread's history was removed for its age; it does not count as a change.
+
+    It counts for nothing when a run is under way, or something has changed after ``idle_since``.
+    """
+
+    at: datetime
+    idle_since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +146,7 @@ Command: TypeAlias = (
     | RequestCancel
     | Finish
     | Forget
-    | MergeMetadata
+    | Amend
+    | NoteTrimmed
     | Delete
 )

@@ -7,16 +7,16 @@ is never touched. Any number of processes may do this; doing it twice does no ha
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from bridge import BridgeError, RunRef, UnavailableError
-from runs.deletion import Deletion
 from runs.errors import RunsError
+from runs.manager import RunManager
 from runs.read_model import ReadModel
-from runs.read_model.queries import Expired
-from runs.records import Records
+from runs.read_model.queries import Expired, ThreadLimits
 from runs.settings import ExpirySettings
+from runs.thread import ThreadRecord
 
 _LOG = logging.getLogger("jetrun.expiry")
 
@@ -26,25 +26,26 @@ class Expiry:
 
     Args:
         model: Finds it.
-        records: The stored records, which decide.
-        deletion: Deletes it.
+        manager: Knows the records, which decide, and deletes.
         settings: When it has expired.
+        trim: Removes the history before a thread's newest state; ``None`` where nobody could.
     """
 
     def __init__(
-        self, model: ReadModel, records: Records, deletion: Deletion, settings: ExpirySettings
+        self,
+        model: ReadModel,
+        manager: RunManager,
+        settings: ExpirySettings,
+        trim: Callable[[ThreadRecord], Awaitable[None]] | None = None,
     ) -> None:
         self._model = model
-        self._records = records
-        self._deletion = deletion
+        self._manager = manager
         self._settings = settings
+        self._trim = trim
 
     @asynccontextmanager
     async def going_on(self) -> AsyncGenerator[None]:
-        """Delete what expires, for the length of a context; without a limit do nothing."""
-        if not self._settings.is_any_set:
-            yield
-            return
+        """Delete what expires, for the length of a context."""
         task = asyncio.create_task(self._go_on(), name="expiry")
         try:
             yield
@@ -69,21 +70,19 @@ class Expiry:
         """Delete what has expired, at most ``max_per_step``, the oldest first.
 
         Returns:
-            How many runs and threads went.
+            How many runs and threads went, or lost their history.
 
         Raises:
             UnavailableError: The server fell silent; what is left goes another time.
             RunsError: The search is not possible; likewise.
         """
         limits = self._settings
-        threads = await self._model.expired_threads(
-            ttl_s=limits.idle_thread_ttl_s,
-            max_threads=limits.max_threads,
-            limit=limits.max_per_step,
+        of_threads = ThreadLimits(
+            limits.idle_thread_ttl_s, limits.idle_thread_strategy, limits.max_threads
         )
         deleted = 0
-        for each in threads:
-            deleted += await self._try(each, self._delete_thread(each))
+        for each in await self._model.expired_threads(of_threads, limit=limits.max_per_step):
+            deleted += await self._try(each, self._end_thread(each))
         runs = await self._model.expired_runs(
             ttl_s=limits.ended_run_ttl_s,
             max_runs=limits.max_ended_runs,
@@ -104,12 +103,23 @@ class Expiry:
             _LOG.warning("expiry.not_deleted", extra=facts)
             return False
 
-    async def _delete_thread(self, expired: Expired) -> bool:
-        return await self._deletion.delete_thread(expired.thread_id, idle_since=expired.since)
+    async def _end_thread(self, expired: Expired) -> bool:
+        if expired.strategy == "keep_latest":
+            return await self._trim_thread(expired)
+        deletion = self._manager.deletion
+        return await deletion.delete_thread(expired.thread_id, idle_since=expired.since)
+
+    async def _trim_thread(self, expired: Expired) -> bool:
+        thread = await self._manager.get_thread(expired.thread_id)
+        if thread.inflight_ids or thread.updated_at > expired.since or thread.is_trimmed:
+            return False
+        if self._trim is not None:
+            await self._trim(thread)
+        return await self._manager.note_trimmed(expired.thread_id, expired.since)
 
     async def _delete_run(self, expired: Expired) -> bool:
-        thread = await self._records.find_thread(expired.thread_id)
+        thread = await self._manager.records.find_thread(expired.thread_id)
         outputs = None if thread is None else thread.record.outputs
         if outputs is not None and outputs.run_id == expired.id:
             return False
-        return await self._deletion.delete_run(RunRef(expired.thread_id, expired.id))
+        return await self._manager.deletion.delete_run(RunRef(expired.thread_id, expired.id))

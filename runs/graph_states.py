@@ -100,6 +100,8 @@ class GraphStates:
             raise StateUpdateError(reason)
         if thread.active is not None:
             raise RunConflictError(thread_id, thread.active.run_id)
+        # Its time to live begins anew, before what it would take away is made.
+        await self._threads.update_thread(thread_id, {}, user_id=user_id)
         return await self.ask_once(
             thread,
             graph,

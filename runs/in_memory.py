@@ -45,7 +45,7 @@ async def open_in_memory(
         executing = Worker(own, catalog, worker or WorkerSettings(), runs)
         serving = asyncio.create_task(executing.serve(stop), name="worker in memory")
         manager, model = RunManager(bridge, catalog, runs), ReadModel(bridge.state_feed)
-        expiring = Expiry(model, manager.records, manager.deletion, expiry or ExpirySettings())
+        expiring = Expiry(model, manager, expiry or ExpirySettings())
         try:
             stale_s = (runs or RunSettings()).stale_s
             firings = CronFirings(bridge, manager, stale_s=stale_s)

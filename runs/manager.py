@@ -6,6 +6,7 @@ Any number of processes may do so on the same threads, and each may die at any m
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from bridge import RunBridge, RunRef, StateConflictError
@@ -13,7 +14,7 @@ from runs.admission import new_thread
 from runs.answers import Answers
 from runs.assistant_book import AssistantBook
 from runs.catalog import AssistantCatalog
-from runs.commands import Ask, BecomeDue, MergeMetadata, Release, RequestCancel, Start
+from runs.commands import Amend, Ask, BecomeDue, NoteTrimmed, Release, RequestCancel, Start
 from runs.creation import RunCreation
 from runs.crons.crons import Crons
 from runs.deletion import Deletion
@@ -33,6 +34,7 @@ from runs.records import Records, Versioned
 from runs.settings import RunSettings
 from runs.steps import ThreadSteps
 from runs.thread import ActiveRun, Question, ThreadRecord
+from runs.time_to_live import TimeToLive
 from runs.webhooks.announcing import Webhooks
 from runs.webhooks.sending import WebhookPolicy
 
@@ -83,6 +85,7 @@ class RunManager:
         thread_id: str | None = None,
         *,
         metadata: Mapping[str, Any] | None = None,
+        ttl: TimeToLive | None = None,
         user_id: str | None = None,
     ) -> ThreadRecord:
         """Create a thread.
@@ -90,13 +93,14 @@ class RunManager:
         Args:
             thread_id: Its id; ``None`` makes one.
             metadata: A JSON object kept with it.
+            ttl: How long it stays when nobody changes it; ``None``: as the deployment says.
             user_id: Its owner; ``None`` where there is no authentication.
 
         Raises:
             InvalidIdError: ``thread_id`` is not one subject token.
             ThreadExistsError: The id is taken; nothing was changed.
         """
-        thread = new_thread(thread_id, metadata, user_id)
+        thread = new_thread(thread_id, metadata, user_id, ttl)
         try:
             stored = await self.records.write_thread(thread, revision=0)
         except StateConflictError as exc:
@@ -120,18 +124,36 @@ class RunManager:
             raise ThreadNotFoundError(thread_id)
         return found
 
-    async def merge_metadata(
-        self, thread_id: str, metadata: Mapping[str, Any], *, user_id: str | None = None
+    async def amend_thread(
+        self,
+        thread_id: str,
+        metadata: Mapping[str, Any],
+        *,
+        ttl: TimeToLive | None = None,
+        user_id: str | None = None,
     ) -> ThreadRecord:
-        """Set the named fields of a thread's metadata; the others stay.
+        """Set the named fields of a thread's metadata, and how long it stays; the rest stays.
 
         Raises:
             ThreadNotFoundError: There is none, or it is someone else's.
             InvalidContentError: ``metadata`` is not JSON; nothing was changed.
         """
         known = await self._get_thread(thread_id, user_id)
-        command = MergeMetadata(metadata, now())
+        command = Amend(metadata, now(), ttl)
         return (await self._steps.take(thread_id, command, known=known)).thread
+
+    async def note_trimmed(self, thread_id: str, idle_since: datetime) -> bool:
+        """Note that a thread's history was removed, unless it has changed after an instant.
+
+        Returns:
+            Whether it is noted.
+
+        Raises:
+            ThreadNotFoundError: It is deleted.
+            UnavailableError: The server fell silent; call again.
+        """
+        taken = await self._steps.take(thread_id, NoteTrimmed(now(), idle_since))
+        return taken.thread.is_trimmed
 
     async def check(self, spec: RunSpec) -> None:
         """Raise what :meth:`create` would raise at this moment; nothing is stored.

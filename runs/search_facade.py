@@ -108,3 +108,12 @@ class SearchFacade(ThreadsFacade):
             RunsError, BridgeError: As for a search.
         """
         return (await self._model.find_runs(query, limit=0)).total
+
+    async def tally_runs(self, query: RunQuery) -> dict[RunStatus, int]:
+        """Return how many runs fit, by their status; a status that none has counts 0.
+
+        Raises:
+            RunsError, BridgeError: As for a search.
+        """
+        found = await self._model.tally_runs(query)
+        return {status: found.get(status.value, 0) for status in RunStatus}

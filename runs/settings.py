@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import Field, SecretStr, StringConstraints
 
 from bridge import Section
+from runs.time_to_live import Strategy
 
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 #: Where an object of user code is.
@@ -67,21 +68,15 @@ class ExpirySettings(Section):
 
     ended_run_ttl_s: float | None = Field(None, gt=0, description="from a run's end")
     max_ended_runs: int | None = Field(None, ge=0, description="kept; those that ended first go")
-    idle_thread_ttl_s: float | None = Field(None, gt=0, description="from a thread's last change")
+    idle_thread_ttl_s: float | None = Field(
+        None, gt=0, description="from a thread's last change, where it has no time of its own"
+    )
+    idle_thread_strategy: Strategy = Field(
+        "delete", description="what goes then: the thread, or all but its newest state"
+    )
     max_threads: int | None = Field(None, ge=0, description="kept; those that rest longest go")
     interval_s: Seconds = Field(60.0, description="between two looks for what has expired")
     max_per_step: int = Field(100, ge=1, le=10_000, description="deleted before the next look")
-
-    @property
-    def is_any_set(self) -> bool:
-        """Whether anything ever expires."""
-        limits = (
-            self.ended_run_ttl_s,
-            self.max_ended_runs,
-            self.idle_thread_ttl_s,
-            self.max_threads,
-        )
-        return any(limit is not None for limit in limits)
 
 
 class WorkerSettings(Section):
@@ -104,6 +99,9 @@ class WorkerSettings(Section):
         512, ge=1, le=4096, description="emitted per run and not stored yet; then emit waits"
     )
     max_unacknowledged_bytes: int = Field(4 << 20, ge=1, description="payload, as above")
+    max_events_per_s: int = Field(
+        10_000, ge=1, description="emitted by one run in a second; then emit waits"
+    )
     max_node_threads: int = Field(
         64, ge=1, le=10_000, description="sync nodes of graphs that run at one time"
     )

@@ -4,12 +4,14 @@ One compare-and-set of this record is one step of run control. Nothing here deci
 :mod:`runs.transitions`.
 """
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from pydantic import AwareDatetime, Field
 
 from runs.models import CancelAction, Frozen, RunStatus
+from runs.time_to_live import TimeToLive
 
 
 class ThreadStatus(StrEnum):
@@ -123,6 +125,8 @@ class ThreadRecord(Frozen):
         queue: Waiting runs, the next one first.
         delayed: Runs whose time is still to come; they hold up nobody.
         cancels: The wish to cancel a run of this thread; the first wish stays.
+        ttl: How long it stays when nobody changes it; ``None``: as long as the deployment says.
+        trimmed_at: When the history before its newest state was removed for its age.
     """
 
     thread_id: str
@@ -138,6 +142,20 @@ class ThreadRecord(Frozen):
     cancels: dict[str, CancelAction] = Field(default_factory=dict)
     outputs: OutputsRef | None = None
     last: LastRun | None = None
+    ttl: TimeToLive | None = None
+    trimmed_at: AwareDatetime | None = None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When its own time is over, if nobody changes it before; ``None`` while it has none."""
+        if self.ttl is None or (self.ttl.strategy == "keep_latest" and self.is_trimmed):
+            return None
+        return self.updated_at + timedelta(seconds=self.ttl.ttl_s)
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether its history was removed and nothing has changed since."""
+        return self.trimmed_at is not None and self.trimmed_at >= self.updated_at
 
     @property
     def status(self) -> ThreadStatus:

@@ -10,6 +10,7 @@ from runs.errors import OutputsNotFoundError, ThreadExistsError
 from runs.manager import RunManager
 from runs.read_model import ReadModel
 from runs.thread import ThreadRecord
+from runs.time_to_live import TimeToLive
 
 
 class ThreadState(NamedTuple):
@@ -53,16 +54,19 @@ class ThreadsFacade:
         thread_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         if_exists: Literal["raise", "do_nothing"] = "raise",
+        ttl: TimeToLive | None = None,
         user_id: str | None = None,
     ) -> ThreadRecord:
-        """Create a thread, or return the one that is there.
+        """Create a thread, or return the one that is there, as it is.
 
         Raises:
             ThreadExistsError: The id is taken, and ``if_exists`` is ``raise`` or the thread is
                 not this user's.
         """
         try:
-            return await self._manager.create_thread(thread_id, metadata=metadata, user_id=user_id)
+            return await self._manager.create_thread(
+                thread_id, metadata=metadata, ttl=ttl, user_id=user_id
+            )
         except ThreadExistsError as taken:
             if if_exists == "raise":
                 raise
@@ -74,12 +78,12 @@ class ThreadsFacade:
             return found.record
 
     async def create_copy(self, source: ThreadRecord) -> ThreadRecord:
-        """Create a thread with the owner, the metadata and the last run's end of another one.
+        """Create a thread that belongs, looks, ended and expires as another one does.
 
         Raises:
             UnavailableError: The server fell silent; a thread may have been created.
         """
-        fresh = new_thread(None, source.metadata, source.user_id)
+        fresh = new_thread(None, source.metadata, source.user_id, source.ttl)
         copied = fresh.model_copy(update={"outputs": source.outputs, "last": source.last})
         return (await self._manager.records.write_thread(copied, revision=0)).record
 
@@ -92,14 +96,21 @@ class ThreadsFacade:
         return await self._manager.get_thread(thread_id, user_id=user_id)
 
     async def update_thread(
-        self, thread_id: str, metadata: Mapping[str, Any], *, user_id: str | None = None
+        self,
+        thread_id: str,
+        metadata: Mapping[str, Any],
+        *,
+        ttl: TimeToLive | None = None,
+        user_id: str | None = None,
     ) -> ThreadRecord:
-        """Set the named fields of a thread's metadata; the others stay.
+        """Set the named fields of a thread's metadata, and how long it stays; the rest stays.
+
+        With nothing to set, the thread's time begins anew.
 
         Raises:
             ThreadNotFoundError: There is none, or it is someone else's.
         """
-        return await self._manager.merge_metadata(thread_id, metadata, user_id=user_id)
+        return await self._manager.amend_thread(thread_id, metadata, ttl=ttl, user_id=user_id)
 
     async def delete_thread(self, thread_id: str, *, user_id: str | None = None) -> bool:
         """Delete a thread with all its runs and crons, for good; runs under way are stopped first.

@@ -1,6 +1,7 @@
 """What a gateway calls to make threads that have a state at once, and to take states away."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from bridge import BridgeError
@@ -104,16 +105,19 @@ class ThreadUpkeep:
         for thread_id in thread_ids:
             if strategy == "delete":
                 pruned += await self._threads.delete_thread(thread_id, user_id=user_id)
-            else:
-                pruned += await self._keep_latest(thread_id, user_id)
+                continue
+            with suppress(ThreadNotFoundError):
+                await self.keep_latest(await self._threads.get_thread(thread_id, user_id=user_id))
+                pruned += 1
         return pruned
 
-    async def _keep_latest(self, thread_id: str, user_id: str | None) -> bool:
-        try:
-            thread = await self._threads.get_thread(thread_id, user_id=user_id)
-        except ThreadNotFoundError:
-            return False
+    async def keep_latest(self, thread: ThreadRecord) -> None:
+        """Remove the history of a graph's thread; a function's thread has none.
+
+        Raises:
+            AssistantNotFoundError: What executed the thread's runs is not declared here.
+            NoAnswerError: No worker of the graph answered.
+        """
         graph = self._graphs.graph_of(thread)
         if graph is not None:
             await self._graphs.ask(thread, graph, wants="prune")
-        return True

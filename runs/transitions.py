@@ -7,12 +7,14 @@ thread object. Effects follow the commit; each is idempotent, and :func:`outstan
 what a crash may have left undone.
 """
 
+from datetime import datetime
 from typing import Any, assert_never
 
 from runs.admitting import admit, become_due, is_known
 from runs.asking import ask, give_answer
 from runs.commands import (
     Admit,
+    Amend,
     Ask,
     BecomeDue,
     Command,
@@ -20,7 +22,7 @@ from runs.commands import (
     Finish,
     Forget,
     GiveAnswer,
-    MergeMetadata,
+    NoteTrimmed,
     Release,
     RequestCancel,
     Start,
@@ -55,7 +57,7 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
             return _request_cancel(thread, command)
         case Finish():
             return _finish(thread, command)
-        case Forget() | MergeMetadata() | Delete():
+        case Forget() | Amend() | NoteTrimmed() | Delete():
             return _change(thread, command)
         case _:
             assert_never(command)
@@ -73,12 +75,14 @@ def _talk(thread: ThreadRecord, command: Ask | GiveAnswer) -> Step:
     return ask(thread, command) if isinstance(command, Ask) else give_answer(thread, command)
 
 
-def _change(thread: ThreadRecord, command: Forget | MergeMetadata | Delete) -> Step:
+def _change(thread: ThreadRecord, command: Forget | Amend | NoteTrimmed | Delete) -> Step:
     match command:
         case Forget():
             return _forget(thread, command)
-        case MergeMetadata():
-            return _merge_metadata(thread, command)
+        case Amend():
+            return _amend(thread, command)
+        case NoteTrimmed():
+            return _note_trimmed(thread, command)
         case Delete():
             return _delete(thread, command)
         case _:
@@ -200,18 +204,28 @@ def _forget(thread: ThreadRecord, command: Forget) -> Step:
     return changed(thread, command.at, outputs=None), ()
 
 
-def _merge_metadata(thread: ThreadRecord, command: MergeMetadata) -> Step:
+def _amend(thread: ThreadRecord, command: Amend) -> Step:
     if thread.deleting:
         raise ThreadNotFoundError(thread.thread_id)
     merged = {**thread.metadata, **command.metadata}
-    return changed(thread, command.at, metadata=merged), ()
+    return changed(thread, command.at, metadata=merged, ttl=command.ttl or thread.ttl), ()
+
+
+def _note_trimmed(thread: ThreadRecord, command: NoteTrimmed) -> Step:
+    if thread.deleting or not _is_idle_since(thread, command.idle_since):
+        return thread, ()
+    return thread.model_copy(update={"trimmed_at": command.at}), ()
+
+
+def _is_idle_since(thread: ThreadRecord, since: datetime) -> bool:
+    return not thread.inflight_ids and thread.updated_at <= since
 
 
 def _delete(thread: ThreadRecord, command: Delete) -> Step:
     if thread.deleting:
         return thread, outstanding(thread)
     since = command.idle_since
-    if since is not None and (thread.inflight_ids or thread.updated_at > since):
+    if since is not None and not _is_idle_since(thread, since):
         return thread, ()
     stopping, stops = stop_all(thread, CancelAction.INTERRUPT)
     return changed(stopping, command.at, deleting=True), (Retire(), *stops)

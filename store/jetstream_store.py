@@ -35,6 +35,7 @@ from store.placing import record_of, stream_event
 from store.reader import ArchiveReader
 from store.record import Record
 from store.record_names import event_type
+from store.tiers import RunTiers
 
 _Published = TypeVar("_Published")
 
@@ -97,6 +98,24 @@ class JetStreamRunEventStore(RunEventStore):
         if stored is None:
             raise StreamNotFoundError(run.run_id)
         return record_of(stored)
+
+    async def look_at_tiers(self, thread_id: str, run_id: str) -> RunTiers:
+        """Tell how much of a run the log holds, and how much the archive.
+
+        Raises:
+            UnavailableError: The server fell silent.
+            ColdTierError: The run's file is there and cannot be read.
+        """
+        run = RunRef.checked(thread_id, run_id)
+        last = await self._files.find_last(run)
+        archived_to = 0 if last is None else last.run_seq
+        try:
+            # Asked last: the archive never has more than the log had.
+            logged = await self._bridge.status(run_id)
+        except StreamNotFoundError:
+            return RunTiers(None, None, archived_to)
+        first, newest = _parsed(logged.first_id), _parsed(logged.last_id)
+        return RunTiers(first.run_seq, newest.run_seq, archived_to)
 
     async def _delete(self, run: RunRef) -> int:
         count = await self._forget(run)

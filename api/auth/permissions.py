@@ -19,10 +19,18 @@ MOUNT_PREFIX: Final = web.AppKey("mount_prefix", str)
 #: Asked by load balancers, which have no credential, and by people who read how to get one; they
 #: tell nothing of any user.
 OPEN_ROUTES: Final = frozenset(
-    {"GET /ok", "GET /livez", "GET /readyz", "GET /openapi.json", "GET /docs"}
+    {
+        "GET /ok",
+        "GET /livez",
+        "GET /readyz",
+        "GET /openapi.json",
+        "GET /docs",
+        "GET /console",
+        "GET /console/{path}",
+    }
 )
 #: They tell of all users together.
-OPERATOR_ROUTES: Final = frozenset({"GET /metrics"})
+OPERATOR_ROUTES: Final = frozenset({"GET /doctor", "GET /metrics", "GET /system"})
 
 _RUN: Final = "/threads/{thread_id}/runs/{run_id}"
 #: How paths end whose POST is a question that does not fit into a query string.

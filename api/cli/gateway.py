@@ -11,8 +11,7 @@ import typer
 from api.auth.authentication import API_KEY_HEADER
 from api.cli.options import Command, replace_parameter
 from api.cli.waiting import finished
-from api.run_stream import refusal
-from api.startup_errors import GatewayRequestError
+from api.client import GatewayRequestError, refusal
 
 DEFAULT_URL: Final = "http://127.0.0.1:2024"
 #: A deletion or a cancel waits for a worker.
@@ -90,9 +89,11 @@ class Gateway(NamedTuple):
         try:
             async with session.request(method, url, json=body, params=params) as response:
                 if not response.ok:
+                    refused = await refusal(response)
                     step = _NEXT_STEPS.get(response.status, _AGAIN)
-                    reason = f"{await refusal(response)}; {step}"
-                    raise GatewayRequestError(url, reason, status=response.status)
+                    raise GatewayRequestError(
+                        url, f"{refused.reason}; {step}", status=refused.status, code=refused.code
+                    )
                 return None if response.status in _NO_CONTENT else await response.json()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as exc:
             raise GatewayRequestError(url, "is no http:// or https:// URL; correct --url") from exc

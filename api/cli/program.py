@@ -11,6 +11,7 @@ from api.cli.assistants import ASSISTANTS
 from api.cli.backup import backup, restore
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
+from api.cli.doctor import doctor
 from api.cli.keys import KEYS
 from api.cli.next_steps import next_step
 from api.cli.publish import publish
@@ -21,6 +22,7 @@ from api.cli.sink import sink
 from api.cli.streams import STREAMS
 from api.cli.tail import tail
 from api.cli.threads import THREADS
+from api.client import GatewayRequestError
 from api.startup_errors import StartupError
 from bridge import BridgeError
 from runs import RunsError
@@ -38,7 +40,7 @@ for _command in (tail, publish):
     APP.command(rich_help_panel=_ASKING)(_command)
 for _name, _group in (("runs", RUNS), ("threads", THREADS), ("assistants", ASSISTANTS)):
     APP.add_typer(_group, name=_name, rich_help_panel=_ASKING)
-for _command in (verify, repair, query, export, backup, restore):
+for _command in (doctor, verify, repair, query, export, backup, restore):
     APP.command(rich_help_panel=_OPERATING)(_command)
 for _name, _group in (("keys", KEYS), ("streams", STREAMS)):
     APP.add_typer(_group, name=_name, rich_help_panel=_OPERATING)
@@ -48,7 +50,7 @@ def main() -> None:
     """Run the command line; expected errors end it with a red line, a next step, and status 1."""
     try:
         APP()
-    except (StartupError, BridgeError, RunsError, StoreError) as exc:
+    except (StartupError, GatewayRequestError, BridgeError, RunsError, StoreError) as exc:
         print_error(str(exc), next_step(exc))
         sys.exit(1)
 

@@ -18,7 +18,8 @@ from api.cli.options import JsonOption
 from api.cli.output import print_json
 from api.cli.runs import RunArgument, find_run, path_of
 from api.cli.waiting import finished
-from api.startup_errors import GatewayRequestError, StartupError
+from api.client import GatewayRequestError
+from api.startup_errors import StartupError
 from bridge import new_id
 
 #: Refusals that another try can change, beside a gateway that is away.

@@ -8,7 +8,7 @@ from api.cli.console import ERR
 from api.cli.gateway import Gateway, with_gateway
 from api.cli.options import JsonOption
 from api.cli.output import print_facts, print_json, print_rows
-from api.startup_errors import GatewayRequestError
+from api.client import GatewayRequestError
 from bridge import check_id
 from runs import CancelAction, RunStatus
 

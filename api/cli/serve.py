@@ -10,7 +10,7 @@ from api.cli.options import ConfigOption, DataOption, NatsOption, given, warn_of
 from api.settings import load_settings, shown_settings
 from api.signals import run_until_signalled
 from api.stack import run_stack
-from bridge import set_up_logging
+from bridge import set_up_logging, set_up_tracing
 
 _EXAMPLE = (
     "curl -N {url}/runs/stream -H 'content-type: application/json' "
@@ -56,6 +56,7 @@ def serve(  # noqa: PLR0913 - one parameter for each option
         typer.echo(shown_settings(settings))
         return
     set_up_logging(settings.logging)
+    set_up_tracing(settings.tracing, "gateway")
     warn_of_config(settings)
     run_until_signalled(run_stack(settings, _announce))
 

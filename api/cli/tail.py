@@ -13,8 +13,7 @@ from api.cli.console import ERR, OUT
 from api.cli.gateway import Gateway, with_gateway
 from api.cli.runs import RunArgument
 from api.cli.waiting import finished
-from api.run_stream import RunStream
-from api.sse_client import SseMessage
+from api.client import RunStream, SseMessage
 from bridge import check_id
 
 _COLOURS = {"metadata": "cyan", "end": "green", "error": "bold red", "gap": "bold yellow"}

@@ -4,8 +4,7 @@ from typing import Any
 
 import aiohttp
 
-from api.run_stream import refusal
-from api.startup_errors import GatewayRequestError
+from api.client import GatewayRequestError, refusal
 
 _OK = 200
 
@@ -19,7 +18,7 @@ async def post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -
     try:
         async with session.post(url, json=body) as response:
             if response.status != _OK:
-                raise GatewayRequestError(url, await refusal(response))
+                raise await refusal(response)
             answer: dict[str, Any] = await response.json()
             return answer
     except (aiohttp.ClientError, OSError) as exc:

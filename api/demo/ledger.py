@@ -8,8 +8,7 @@ import json
 from itertools import takewhile
 from typing import Any
 
-from api.run_stream import END_EVENT
-from api.sse_client import SseMessage
+from api.client import END_EVENT, SseMessage
 
 #: What a run's terminal event is called in log and archive; on the wire all are shown as ``end``.
 TERMINALS = frozenset({"end", "cancel", "error", "dead_letter"})

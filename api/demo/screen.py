@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from api.sse_client import SseMessage
+from api.client import SseMessage
 
 #: Characters of an event's data shown in one line.
 MAX_SHOWN_DATA: Final = 100

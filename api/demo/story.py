@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from api.client import RunStream
 from api.demo.client import post
 from api.demo.incidents import Incident, Incidents
 from api.demo.ledger import ReceivedEvents
@@ -19,7 +20,6 @@ from api.demo.report import Report
 from api.demo.run_file import await_complete
 from api.demo.screen import Screen
 from api.demo.stage import Stage
-from api.run_stream import RunStream
 from api.settings import Settings
 from api.startup_errors import StartupError
 from bridge import RunRef

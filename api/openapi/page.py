@@ -9,6 +9,8 @@ from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
+from api.problems import PROBLEM
+
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -43,7 +45,8 @@ def reference_page(document: Mapping[str, Any]) -> str:
         f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style>"
         f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>"
         f"<p>{escape(info['description'])}</p>"
-        '<p><a href="openapi.json">openapi.json</a></p>'
+        '<p><a href="openapi.json">openapi.json</a>. A 4xx or 5xx has a '
+        '<a href="#Problem">Problem</a> as its body, with one of the codes named there.</p>'
         f"{''.join(groups)}<h2>Types</h2>"
         f"{''.join(_type(name, schema) for name, schema in schemas.items())}</html>"
     )
@@ -97,11 +100,12 @@ def _responses(responses: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _body(content: Mapping[str, Mapping[str, Any]]) -> str:
-    shown = []
-    for media_type, each in content.items():
-        kind = _kind(each["schema"]) if media_type.endswith("json") else ""
-        shown.append(f"{escape(media_type)} {kind}")
-    return ", ".join(shown)
+    """Say what is sent; problems have all one form, which is said once."""
+    return ", ".join(
+        f"{escape(media_type)} {_kind(each['schema'])}"
+        for media_type, each in content.items()
+        if media_type != PROBLEM
+    )
 
 
 def _type(name: str, schema: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Serve the document, and a page made of it for people."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final
@@ -11,6 +12,9 @@ from api.answers import json_answer
 from api.openapi.document import ServedRoute, openapi_document
 from api.openapi.page import CONTENT_SECURITY_POLICY, reference_page
 from api.operations import Answer, find_operation, operation
+
+#: What a router is told that a part of a path looks like.
+_PATTERN: Final = re.compile(r"{(\w+):[^{}]+}")
 
 
 class Reference:
@@ -29,7 +33,7 @@ class Reference:
     def document(self) -> dict[str, Any]:
         """The OpenAPI document."""
         routes = [
-            ServedRoute(group, route.method, route.path, found)
+            ServedRoute(group, route.method, _PATTERN.sub(r"{\1}", route.path), found)
             for group, routes in self._served.items()
             for route in routes
             if (found := find_operation(route.handler)) is not None

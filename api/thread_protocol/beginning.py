@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from bridge import EventId, JetStreamBridge, StreamNotFoundError, parse_cursor
+from api.thread_places import before_birth
+from bridge import EventId, JetStreamBridge
 from bridge.subscription import NOTHING, Handled
 from bridge.thread_follower import ThreadFollower
 from runs import RunNotFoundError, RunsFacade
@@ -63,25 +64,26 @@ class Beginnings:
         last = await following.find(since)
         if last is None:
             return Beginning(since, since, Handled(EventId(since, 0), ""))
-        born = await self._before_birth(last.run_id)
+        born = await before_birth(self._bridge, last.run_id)
         after = since if born is None else min(born, since)
         return Beginning(after, since, Handled(last.event_id, last.run_id))
 
     async def _of_current(self, following: ThreadFollower, thread_id: str) -> int:
         # Read before the record: what comes after it is certainly seen.
-        newest = await following.newest_seq()
+        last = await following.newest()
+        newest = 0 if last is None else last.event_id.stream_seq
         thread = await self._facade.get_thread(thread_id)
         if thread.active is not None:
-            born = await self._before_birth(thread.active.run_id)
+            born = await before_birth(self._bridge, thread.active.run_id)
         elif thread.last is None:
             return newest
         elif thread.last.is_interrupted:
-            born = await self._before_birth(thread.last.run_id)
+            born = await before_birth(self._bridge, thread.last.run_id)
         else:
             is_recent = await self._has_just_ended(thread_id, thread.last.run_id)
             if not is_recent or await following.wait(newest, NEXT_RUN_S):
                 return newest
-            born = await self._before_birth(thread.last.run_id)
+            born = await before_birth(self._bridge, thread.last.run_id)
         return newest if born is None else born
 
     async def _has_just_ended(self, thread_id: str, run_id: str) -> bool:
@@ -90,11 +92,3 @@ class Beginnings:
         except RunNotFoundError:
             return False
         return run.ended_at is not None and (now() - run.ended_at).total_seconds() < RECENTLY_S
-
-    async def _before_birth(self, run_id: str) -> int | None:
-        """Return the sequence before the oldest event of a run that the log holds."""
-        try:
-            first = parse_cursor((await self._bridge.status(run_id)).first_id)
-        except StreamNotFoundError:
-            return None
-        return first.stream_seq - 1 if isinstance(first, EventId) else None

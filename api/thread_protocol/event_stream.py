@@ -10,20 +10,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from api import sse
-from api.heartbeats import heartbeats
-from api.http_settings import HttpSettings
-from api.missing_events import MissingEvents
-from api.open_streams import OpenStreams
 from api.settling import Settling
-from api.stream import BREAKS
-from api.thread_protocol.beginning import Beginning, Beginnings
+from api.thread_protocol.beginning import Beginnings
 from api.thread_protocol.channels import EventsWanted
 from api.thread_protocol.run_events import RunEvents, Told
+from api.thread_streams import Opened, ThreadStreams
 from bridge import JetStreamBridge, StreamEvent, StreamGap
-from bridge.events import DELETED, sse_frame
+from bridge.events import sse_frame
 from bridge.thread_follower import ThreadFollower
-from runs import RunsFacade, ThreadNotFoundError
+from runs import RunsFacade
 
 
 class ThreadEventStreams:
@@ -33,91 +28,25 @@ class ThreadEventStreams:
         self,
         bridge: JetStreamBridge,
         facade: RunsFacade,
-        open_streams: OpenStreams,
+        streams: ThreadStreams,
         settling: Settling,
-        settings: HttpSettings,
     ) -> None:
-        self._bridge = bridge
         self._facade = facade
-        self._open_streams = open_streams
+        self._streams = streams
         self._settling = settling
-        self._settings = settings
         self._beginnings = Beginnings(bridge, facade)
 
     async def serve(
         self, request: web.Request, thread_id: str, user_id: str | None, wanted: EventsWanted
     ) -> web.StreamResponse:
-        """Answer with the thread's events for as long as the client and the thread stay.
+        """Answer with the thread's events; see :meth:`ThreadStreams.serve`."""
 
-        Raises:
-            ThreadNotFoundError: There is none, or it is someone else's; nothing was sent.
-            BridgeError, GatewayError: It cannot be told now; nothing was sent.
-            ConnectionError: The client left, or the stream cannot go on here: it comes again.
-        """
-        await self._facade.get_thread(thread_id, user_id=user_id)
-        response = web.StreamResponse(headers=sse.HEADERS)
-        try:
-            async with (
-                self._open_streams.admit(),
-                self._bridge.follow_thread(thread_id) as following,
-            ):
-                beginning = await self._beginnings.find(following, thread_id, wanted.since)
-                await response.prepare(request)
-                settings = self._settings
-                async with heartbeats(
-                    request,
-                    response,
-                    sse.HEARTBEAT,
-                    every_s=settings.heartbeat_s,
-                    stall_s=settings.stall_s,
-                ):
-                    await self._forward(response, wanted, following, beginning)
-        except BREAKS as error:
-            if not response.prepared:
-                raise
-            # The SDKs take a clean end for the end of everything: only a cut lets them come again.
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError(str(error)) from error
-        return response
+        async def begin(following: ThreadFollower) -> Opened:
+            beginning = await self._beginnings.find(following, thread_id, wanted.since)
+            telling = _Telling(self._facade, self._settling, wanted, beginning.shown_after)
+            return Opened(beginning.after, telling, beginning.handled)
 
-    async def _forward(
-        self,
-        response: web.StreamResponse,
-        wanted: EventsWanted,
-        following: ThreadFollower,
-        beginning: Beginning,
-    ) -> None:
-        missing = MissingEvents(self._bridge, beginning.handled)
-        telling = _Telling(self._facade, self._settling, wanted, beginning.shown_after)
-        async for batch in following.batches(beginning.after):
-            frames: list[bytes] = []
-            for event in batch:
-                if event.event == DELETED:
-                    if await self._is_gone(event.thread_id):
-                        return
-                    continue
-                async for item in missing.before(event):
-                    frames += await telling.frames(item)
-                missing.note(event)
-                if event.is_terminal:
-                    # What came before it need not wait until the record is final.
-                    await _write(response, frames)
-                    frames = []
-                frames += await telling.frames(event)
-            await _write(response, frames)
-
-    async def _is_gone(self, thread_id: str) -> bool:
-        try:
-            await self._facade.get_thread(thread_id)
-        except ThreadNotFoundError:
-            return True
-        return False
-
-
-async def _write(response: web.StreamResponse, frames: list[bytes]) -> None:
-    for chunk in sse.coalesce(frames):
-        await response.write(chunk)
+        return await self._streams.serve(request, thread_id, user_id, begin)
 
 
 class _Telling:

@@ -17,8 +17,8 @@ from ipaddress import (
     ip_network,
 )
 from typing import Any, Final, TypeAlias
-from urllib.parse import SplitResult, urlsplit
 
+from api.webhooks.url_rules import Place, UrlRules
 from runs import WebhookRefusedError
 
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -26,9 +26,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 #: Family, type, protocol, canonical name, socket address: as ``getaddrinfo`` returns it.
 AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 
-MAX_URL: Final = 2048
 _RESOLVE_S: Final = 2.0
-_PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 #: Not public, whatever this version of Python says of them: services of clouds that answer their
 #: own machines alone, protocol assignments, relays, site-local and documentation networks.
@@ -57,11 +55,15 @@ class AddressPolicy:
     Args:
         allowed: Networks that may be called although they are not public.
         is_signing: Whether calls can be signed; else every URL is refused.
+        rules: What is demanded of URLs beside that.
     """
 
-    def __init__(self, allowed: Sequence[Network], *, is_signing: bool) -> None:
+    def __init__(
+        self, allowed: Sequence[Network], *, is_signing: bool, rules: UrlRules | None = None
+    ) -> None:
         self._allowed = tuple(allowed)
         self._is_signing = is_signing
+        self._rules = rules or UrlRules()
 
     async def check(self, url: str) -> None:
         """Return when ``url`` may be called, as far as that is known now.
@@ -73,19 +75,18 @@ class AddressPolicy:
         """
         if not self._is_signing:
             raise WebhookRefusedError("this server signs none; set JETRUN_WEBHOOKS__SECRET")
-        host, port = _parse(url)
-        found = await self._resolve(host, port)
+        found = await self._resolve(self._rules.check(url))
         if found and not all(self.allows(address) for address in found):
             # What a name stands for inside is not told to those outside.
             raise WebhookRefusedError(
                 "its host is not public; JETRUN_WEBHOOKS__ALLOWED_NETWORKS names exceptions"
             )
 
-    async def _resolve(self, host: str, port: int) -> list[Address]:
+    async def _resolve(self, place: Place) -> list[Address]:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_RESOLVE_S):
-                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                infos = await loop.getaddrinfo(*place, type=socket.SOCK_STREAM)
         except (TimeoutError, OSError, UnicodeError):
             return []
         return [_address_of(info[4]) for info in infos]
@@ -109,30 +110,6 @@ class AddressPolicy:
         if not self.allows(_address_of(place)):
             raise RefusedAddressError("the address is not public")
         return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def _parse(url: str) -> tuple[str, int]:
-    if len(url) > MAX_URL:
-        raise WebhookRefusedError(f"its URL is longer than {MAX_URL} characters")
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise WebhookRefusedError("its URL must be printable ASCII without spaces")
-    try:
-        parts = urlsplit(url)
-        return _host_of(parts), parts.port or _PORTS[parts.scheme]
-    except ValueError as exc:
-        if isinstance(exc, WebhookRefusedError):
-            raise
-        raise WebhookRefusedError("its URL cannot be read") from exc
-
-
-def _host_of(parts: SplitResult) -> str:
-    if parts.scheme not in _PORTS:
-        raise WebhookRefusedError("its URL must begin with http:// or https://")
-    if parts.username is not None or parts.password is not None:
-        raise WebhookRefusedError("its URL must not hold a user name or password")
-    if not parts.hostname:
-        raise WebhookRefusedError("its URL names no host")
-    return parts.hostname
 
 
 def _address_of(place: tuple[Any, ...]) -> Address:

@@ -12,7 +12,9 @@ from runs import RunManager, WebhookDeliveries
 
 def policy_of(settings: WebhookSettings) -> AddressPolicy:
     """Return what judges the addresses of webhooks."""
-    return AddressPolicy(settings.allowed_networks, is_signing=settings.secret is not None)
+    return AddressPolicy(
+        settings.allowed_networks, is_signing=settings.secret is not None, rules=settings.rules
+    )
 
 
 @asynccontextmanager

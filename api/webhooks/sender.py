@@ -32,21 +32,21 @@ class HttpWebhookSender:
     Args:
         session: Connects to judged addresses alone.
         policy: Judges URLs.
-        secret: Signs the calls.
-        max_body_bytes: Of one call.
+        settings: Signs the calls, bounds them and says what headers they carry.
     """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         policy: AddressPolicy,
-        secret: str,
-        max_body_bytes: int,
+        settings: WebhookSettings,
     ) -> None:
+        assert settings.secret is not None  # noqa: S101 - of the signature
         self._session = session
         self._policy = policy
-        self._secret = secret
-        self._max_body_bytes = max_body_bytes
+        self._secret = settings.secret.get_secret_value()
+        self._max_body_bytes = settings.max_body_bytes
+        self._headers = {name: each.get_secret_value() for name, each in settings.headers.items()}
 
     async def send(self, url: str, notice: Notice) -> None:
         """Call once; see :meth:`runs.WebhookSender.send`."""
@@ -68,6 +68,7 @@ class HttpWebhookSender:
         body = webhook_body(notice, self._max_body_bytes)
         timestamp = int(time.time())
         headers = {
+            **self._headers,
             "Content-Type": "application/json",
             ID_HEADER: notice.run.run_id,
             ATTEMPT_HEADER: str(notice.attempt),
@@ -84,7 +85,6 @@ async def open_sender(
     settings: WebhookSettings, policy: AddressPolicy
 ) -> AsyncGenerator[HttpWebhookSender]:
     """Open what calls webhooks; ``settings`` must have a secret."""
-    assert settings.secret is not None  # noqa: S101 - of the signature
     # A connection of its own for each call, so that each address is judged.
     connector = aiohttp.TCPConnector(
         socket_factory=policy.open_socket,
@@ -98,5 +98,4 @@ async def open_sender(
         timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
         headers={"User-Agent": "jetrun"},
     ) as session:
-        secret = settings.secret.get_secret_value()
-        yield HttpWebhookSender(session, policy, secret, settings.max_body_bytes)
+        yield HttpWebhookSender(session, policy, settings)

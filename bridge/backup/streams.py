@@ -24,7 +24,7 @@ from bridge.errors import ApiError, TopologyDriftError
 from bridge.settings import BridgeSettings
 from bridge.stream_reader import StreamReader
 from bridge.subjects import Subjects
-from bridge.topology import STREAM_NOT_FOUND, check_server, drifts, streams
+from bridge.topology import STREAM_NOT_FOUND, check_server, differences, streams
 
 #: Stores the next bytes of a file.
 Put: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -157,9 +157,9 @@ class StreamBackup:
         if wanted is None:
             names = ", ".join(self._wanted)
             raise TopologyDriftError("the backup", "stream", names, taken.name)
-        for drift in drifts(wanted, taken.config):
-            if drift.field not in _OF_THE_PLACE:
-                raise TopologyDriftError(f"stream {taken.name}", *drift)
+        for field, value, found in differences(wanted, taken.config):
+            if field not in _OF_THE_PLACE:
+                raise TopologyDriftError(f"stream {taken.name}", field, value, found)
 
     async def restore(self, taken: TakenStream, files: FilesToRead) -> None:
         """Make one stream anew, with its consumers, under the settings of this process.

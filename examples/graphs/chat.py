@@ -1,6 +1,7 @@
 """A chat with a tool, by a model that needs no network: it repeats what it hears, or adds it up."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, AnyMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.graph import START, MessagesState, StateGraph
+
+WORD_S = 0.05  # as models take their time
 
 
 class Parrot(BaseChatModel):
@@ -36,6 +39,7 @@ class Parrot(BaseChatModel):
             return
         says = "The sum is" if isinstance(heard, ToolMessage) else "You said:"
         for word in (says, *str(heard.content).split()):
+            time.sleep(WORD_S)
             yield ChatGenerationChunk(message=AIMessageChunk(f"{word} "))
 
 

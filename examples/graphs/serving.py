@@ -14,8 +14,8 @@ JETRUN = Path(sys.executable).with_name("jetrun")
 
 
 @asynccontextmanager
-async def serving() -> AsyncGenerator[str]:
-    """Yield the URL of a server that keeps its data in a directory of its own."""
+async def serving(**variables: str) -> AsyncGenerator[str]:
+    """Yield the URL of a server with these variables, which keeps its data in its own directory."""
     config = str(HERE / "langgraph.json")
     with TemporaryDirectory() as data:
         options = ("--port", "0", "--data", data, "--config", config)
@@ -24,7 +24,7 @@ async def serving() -> AsyncGenerator[str]:
             "serve",
             *options,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "JETRUN_LOGGING__LEVEL": "error"},
+            env={**os.environ, "JETRUN_LOGGING__LEVEL": "error", **variables},
         )
         try:
             line = (await process.stdout.readline()).decode()

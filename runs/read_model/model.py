@@ -20,7 +20,7 @@ from runs.read_model import selection
 from runs.read_model.database import Database, Result, Work
 from runs.read_model.expired import expired_runs, expired_threads
 from runs.read_model.projection import apply, position
-from runs.read_model.queries import Expired, Found, RunQuery, ThreadQuery
+from runs.read_model.queries import Expired, Found, RunQuery, ThreadLimits, ThreadQuery
 from runs.read_model.slot import Slot
 from runs.settings import ReadModelSettings
 
@@ -102,6 +102,14 @@ class ReadModel:
         span = slice(offset, offset + limit)
         return await self._ask(partial(selection.find_runs, query=query, span=span))
 
+    async def tally_runs(self, query: RunQuery) -> dict[str, int]:
+        """Count the runs that are wanted by their status; one that none has is left out.
+
+        Raises:
+            RunsError, BridgeError: As for :meth:`find_threads`.
+        """
+        return await self._ask(partial(selection.tally_runs, query=query))
+
     async def inflight_threads(self, user_id: str | None) -> list[str]:
         """Return the threads of a user, or of all, that have runs under way.
 
@@ -121,16 +129,13 @@ class ReadModel:
         work = partial(expired_runs, ttl_s=ttl_s, max_runs=max_runs, limit=limit)
         return await self._ask(work)
 
-    async def expired_threads(
-        self, *, ttl_s: float | None, max_threads: int | None, limit: int
-    ) -> list[Expired]:
+    async def expired_threads(self, limits: ThreadLimits, *, limit: int) -> list[Expired]:
         """Return threads at rest whose time is over, those that rest longest before others.
 
         Raises:
             RunsError, BridgeError: As for :meth:`find_threads`.
         """
-        work = partial(expired_threads, ttl_s=ttl_s, max_threads=max_threads, limit=limit)
-        return await self._ask(work)
+        return await self._ask(partial(expired_threads, limits=limits, limit=limit))
 
     async def _ask(self, work: Work[Result]) -> Result:
         wait_s = self._settings.wait_s

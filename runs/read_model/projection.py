@@ -95,6 +95,9 @@ def _apply_thread(connection: sqlite3.Connection, change: StateChange) -> None:
             "is_deleting": thread.deleting,
             "inflight": encode_json(thread.inflight_ids).decode(),
             "outputs_run": None if thread.outputs is None else thread.outputs.run_id,
+            "ttl_strategy": None if thread.ttl is None else thread.ttl.strategy,
+            "expires_at": None if thread.expires_at is None else micros(thread.expires_at),
+            "is_trimmed": thread.is_trimmed,
         }
         _write(connection, _THREADS, row, thread.metadata)
     if was_deleting != (thread is not None and thread.deleting):

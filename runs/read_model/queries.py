@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from runs.models import Frozen, RunStatus
 from runs.thread import ThreadStatus
+from runs.time_to_live import Strategy
 
 ThreadSortKey: TypeAlias = Literal["thread_id", "status", "created_at", "updated_at"]
 RunSortKey: TypeAlias = Literal["run_id", "status", "created_at", "updated_at"]
@@ -90,8 +91,24 @@ class Expired(NamedTuple):
         id: Of the thread or the run.
         thread_id: The thread it is, or is in.
         since: When the thread last changed, or when the run ended.
+        strategy: What of it goes.
     """
 
     id: str
     thread_id: str
     since: datetime
+    strategy: Strategy = "delete"
+
+
+class ThreadLimits(NamedTuple):
+    """What makes a thread at rest expire, beside a time of its own.
+
+    Attributes:
+        ttl_s: Seconds from its last change, for threads without a time of their own.
+        strategy: What goes then.
+        max_threads: How many threads are kept; of others that rest longest all goes.
+    """
+
+    ttl_s: float | None = None
+    strategy: Strategy = "delete"
+    max_threads: int | None = None

@@ -7,7 +7,7 @@ from typing import Final
 
 #: Raise it with every change of the tables or of what is written into them: files of another
 #: version are built anew.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _TABLES: Final = (
     "CREATE TABLE feed (stream TEXT NOT NULL, applied INTEGER NOT NULL)",
@@ -25,7 +25,10 @@ _TABLES: Final = (
         is_shown INTEGER NOT NULL,
         is_deleting INTEGER NOT NULL,
         inflight TEXT NOT NULL,
-        outputs_run TEXT
+        outputs_run TEXT,
+        ttl_strategy TEXT,
+        expires_at INTEGER,
+        is_trimmed INTEGER NOT NULL
     )
     """,
     """
@@ -90,6 +93,7 @@ STATEMENTS: Final = (
     "CREATE INDEX runs_hidden ON runs (run_id) WHERE is_shown = 0",
     "CREATE INDEX threads_wide ON threads (thread_id) WHERE is_wide = 1",
     "CREATE INDEX runs_wide ON runs (run_id) WHERE is_wide = 1",
+    "CREATE INDEX threads_expiring ON threads (expires_at, thread_id) WHERE expires_at IS NOT NULL",
     "CREATE INDEX runs_ended ON runs (ended_at, run_id) WHERE ended_at IS NOT NULL",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )

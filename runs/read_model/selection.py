@@ -111,6 +111,15 @@ class Selection:
             + self._count(wide, *self._values)
         )
 
+    def tally(self, column: str) -> dict[str, int]:
+        """Count what fits by the values of a column; a value that nothing has is left out."""
+        where = " AND ".join(self._terms)
+        rows = self._connection.execute(
+            f"SELECT {column}, count(*) FROM {self._table} WHERE {where} GROUP BY {column}",  # noqa: S608 - names of ours
+            self._values,
+        )
+        return dict(rows.fetchall())
+
     def _count(self, statement: str, *values: object) -> int:
         return int(self._connection.execute(statement, values).fetchone()[0])
 
@@ -153,6 +162,21 @@ def find_threads(connection: sqlite3.Connection, query: ThreadQuery, span: slice
 
 def find_runs(connection: sqlite3.Connection, query: RunQuery, span: slice) -> Found:
     """Return one page of the runs that are wanted."""
+    selection = _wanted_runs(connection, query)
+    order = {
+        "run_id": ("run_id",),
+        "status": ("status", "created_at", "run_id"),
+    }.get(query.sort_by, (query.sort_by, "run_id"))
+    columns = "run_id, revision"
+    return selection.page(columns, order, descending=query.is_descending, span=span)
+
+
+def tally_runs(connection: sqlite3.Connection, query: RunQuery) -> dict[str, int]:
+    """Count the runs that are wanted by their status."""
+    return _wanted_runs(connection, query).tally("status")
+
+
+def _wanted_runs(connection: sqlite3.Connection, query: RunQuery) -> Selection:
     selection = Selection(connection, "runs", "run_facts")
     selection.add_common(query, "run_id")
     if query.thread_id is not None:
@@ -165,12 +189,7 @@ def find_runs(connection: sqlite3.Connection, query: RunQuery, span: slice) -> F
     if query.text is not None:
         shown = "run_id || ' ' || thread_id || ' ' || executor || ' ' || error || ' ' || metadata"
         selection.add(f"instr(lower({shown}), ?)", _lower(query.text))
-    order = {
-        "run_id": ("run_id",),
-        "status": ("status", "created_at", "run_id"),
-    }.get(query.sort_by, (query.sort_by, "run_id"))
-    columns = "run_id, revision"
-    return selection.page(columns, order, descending=query.is_descending, span=span)
+    return selection
 
 
 def inflight_threads(connection: sqlite3.Connection, user_id: str | None) -> list[str]:

@@ -90,7 +90,7 @@ MANAGER = {
     "create": lambda m, run, who: m.create(of(run.thread_id, who)),
     "check": lambda m, run, who: m.check(of(run.thread_id, who)),
     "get_thread": lambda m, run, who: m.get_thread(run.thread_id, user_id=who),
-    "merge_metadata": lambda m, run, who: m.merge_metadata(run.thread_id, {"a": 1}, user_id=who),
+    "amend_thread": lambda m, run, who: m.amend_thread(run.thread_id, {"a": 1}, user_id=who),
     "cancel": lambda m, run, who: m.cancel(run, user_id=who),
 }
 MANAGER_NEEDS_NOT = {
@@ -99,6 +99,7 @@ MANAGER_NEEDS_NOT = {
     "become_due": "of workers, which serve all users",
     "start": "of workers, which serve all users",
     "release": "of workers, which serve all users",
+    "note_trimmed": "of expiry, which ends the threads of all users",
     "settle": "does what the log says already",
 }
 

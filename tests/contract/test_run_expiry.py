@@ -18,6 +18,8 @@ from runs import (
     ThreadQuery,
 )
 from runs.models import now
+from runs.read_model.queries import ThreadLimits
+from runs.time_to_live import TimeToLive
 
 
 @pytest.fixture
@@ -36,9 +38,8 @@ def facade(manager, bridge, model):
 def expiry(manager, model):
     """Make what deletes: ``expiry(max_ended_runs=3)``."""
 
-    def make(**limits):
-        settings = ExpirySettings(**limits)
-        return Expiry(model, manager.records, manager.deletion, settings)
+    def make(trim=None, **limits):
+        return Expiry(model, manager, ExpirySettings(**limits), trim)
 
     return make
 
@@ -142,13 +143,73 @@ async def test_idle_threads_leave_with_their_runs_the_longest_at_rest_first(
     assert await expiry(idle_thread_ttl_s=1e-6).step() == 2
 
 
+SHORT, LONG = TimeToLive(ttl_s=1e-6), TimeToLive(ttl_s=3600)
+HISTORY = TimeToLive(ttl_s=1e-6, strategy="keep_latest")
+
+
+async def test_a_time_of_its_own_goes_before_that_of_the_deployment(facade, expiry, finished):
+    short, long, plain = [
+        (await facade.create_thread(ttl=ttl)).thread_id for ttl in (SHORT, LONG, None)
+    ]
+    run = await finished(short, values=1)
+    assert await expiry().step() == 1
+    assert await threads_left(facade) == {long, plain}
+    assert run not in await left(facade)
+    assert await expiry(idle_thread_ttl_s=1e-6).step() == 1
+    assert await threads_left(facade) == {long}
+    assert await expiry(max_threads=0).step() == 1
+
+
+async def test_a_time_is_set_later_and_begins_anew_with_each_change(facade, expiry, thread):
+    await facade.update_thread(thread, {}, ttl=LONG)
+    before = (await facade.get_thread(thread)).expires_at
+    await facade.update_thread(thread, {"a": 1})
+    assert (await facade.get_thread(thread)).expires_at > before
+    assert await expiry().step() == 0
+    await facade.update_thread(thread, {}, ttl=SHORT)
+    run = await facade.create_background(RunSpec(thread_id=thread, assistant_id="echo"))
+    assert await expiry().step() == 0  # it is busy
+    await facade.cancel(thread, run.run_id)
+    assert await expiry().step() == 1
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_a_history_leaves_once_and_again_when_there_is_a_new_one(
+    facade, expiry, thread, is_own
+):
+    trimmed = []
+
+    async def trim(record):
+        trimmed.append(record.thread_id)
+
+    limits = {} if is_own else {"idle_thread_ttl_s": 1e-6, "idle_thread_strategy": "keep_latest"}
+    if is_own:
+        await facade.update_thread(thread, {}, ttl=HISTORY)
+    trimming = expiry(trim, **limits)
+    unchanged = (await facade.get_thread(thread)).updated_at
+    assert [await trimming.step() for _ in range(2)] == [1, 0]
+    assert (await facade.get_thread(thread)).updated_at == unchanged
+    await facade.update_thread(thread, {"a": 1})
+    assert [await trimming.step() for _ in range(2)] == [1, 0]
+    assert trimmed == [thread, thread]
+
+
+async def test_a_history_that_cannot_be_removed_now_is_tried_again(facade, expiry, thread):
+    async def fail(_):
+        raise ThreadNotFoundError(thread)
+
+    await facade.update_thread(thread, {}, ttl=HISTORY)
+    assert await expiry(fail).step() == 0
+    assert await expiry().step() == 1
+
+
 async def test_a_run_that_comes_in_the_same_moment_keeps_its_thread(
     facade, model, expiry, thread, monkeypatch
 ):
-    found = await model.expired_threads(ttl_s=1e-6, max_threads=None, limit=10)
+    found = await model.expired_threads(ThreadLimits(ttl_s=1e-6), limit=10)
     assert [each.thread_id for each in found] == [thread]
 
-    async def as_it_was(**_):
+    async def as_it_was(*_, **__):
         return found
 
     monkeypatch.setattr(model, "expired_threads", as_it_was)
@@ -174,7 +235,7 @@ async def test_values_that_came_after_the_look_are_kept(
 
 
 async def seen_as_expired(model, thread):
-    found = await model.expired_threads(ttl_s=None, max_threads=0, limit=1)
+    found = await model.expired_threads(ThreadLimits(max_threads=0), limit=1)
     assert [each.thread_id for each in found] == [thread]
     assert found[0].since <= now() + timedelta(seconds=1)
     return found

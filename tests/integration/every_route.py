@@ -35,6 +35,7 @@ ROUTES = {
     "POST /runs/cancel": {"thread_id": "{thread_id}", "run_ids": ["{run_id}"]},
     "POST /runs/search": {"ids": ["{run_id}"]},
     "POST /runs/count": {"ids": ["{run_id}"]},
+    "POST /runs/statuses/count": {"ids": ["{run_id}"]},
     "GET /runs/{run_id}/stream": None,
     "POST /threads/{thread_id}/runs/crons": {**CREATE, "schedule": "0 9 * * *"},
     "GET /runs/crons/{cron_id}": None,
@@ -48,6 +49,9 @@ ROUTES = {
     f"GET {RUN}/join": None,
     f"POST {RUN}/cancel": None,
     f"GET {RUN}/events": None,
+    f"GET {RUN}/archive": None,
+    f"GET {RUN}/input": None,
+    f"POST {RUN}/again": None,
     f"GET {RUN}/webhook": None,
     f"POST {RUN}/token": None,
     f"GET {RUN}/messages": None,
@@ -60,6 +64,10 @@ NEED_NOT = {
     "GET /info": "about the process",
     "GET /livez": "about the process",
     "GET /readyz": "about the process",
+    "GET /doctor": "for operators, tested in test_doctor.py",
+    "GET /system": "about the process, and 403 for users",
+    "GET /console": "a page without a user",
+    "GET /console/{path}": "likewise",
     "GET /metrics": "for operators, tested in test_gateway_metrics.py",
     "GET /asyncapi.json": "about the process",
     "GET /openapi.json": "about the process",
@@ -89,6 +97,7 @@ NEED_NOT = {
 }
 #: What else paths name.
 NAMES = {"cron_id": "none", "assistant_id": "echo", "checkpoint_id": "none", "namespace": "none"}
+NAMES |= {"path": "main.js"}
 
 
 def served(app):
@@ -119,9 +128,8 @@ async def ask(http, route, run, user):
     of_run = dict(zip(("thread_id", "run_id", "cron_id"), run, strict=False))
     ids = {**NAMES, **of_run}
     method, path = route.split(" ")
-    query = {"subscription": "mine"} if path == "/threads/{thread_id}/stream" else {}
     headers = {**user, "X-Request-Id": "asked"}  # what a problem says depends on nothing else
-    options = {"params": query, "headers": headers, "json": filled(ROUTES.get(route), ids)}
+    options = {"headers": headers, "json": filled(ROUTES.get(route), ids)}
     async with http.request(method, filled(path, ids), **options) as answer:
         try:
             async with asyncio.timeout(0.5):

@@ -107,3 +107,8 @@ async def running_worker(settings):
 async def collect(stream, within_s=30):
     async with asyncio.timeout(within_s):
         return [part async for part in stream]
+
+
+def said(text):
+    """Return the input of a chat."""
+    return {"messages": [{"role": "user", "content": text}]}

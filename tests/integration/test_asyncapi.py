@@ -62,6 +62,9 @@ async def client(server):
     await connection.close()
 
 
+TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 @pytest.fixture
 async def seen(client):
     """Every message on the subjects of jetrun from now on, as it crosses the server."""
@@ -130,11 +133,16 @@ async def end_in_every_way(bridge):
         await bridge.publish_terminal(run_id, kind, data)
 
 
+async def publish_in_every_way(bridge, run):
+    await run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
+    await run.publish_many([new_event("burst", n) for n in range(60)])
+    await bridge.publish_event(run.run_id, new_event("traced", 1)._replace(trace=TRACE_PARENT))
+
+
 async def do_everything(gateway, http, open_run):
     """Have every kind of message published."""
     bridge = gateway.bridge
-    await open_run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
-    await open_run.publish_many([new_event("burst", n) for n in range(60)])
+    await publish_in_every_way(bridge, open_run)
     await bridge.mark_awaiting_input(open_run.run_id)
     async with bridge.consume("strict", run_id=open_run.run_id) as deliveries:
         async for delivery in deliveries:

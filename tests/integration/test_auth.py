@@ -109,7 +109,7 @@ async def test_two_credentials_of_one_kind_are_refused(http, key_of):
 READ = {"POST /assistants/search", "POST /assistants/count", "POST /threads/search"}
 READ |= {"POST /threads/count", "POST /threads/{thread_id}/history", "POST /runs/search"}
 READ |= {"POST /runs/count", f"POST {RUN}/token", "POST /threads/{thread_id}/state/checkpoint"}
-READ |= {"POST /runs/crons/search", "POST /runs/crons/count"}
+READ |= {"POST /runs/crons/search", "POST /runs/crons/count", "POST /runs/statuses/count"}
 READ |= {"POST /threads/{thread_id}/stream/events"}
 OPERATE = {"POST /runs/cancel", f"POST {RUN}/cancel", f"DELETE {RUN}"}
 OPERATE |= {"DELETE /threads/{thread_id}", "DELETE /runs/crons/{cron_id}"}
@@ -129,6 +129,7 @@ CHANGE = {
     "POST /runs/batch",
     "PATCH /runs/crons/{cron_id}",
     "POST /threads/{thread_id}/commands",
+    f"POST {RUN}/again",
 }
 for place in ("/runs", "/threads/{thread_id}/runs"):
     CHANGE |= {f"POST {place}", f"POST {place}/stream", f"POST {place}/wait"}

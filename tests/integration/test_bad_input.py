@@ -16,19 +16,6 @@ async def thread_id(http):
 
 
 @pytest.fixture
-def stored(gateway):
-    """Everything in the log and in the state, as far as it can grow."""
-
-    async def look():
-        kinds = [
-            sorted(await gateway.bridge.states.keys(kind)) for kind in ("thread", "run", "ref")
-        ]
-        return await gateway.bridge.last_sequence(), kinds
-
-    return look
-
-
-@pytest.fixture
 def refused(http, stored):
     """Send a request that must be refused, and check that it left nothing behind."""
 
@@ -308,3 +295,15 @@ async def test_threads_options_that_are_not_honoured_are_named(refused):
         assert option in (await refused("POST", "/threads", 422, json={option: value}))["detail"]
     await refused("POST", "/threads", 422, json={"if_exists": "explode"})
     await refused("POST", "/threads", 422, json={"metadata": [1]})
+
+
+async def test_threads_are_not_searched_by_what_they_hold(refused):
+    for option in ("values", "extract"):
+        problem = await refused("POST", "/threads/search", 422, json={option: {"a": "b"}})
+        assert option in problem["detail"]
+
+
+async def test_what_else_the_platform_serves_is_not_there(refused, thread_id):
+    for path in ("/mcp", "/a2a/echo", "/ui/echo"):
+        await refused("POST", path, 404, json={})
+    await refused("GET", f"/threads/{thread_id}/stream/events", 405)

@@ -1,48 +1,15 @@
 """Old events over HTTP: from the files that a sink wrote, through the log, to the live feed."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
+from archiving import KEPT
 
-from bridge import JetStreamBridge, RetentionSettings, RunRef, new_event
-from store import ArchiveLayout, ArchiveSettings
+from bridge import RunRef, new_event
+from store import ArchiveLayout
 from store.run_forms import adopt_draft, keep_last_line, write_draft
-from store.sink import Sink
 
-SETTINGS = ArchiveSettings(fetch_wait_s=0.05, standby_poll_s=0.01)
-KEPT = 256
 EVENTS = 100_000
-
-
-@asynccontextmanager
-async def sinking(settings):
-    """Run a sink that lets the log keep little of a run."""
-    retention = RetentionSettings(max_events_per_run=KEPT)
-    wanted = settings.bridge.model_copy(update={"retention": retention})
-    stop = asyncio.Event()
-    async with JetStreamBridge(wanted) as bridge:
-        task = asyncio.create_task(Sink(bridge, settings.data, SETTINGS).run(stop))
-        yield
-        stop.set()
-        async with asyncio.timeout(10):
-            await task
-
-
-@pytest.fixture
-def archive(gateway, settings, eventually):
-    """Let a sink bring everything of a run into its file: ``await archive(run)``; its path."""
-
-    async def archive(run):
-        path = ArchiveLayout(settings.data).run((run.thread_id, run.run_id))
-        count = (await gateway.bridge.status(run.run_id)).event_count
-        async with sinking(settings):
-            await eventually(
-                lambda: path.exists() and path.read_bytes().count(b"\n") == count, within_s=120
-            )
-        return path
-
-    return archive
 
 
 def numbers(raw, wire):

@@ -59,3 +59,28 @@ async def test_nobody_is_let_in_by_default(http):
         assert "Access-Control-Allow-Origin" not in answer.headers
     async with http.get("/info") as answer:
         assert (await answer.json())["name"] == "jetrun"
+
+
+async def test_pages_may_do_what_the_settings_name(start_gateway, new_session):
+    gateway = await start_gateway(
+        cors_origin_pattern=r"https://[a-z]+\.app\.example",
+        cors_methods=("GET", "POST"),
+        cors_headers=("x-api-key",),
+        cors_exposed_headers=("X-More",),
+        cors_credentials=True,
+        cors_max_age_s=60,
+    )
+    http = await new_session(gateway.url)
+    asking = {"Access-Control-Request-Method": "POST", "Origin": "https://one.app.example"}
+    async with http.options("/threads", headers=asking) as answer:
+        said = answer.headers
+        assert said["Access-Control-Allow-Origin"] == "https://one.app.example"
+        assert said["Access-Control-Allow-Credentials"] == "true"
+        assert said["Access-Control-Allow-Methods"] == "GET, POST"
+        assert said["Access-Control-Allow-Headers"] == "x-api-key"
+        assert said["Access-Control-Max-Age"] == "60"
+        assert said["Access-Control-Expose-Headers"].endswith(", X-More")
+    for origin in ("https://app.example", "https://one.app.example.evil", "http://one.app.example"):
+        async with http.get("/ok", headers={"Origin": origin}) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
+            assert "Access-Control-Allow-Credentials" not in answer.headers

@@ -1,9 +1,7 @@
 import pytest
 from aiohttp import ClientSession, web
 
-from api.run_stream import RunStream
-from api.sse_client import SseMessage
-from api.startup_errors import GatewayRequestError
+from api.client import GatewayRequestError, RunStream, SseMessage
 
 COUNT = 20
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
 from api.environment import child_environment
 from api.webhooks.address_policy import AddressPolicy
@@ -102,6 +103,18 @@ async def until(http, run, status, eventually, within_s=15):
         return found if found["status"] == status else None
 
     return await eventually(has_come, within_s=within_s)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_every_call_carries_the_headers_that_the_settings_name(
+    start_gateway, new_session, receiver, eventually
+):
+    changed = {"headers": {"Authorization": SecretStr("Bearer a")}, "require_https": False}
+    gateway = await start_gateway(webhooks=QUICK.model_copy(update=changed))
+    http = await new_session(gateway.url)
+    await until(http, await create(http, receiver.url), "delivered", eventually)
+    ((headers, _),) = receiver.calls
+    assert headers["Authorization"] == "Bearer a"
 
 
 @pytest.mark.usefixtures("worker")

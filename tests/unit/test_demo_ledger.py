@@ -1,8 +1,8 @@
 import pytest
 
+from api.client import SseMessage
 from api.demo.ledger import ReceivedEvents
 from api.demo.run_file import count_file, is_complete, read_lines
-from api.sse_client import SseMessage
 
 LINES = [
     (10, 1, "metadata", '{"attempt": 1}'),

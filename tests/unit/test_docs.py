@@ -1,12 +1,16 @@
 """The documents name what exists, and their links lead somewhere."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from api import problems
@@ -160,3 +164,46 @@ def test_the_assistant_of_the_examples_is_declared_with_known_fields():
 def test_the_changelog_names_the_version_that_is_built():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     assert f"[{version}]" in read("CHANGELOG.md")
+
+
+def pages_in(navigation):
+    """Yield the pages that a navigation of MkDocs lists."""
+    match navigation:
+        case str():
+            yield navigation
+        case dict():
+            for inner in navigation.values():
+                yield from pages_in(inner)
+        case list():
+            for inner in navigation:
+                yield from pages_in(inner)
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    site = yaml.safe_load(read("mkdocs.yml"))
+    listed = sorted(pages_in(site["nav"]))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in ROOT.glob("docs/**/*.md")}
+    # Records of decisions are listed in their index.
+    assert listed == sorted(page for page in pages if not re.match(r"adr/\d{4}-", page))
+
+
+def test_the_site_has_no_link_that_leads_nowhere(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(
+        command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "quickstart.html").is_file()
+    for outside in ("bench/RESULTS.html", "examples/sdk_client.py.html"):
+        assert (tmp_path / outside).is_file()
+
+
+def test_the_readme_shows_no_figure_that_the_results_do_not():
+    results = read("bench/RESULTS.md")
+    shown = [row for row in table_rows("README.md") if len(row) == 4]
+    figures = [
+        figure for _, ours, bare, _ in shown for figure in (ours, bare) if figure[:1].isdigit()
+    ]
+    assert len(figures) >= 10
+    assert [figure for figure in figures if f"| {figure} |" not in results] == []

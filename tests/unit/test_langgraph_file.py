@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from api.config_file import config_warnings
-from api.settings import load_settings
+from api.settings import Settings, load_settings
 from api.startup_errors import ConfigFileError, InvalidSettingsError
 
 
@@ -67,6 +67,53 @@ def test_items_of_the_store_can_have_a_time_to_live(load):
     assert (graphs.store_ttl_s, graphs.store_ttl_refreshes) == (3600, False)
 
 
+def test_threads_can_have_a_time_to_live(load):
+    ttl = {"default_ttl": 60, "strategy": "keep_latest", "sweep_interval_minutes": 5}
+    expiry = load(graphs={}, checkpointer={"ttl": {**ttl, "sweep_limit": 7}}).expiry
+    assert (expiry.idle_thread_ttl_s, expiry.idle_thread_strategy) == (3600, "keep_latest")
+    assert (expiry.interval_s, expiry.max_per_step) == (300, 7)
+    assert load(graphs={}, checkpointer={"ttl": {"default_ttl": None}}).expiry == Settings().expiry
+
+
+def test_webhooks_are_bounded_and_carry_headers(load, monkeypatch):
+    monkeypatch.setenv("LG_WEBHOOK_TOKEN", "hidden1")
+    url = {
+        "require_https": True,
+        "allowed_domains": ["*.example.org"],
+        "allowed_ports": [443, 8443],
+        "max_url_length": 100,
+        "disable_loopback": True,
+    }
+    headers = {
+        "Authorization": "Bearer ${{ env.LG_WEBHOOK_TOKEN }}",
+        "X-From": "${{env.LG_WEBHOOK_B}}!",
+    }
+    settings = load(graphs={}, env={"LG_WEBHOOK_B": "b"}, webhooks={"url": url, "headers": headers})
+    webhooks = settings.webhooks
+    assert webhooks.rules == (True, ("*.example.org",), (443, 8443), 100)
+    shown = {name: each.get_secret_value() for name, each in webhooks.headers.items()}
+    assert shown == {"Authorization": "Bearer hidden1", "X-From": "b!"}
+    assert "hidden1" not in settings.model_dump_json()
+
+
+def test_what_pages_of_other_origins_may_do_is_shaped(load):
+    cors = {
+        "allow_origins": ["https://a.example"],
+        "allow_origin_regex": r"https://.*\.b\.example",
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["x-api-key"],
+        "expose_headers": ["X-More"],
+        "allow_credentials": True,
+        "max_age": 60,
+    }
+    http = load(graphs={}, http={"cors": cors}).http
+    assert http.cors_origins == ("https://a.example",)
+    assert http.cors_origin_pattern == r"https://.*\.b\.example"
+    assert (http.cors_methods, http.cors_headers) == (("GET", "POST"), ("x-api-key",))
+    assert http.cors_exposed_headers == ("X-More",)
+    assert (http.cors_credentials, http.cors_max_age_s) == (True, 60)
+
+
 def test_the_http_side_is_shaped(load):
     http = load(
         graphs={},
@@ -96,15 +143,20 @@ def test_what_an_image_is_built_from_is_passed_over(load):
         ({"auth": {"path": "a.py:auth"}}, "auth"),
         ({"encryption": {"path": "a.py:e"}}, "encryption"),
         ({"priority": {}}, "priority"),
-        ({"webhooks": {"url": {}}}, "webhooks"),
+        ({"webhooks": {"url": {"allowed_hosts": []}}}, "webhooks.url.allowed_hosts"),
+        ({"webhooks": {"url": {"disable_loopback": False}}}, "disable_loopback"),
+        ({"webhooks": {"retries": 3}}, "webhooks.retries"),
+        ({"webhooks": {"headers": {"A": 1}}}, "webhooks.headers.A must be a string"),
+        ({"webhooks": {"headers": {"A": "${{ env.HOME }}"}}}, "must begin with LG_WEBHOOK_"),
+        ({"webhooks": {"headers": {"A": "${{ env.LG_WEBHOOK_NO }}"}}}, "LG_WEBHOOK_NO is not set"),
         ({"http": {"app": "a.py:app"}}, "http.app"),
         ({"http": {"logging_headers": {}}}, "http.logging_headers"),
         ({"http": {"disable_everything": True}}, "http.disable_everything"),
-        ({"http": {"cors": {"allow_methods": ["GET"]}}}, "http.cors.allow_methods"),
-        ({"http": {"cors": {"allow_credentials": True}}}, "http.cors.allow_credentials"),
+        ({"http": {"cors": {"allow_private_network": True}}}, "http.cors.allow_private_network"),
         ({"store": {"index": {"embed": "a"}}}, "store.index"),
         ({"store": {"ttl": {"default_ttl": "long"}}}, "store.ttl.default_ttl"),
-        ({"checkpointer": {"ttl": {"default_ttl": 1}}}, "checkpointer.ttl"),
+        ({"checkpointer": {"ttl": {"default_ttl": "long"}}}, "checkpointer.ttl.default_ttl"),
+        ({"checkpointer": {"ttl": {"refresh_on_read": True}}}, "checkpointer.ttl.refresh_on_read"),
         ({"checkpointer": {"backend": "mongo"}}, "checkpointer.backend"),
         ({"graphs": {"a": "./src/agent.ts:graph"}}, "JavaScript"),
         ({"dependencies": ["./nowhere"]}, "nowhere is no directory"),
@@ -118,9 +170,22 @@ def test_what_cannot_be_honoured_is_refused_by_name(load, content, named):
         load(**{"graphs": {}, **content})
 
 
-def test_a_prefix_that_is_no_path_is_refused(load):
-    with pytest.raises(InvalidSettingsError, match="mount_prefix"):
-        load(graphs={}, http={"mount_prefix": "no slash"})
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"http": {"mount_prefix": "no slash"}}, "mount_prefix"),
+        ({"http": {"cors": {"allow_origins": ["*"], "allow_credentials": True}}}, "credentials"),
+        ({"http": {"cors": {"allow_origin_regex": "("}}}, "cors_origin_pattern"),
+        ({"http": {"cors": {"allow_headers": ["a b"]}}}, "cors_headers"),
+        ({"checkpointer": {"ttl": {"strategy": "archive"}}}, "idle_thread_strategy"),
+        ({"webhooks": {"headers": {"Content-Type": "text/plain"}}}, "Content-Type"),
+        ({"webhooks": {"headers": {"A": "b\nc"}}}, "printable"),
+        ({"webhooks": {"url": {"allowed_ports": [0]}}}, "allowed_ports"),
+    ],
+)
+def test_what_no_setting_can_be_is_refused(load, content, named):
+    with pytest.raises(InvalidSettingsError, match=named):
+        load(**{"graphs": {}, **content})
 
 
 def test_a_file_that_works_may_still_be_worth_a_warning(tmp_path):

@@ -9,13 +9,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from runs.commands import (
     Admit,
+    Amend,
     Ask,
     BecomeDue,
     Delete,
     Finish,
     Forget,
     GiveAnswer,
-    MergeMetadata,
     Release,
     RequestCancel,
     Start,
@@ -324,7 +324,7 @@ def test_a_deleted_thread_stops_its_runs_and_lets_nothing_in():
         with pytest.raises(ThreadNotFoundError):
             admit(thread, "c", strategy)
     with pytest.raises(ThreadNotFoundError):
-        transition(thread, MergeMetadata({"a": 1}, AT))
+        transition(thread, Amend({"a": 1}, AT))
     again, _ = transition(thread, Delete(AT))
     assert again is thread
     thread, _ = finish(finish(thread, "b")[0], "a")
@@ -347,8 +347,8 @@ def test_forgetting_a_run_takes_its_values_from_the_thread_and_nobody_elses():
 
 
 def test_metadata_is_merged_by_name():
-    thread, _ = transition(new_thread(), MergeMetadata({"a": 1, "b": {"c": 1}}, AT))
-    thread, _ = transition(thread, MergeMetadata({"b": {"d": 2}}, AT))
+    thread, _ = transition(new_thread(), Amend({"a": 1, "b": {"c": 1}}, AT))
+    thread, _ = transition(thread, Amend({"b": {"d": 2}}, AT))
     assert thread.metadata == {"a": 1, "b": {"d": 2}}
 
 

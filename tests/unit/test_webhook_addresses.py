@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from api.webhooks.address_policy import AddressPolicy, RefusedAddressError
 from api.webhooks.settings import WebhookSettings
 from api.webhooks.signature import sign
+from api.webhooks.url_rules import UrlRules
 from runs import WebhookRefusedError
 
 STRICT = AddressPolicy((), is_signing=True)
@@ -121,6 +122,34 @@ async def test_a_public_url_passes_and_a_name_that_nobody_knows_is_judged_later(
     await STRICT.check("https://93.184.215.14/hook?token=a")
     await STRICT.check("http://[2606:4700::1111]:8080/hook")
     await STRICT.check("https://nobody-has-this-name.invalid/hook")
+
+
+@pytest.mark.parametrize(
+    ("rules", "url", "reason"),
+    [
+        (UrlRules(requires_https=True), "http://93.184.215.14/", "https://"),
+        (UrlRules(ports=(443,)), "https://93.184.215.14:8443/", "port"),
+        (UrlRules(ports=(443,)), "http://93.184.215.14/", "port"),
+        (UrlRules(max_length=20), "https://93.184.215.14/", "longer than 20"),
+        (UrlRules(domains=("93.184.215.15",)), "https://93.184.215.14/", "host"),
+        (UrlRules(domains=("*.215.14",)), "https://215.14/", "host"),
+        (UrlRules(domains=("*.184.215.14",)), "https://x93184.215.14/", "host"),
+    ],
+)
+async def test_a_url_that_breaks_a_rule_is_refused_with_the_reason(rules, url, reason):
+    with pytest.raises(WebhookRefusedError, match=reason):
+        await AddressPolicy((), is_signing=True, rules=rules).check(url)
+
+
+def test_a_url_within_the_rules_leads_to_its_host_and_port():
+    rules = UrlRules(
+        requires_https=True,
+        domains=("hooks.example.org", "*.Example.com"),
+        ports=(443, 8443),
+        max_length=60,
+    )
+    assert rules.check("https://HOOKS.example.org/a") == ("hooks.example.org", 443)
+    assert rules.check("https://a.b.example.com:8443/") == ("a.b.example.com", 8443)
 
 
 async def test_without_a_secret_every_url_is_refused():

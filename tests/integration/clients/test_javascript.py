@@ -123,3 +123,20 @@ async def test_an_assistant_is_made_changed_used_and_deleted(js, thread_id):
     assert (await js.call("threads.copy", thread_id))["values"] == {"a": 1}
     await js.call("assistants.delete", assistant_id)
     assert assistant_id not in {each["assistant_id"] for each in await js.call("assistants.search")}
+
+
+async def test_a_thread_is_given_a_time_to_live(js, http):
+    for given, strategy in (
+        (60, "delete"),
+        ({"ttl": 60, "strategy": "keep_latest"}, "keep_latest"),
+    ):
+        thread_id = (await js.call("threads.create", {"ttl": given}))["thread_id"]
+        async with http.get(f"/threads/{thread_id}?include=ttl") as answer:
+            shown = (await answer.json())["ttl"]
+        assert (shown["ttl_minutes"], shown["strategy"]) == (60, strategy)
+
+
+async def test_what_checkpoints_say_of_themselves_cannot_be_changed(js, thread_id):
+    with pytest.raises(JsError) as refused:
+        await js.call("threads.patchState", thread_id, {"a": 1})
+    assert refused.value.status == 405

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from graph_stack import running_stack
+from graph_stack import running_stack, said
 
 from bridge import new_id
 
@@ -12,10 +12,6 @@ from bridge import new_id
 async def stack(tmp_path):
     async with running_stack(tmp_path) as running:
         yield running
-
-
-def said(text):
-    return {"messages": [{"role": "user", "content": text}]}
 
 
 async def played(js, graph, turns):

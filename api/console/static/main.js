@@ -1,0 +1,3 @@
+/** The page's beginning: defines the elements, and nothing else. */
+
+import "./shell/console_shell.js";

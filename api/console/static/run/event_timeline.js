@@ -1,0 +1,369 @@
+/**
+ * The timeline of one run: opens at its end or at an event, grows while the run goes on, and reads
+ * what is scrolled to. It holds a window of the run, so a run may be as long as it likes.
+ */
+
+import { element, fill } from "../dom/element.js";
+import { count } from "../dom/format.js";
+import { notice } from "../dom/notice.js";
+import { RunStream } from "../http/run_stream.js";
+import { MIN_PAUSE_MS } from "../shell/refresh.js";
+import { currentPlace, linkToRun, noteQuery } from "../shell/route.js";
+import { entryOfBlock, idOf } from "./entry.js";
+import { EventList } from "./event_list.js";
+import { EventPages } from "./event_pages.js";
+import { EventWindow } from "./event_window.js";
+import "./timeline_controls.js";
+
+/** @typedef {import("./entry.js").Entry} Entry */
+
+/** Screens from an end of the window at which more is read. */
+const NEAR_SCREENS = 1.5;
+/** So near to the end is at the end. */
+const BOTTOM_PX = 24;
+
+export class EventTimeline extends HTMLElement {
+  /** @type {{thread_id: string, run_id: string}} */
+  run = /** @type {any} */ (null);
+  isUnderWay = false;
+
+  #window = new EventWindow();
+  #list = new EventList({ onLink: (entry) => this.#copyLink(entry), readWhole: (entry) => this.#readWhole(entry) });
+  #pages = /** @type {EventPages} */ (/** @type {any} */ (null));
+  #controls = /** @type {import("./timeline_controls.js").TimelineControls} */ (element("timeline-controls"));
+  #scroller = element("div", { class: "timeline-scroll" });
+  #state = element("p", { class: "timeline-state", role: "status" });
+  /** @type {RunStream | null} */
+  #stream = null;
+  /** @type {Entry | null} The newest event of the run that is known. */
+  #newest = null;
+  #follows = false;
+  #isReading = false;
+  #frame = 0;
+  #settling = 0;
+  /** Grows with everything that is shown instead of what was: late answers are for nobody. */
+  #turn = 0;
+
+  connectedCallback() {
+    this.#controls.addEventListener("view", (event) => this.#show(/** @type {CustomEvent} */ (event).detail));
+    this.#controls.addEventListener("go-to", (event) => this.#goTo(/** @type {CustomEvent} */ (event).detail));
+    this.#controls.addEventListener("follow", (event) => this.#follow(/** @type {CustomEvent} */ (event).detail));
+    this.#scroller.append(this.#list.root, this.#state);
+    fill(this, this.#controls, this.#scroller);
+    this.#scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    this.#controls.show(currentPlace().query);
+    this.#open();
+  }
+
+  disconnectedCallback() {
+    this.#turn += 1;
+    this.#stream?.stop();
+    clearTimeout(this.#settling);
+    cancelAnimationFrame(this.#frame);
+  }
+
+  /** Begin anew with what the controls say. */
+  async #open() {
+    const turn = (this.#turn += 1);
+    this.#pages = new EventPages(this.run, this.#controls.filter);
+    this.#list.setRaw(this.#controls.isRaw);
+    this.#window = new EventWindow();
+    this.#say("Reading events…");
+    const [seq, runSeq] = (currentPlace().query.get("event") ?? "").split("-").map(Number);
+    this.#list.target = runSeq || 0;
+    try {
+      if (runSeq) await this.#openAt(seq, runSeq, turn);
+      else await this.#openEnd(turn);
+    } catch (error) {
+      if (turn === this.#turn) this.#say(/** @type {Error} */ (error).message, true);
+      return;
+    }
+    if (turn === this.#turn && this.#stream === null && this.isUnderWay) this.#listen();
+  }
+
+  /** @param {number} turn */
+  async #openEnd(turn) {
+    const page = await this.#pages.before();
+    if (turn !== this.#turn) return;
+    // With a filter the last one shown is not the run's last one.
+    const newest = this.#pages.isFiltered ? await this.#pages.newest() : (page.entries.at(-1) ?? null);
+    if (turn !== this.#turn) return;
+    this.#noteNewest(newest);
+    this.#window.replace(page.entries, { reachesStart: !page.hasMore, reachesEnd: true });
+    this.#setFollows(this.isUnderWay);
+    this.#draw();
+    this.#toBottom();
+  }
+
+  /**
+   * @param {number} seq
+   * @param {number} runSeq
+   * @param {number} turn
+   */
+  async #openAt(seq, runSeq, turn) {
+    const [before, behind, newest] = await Promise.all([
+      this.#pages.before(seq),
+      this.#pages.after(seq - 1),
+      this.#pages.newest(),
+    ]);
+    if (turn !== this.#turn) return;
+    this.#noteNewest(newest);
+    const ends = { reachesStart: !before.hasMore, reachesEnd: !behind.hasMore };
+    this.#window.replace([...before.entries, ...behind.entries], ends);
+    this.#setFollows(false);
+    this.#draw();
+    const row = this.#list.rowOf(runSeq);
+    row?.scrollIntoView({ block: "center" });
+    if (!row) notice(`Event ${count(runSeq)} is not there; this is where it would be.`, "bad");
+  }
+
+  /** Follow the run from its newest known event on. */
+  async #listen() {
+    const after = this.#newest ? idOf(this.#newest) : "-1";
+    const stream = (this.#stream = new RunStream(this.run, after, (state) => this.#controls.showConnection(state)));
+    try {
+      for await (const blocks of stream.batches()) {
+        this.#take(blocks);
+        if (stream.hasEnded) break;
+      }
+    } catch (error) {
+      this.#say(/** @type {Error} */ (error).message, true);
+    }
+    if (stream.hasEnded) {
+      this.isUnderWay = false;
+      this.#controls.showConnection("ended");
+      await this.#settle();
+      this.dispatchEvent(new CustomEvent("run-ended", { bubbles: true }));
+    }
+  }
+
+  /** @param {import("../http/sse_parser.js").Block[]} blocks */
+  #take(blocks) {
+    const entries = [];
+    for (const block of blocks) {
+      if (block.id === null) this.#noteGap(block.data);
+      else if (block.event !== "end") entries.push(entryOfBlock(block));
+    }
+    const last = entries.at(-1);
+    if (!last) return;
+    this.#noteNewest(last);
+    if (this.#pages.isFiltered) {
+      this.#window.reachesEnd = false; // what fits is read with the next records
+    } else if (this.#window.reachesEnd && this.#follows) {
+      this.#window.append(entries);
+      this.#planDraw();
+    } else {
+      this.#window.reachesEnd = false;
+    }
+    this.#planSettling();
+  }
+
+  /** @param {string} data */
+  #noteGap(data) {
+    const { missing, reason } = JSON.parse(data);
+    const first = (this.#newest?.run_seq ?? 0) + 1;
+    this.#list.reasons.set(first, `the gateway counted ${missing ?? "an unknown number"} (${reason})`);
+  }
+
+  #planDraw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => {
+      this.#draw();
+      if (this.#follows) this.#toBottom();
+    });
+  }
+
+  /** What came live lacks what only records tell; they are read together, and not often. */
+  #planSettling() {
+    if (this.#settling) return;
+    this.#settling = setTimeout(() => {
+      this.#settling = 0;
+      this.#settle();
+    }, MIN_PAUSE_MS);
+  }
+
+  async #settle() {
+    const turn = this.#turn;
+    const shown = this.#window;
+    const from = shown.firstUnsettled ?? (this.#follows ? shown.last : undefined);
+    const seq = shown.firstUnsettled ? shown.firstUnsettled.seq - 1 : (from?.seq ?? 0);
+    if (!from && !this.#follows) return;
+    try {
+      const page = await this.#pages.after(seq);
+      if (turn !== this.#turn) return;
+      shown.settle(page.entries);
+      if (this.#follows) shown.append(page.entries);
+      if (this.#follows && !page.hasMore) shown.reachesEnd = true;
+      if (page.entries.length) this.#noteNewest(/** @type {Entry} */ (page.entries.at(-1)));
+      this.#planDraw();
+      if (page.hasMore && shown.firstUnsettled) this.#planSettling();
+      else if (page.hasMore && this.#follows) await this.#openEnd(turn);
+    } catch (error) {
+      if (turn === this.#turn) this.#planSettling(); // the stream tells that the gateway is away
+    }
+  }
+
+  #draw() {
+    const anchor = this.#anchor();
+    this.#list.draw(this.#window, !this.#pages.isFiltered);
+    if (anchor && anchor.row.isConnected) {
+      this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
+    }
+    const isEmpty = this.#window.entries.length === 0;
+    this.#say(isEmpty ? (this.#pages.isFiltered ? "No event fits the filter." : "No event yet.") : this.#ending());
+    this.#showPlace();
+  }
+
+  /** @returns {{row: Element, top: number} | null} The first line in sight. */
+  #anchor() {
+    const edge = this.#scroller.getBoundingClientRect().top;
+    const rows = this.#list.root.children;
+    let [low, high] = [0, rows.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].getBoundingClientRect().bottom > edge) high = middle;
+      else low = middle + 1;
+    }
+    const row = rows[low];
+    return row ? { row, top: row.getBoundingClientRect().top } : null;
+  }
+
+  #ending() {
+    if (!this.#window.reachesEnd) return "";
+    return this.isUnderWay ? "Waiting for the next event…" : "The run has ended.";
+  }
+
+  #onScroll() {
+    const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
+    const isAtBottom = scrollTop + clientHeight >= scrollHeight - BOTTOM_PX;
+    if (this.isUnderWay && this.#follows && !isAtBottom) this.#setFollows(false);
+    this.#showPlace();
+    if (this.#isReading) return;
+    const near = clientHeight * NEAR_SCREENS;
+    if (scrollTop < near && !this.#window.reachesStart) this.#readBefore();
+    else if (scrollTop + clientHeight > scrollHeight - near && !this.#window.reachesEnd) this.#readBehind();
+  }
+
+  async #readBefore() {
+    const first = this.#window.first;
+    if (first) await this.#read(() => this.#pages.before(first.seq), (page) => this.#window.prepend(page));
+  }
+
+  async #readBehind() {
+    const last = this.#window.last;
+    if (!last) return;
+    await this.#read(() => this.#pages.after(last.seq), (page) => {
+      this.#window.append(page.entries);
+      this.#window.reachesEnd = !page.hasMore;
+    });
+  }
+
+  /**
+   * @param {() => Promise<import("./event_pages.js").EventPage>} read
+   * @param {(page: import("./event_pages.js").EventPage) => void} take
+   */
+  async #read(read, take) {
+    const turn = this.#turn;
+    this.#isReading = true;
+    try {
+      const page = await read();
+      if (turn !== this.#turn) return;
+      take(page);
+      this.#draw();
+    } catch (error) {
+      if (turn === this.#turn) notice(/** @type {Error} */ (error).message, "bad");
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  /** @param {Record<string, string>} change Of the query; nothing removes. */
+  #show(change) {
+    const { query } = currentPlace();
+    for (const [name, value] of Object.entries(change)) {
+      if (value) query.set(name, value);
+      else query.delete(name);
+    }
+    noteQuery(query);
+    this.#open();
+  }
+
+  /** @param {number} runSeq */
+  async #goTo(runSeq) {
+    if (!this.#newest) return;
+    const turn = (this.#turn += 1);
+    try {
+      const seq = await this.#pages.placeOf(runSeq, this.#newest);
+      if (turn !== this.#turn) return;
+      await this.#openAt(seq, 0, turn);
+      const row = this.#list.rowOf(runSeq) ?? this.#list.root.firstElementChild;
+      row?.scrollIntoView({ block: "center" });
+    } catch (error) {
+      notice(/** @type {Error} */ (error).message, "bad");
+    }
+  }
+
+  /** @param {boolean} follows */
+  async #follow(follows) {
+    this.#setFollows(follows);
+    if (!follows) return;
+    const turn = (this.#turn += 1);
+    if (!this.#window.reachesEnd) await this.#openEnd(turn);
+    this.#setFollows(true);
+    this.#toBottom();
+  }
+
+  /** @param {boolean} follows */
+  #setFollows(follows) {
+    this.#follows = follows;
+    this.#showPlace();
+  }
+
+  #toBottom() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
+  /** @param {Entry | null} entry */
+  #noteNewest(entry) {
+    if (entry && entry.run_seq > (this.#newest?.run_seq ?? 0)) this.#newest = entry;
+  }
+
+  #showPlace() {
+    const anchor = this.#anchor();
+    const at = Number(anchor?.row.getAttribute("data-run-seq") ?? 0);
+    const total = this.#newest?.run_seq ?? 0;
+    const shown = this.#window.last?.run_seq ?? 0;
+    const unseen = this.#follows ? 0 : total - shown;
+    this.#controls.showPlace({ at, total, follows: this.#follows, isUnderWay: this.isUnderWay, unseen });
+  }
+
+  /** @param {Entry} entry */
+  async #copyLink(entry) {
+    const link = new URL(linkToRun(this.run, { event: idOf(entry) }), location.href).href;
+    try {
+      await navigator.clipboard.writeText(link);
+      notice(`The link to event ${count(entry.run_seq)} is copied.`);
+    } catch {
+      location.hash = linkToRun(this.run, { event: idOf(entry) });
+      notice("The address of this page leads to the event now.");
+    }
+  }
+
+  /** @param {Entry} entry */
+  async #readWhole(entry) {
+    const content = await this.#pages.content(entry.seq);
+    if (content === undefined) throw new Error("The event is not there any more.");
+    return JSON.stringify(content, null, 2);
+  }
+
+  /**
+   * @param {string} text
+   * @param {boolean} [isProblem]
+   */
+  #say(text, isProblem = false) {
+    this.#state.classList.toggle("problem", isProblem);
+    if (this.#state.textContent !== text) this.#state.textContent = text;
+  }
+}
+
+customElements.define("event-timeline", EventTimeline);
