@@ -83,6 +83,15 @@ class StreamUpkeep:
         drifts = tuple(Drift(*each) for each in differences(wanted, config))
         return StreamReport(name, config, found["state"], drifts)
 
+    async def make(self) -> list[StreamReport]:
+        """Make what is absent, verify the rest, and return how all streams are.
+
+        Raises:
+            BridgeError: As :func:`ensure_streams` says.
+        """
+        await ensure_streams(self._connection, self._settings)
+        return await self.report()
+
     async def apply(self) -> list[StreamReport]:
         """Make what is absent, change what differs, and return how all streams are then.
 
@@ -95,8 +104,7 @@ class StreamUpkeep:
             if report.config is not None and report.drifts:
                 changed = {**report.config, **wanted}
                 await self._connection.api(f"$JS.API.STREAM.UPDATE.{report.name}", changed)
-        await ensure_streams(self._connection, self._settings)
-        return await self.report()
+        return await self.make()
 
 
 @asynccontextmanager

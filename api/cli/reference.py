@@ -31,12 +31,18 @@ def commands() -> str:
 
 def _sections(command: TyperCommand | TyperGroup, context: typer.Context) -> Iterator[str]:
     if isinstance(command, TyperGroup):
+        if command.invoke_without_command:
+            yield from _section(command, context)
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             if isinstance(inner, TyperCommand | TyperGroup):
                 below = typer.Context(inner, info_name=name, parent=context)
                 yield from _sections(inner, below)
-        return
+    else:
+        yield from _section(command, context)
+
+
+def _section(command: TyperCommand | TyperGroup, context: typer.Context) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"\n### {context.command_path}\n\n"
     yield f"`{context.command_path} {usage}`\n\n"

@@ -1,4 +1,4 @@
-"""``jetrun streams``: how the streams on the server are, and make them what the settings want."""
+"""``jetrun streams``: make the streams, so that no other role needs to, and keep them as wanted."""
 
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,7 @@ from api.settings import Settings
 from api.startup_errors import StartupError
 from bridge.stream_reports import StreamReport, open_upkeep
 
-STREAMS = typer.Typer(help="Streams: list, show, verify, apply.", no_args_is_help=True)
+STREAMS = typer.Typer(invoke_without_command=True)
 
 #: The status when a stream is not as the settings want it.
 UNSOUND: Final = 3
@@ -27,6 +27,19 @@ class NoSuchStreamError(StartupError):
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(f"there is no stream {name}; there are {', '.join(known)}")
         self.name = name
+
+
+@STREAMS.callback()
+@with_settings
+def make(context: typer.Context, *, settings: Settings) -> None:
+    """Make the streams that are absent, verify the others; or list, show, verify, apply.
+
+    Needs credentials that may make streams; gateways, workers and sinks then need none of that. A
+    stream that differs from the settings is an error, and is left as it is.
+    """
+    if context.invoked_subcommand is None:
+        reports = finished(_make(settings))
+        print_rows(_COLUMNS, [_row(each) for each in reports])
 
 
 @STREAMS.command("list")
@@ -82,6 +95,11 @@ def apply(*, as_json: JsonOption = False, settings: Settings) -> None:
 async def _report(settings: Settings) -> list[StreamReport]:
     async with server_of(settings) as reached, open_upkeep(reached.bridge) as upkeep:
         return await upkeep.report()
+
+
+async def _make(settings: Settings) -> list[StreamReport]:
+    async with server_of(settings) as reached, open_upkeep(reached.bridge) as upkeep:
+        return await upkeep.make()
 
 
 async def _apply(settings: Settings) -> list[StreamReport]:

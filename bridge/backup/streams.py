@@ -5,7 +5,7 @@ where that would hurt:
 
 1. The log's snapshot, so that a run which leaves the log meanwhile is still in it.
 2. Jobs and timers: what the state has and they lack is derived from it again, what they have and
-   the state does not want is dropped by whoever gets it.
+   the state does not want is dropped by whoever gets it. Secrets and dead letters, too.
 3. The state.
 4. The log to its end: of every run that the state calls ended it has the terminal event.
 5. Checkpoints and items: of every run that the log calls ended they have what it left.
@@ -94,12 +94,14 @@ class StreamBackup:
             OSError: The disk refused.
         """
         names = self._names
+        last = (names.checkpoints_stream, names.items_stream)
+        apart = {names.events_stream, names.state_stream, *last}
         log = await self._snapshot(names.events_stream, files)
-        before = [names.jobs_stream, names.timers_stream, names.dead_stream, names.state_stream]
-        taken = [await self._take_one(name, files) for name in before]
+        # Whatever streams there will be: what the state does not speak of may come before it.
+        first = [name for name in self._wanted if name not in apart]
+        taken = [await self._take_one(name, files) for name in (*first, names.state_stream)]
         taken.append(await self._later(log, files))
-        after = (names.checkpoints_stream, names.items_stream)
-        return [*taken, *[await self._take_one(name, files) for name in after]]
+        return [*taken, *[await self._take_one(name, files) for name in last]]
 
     async def _take_one(self, name: str, files: FilesToWrite) -> TakenStream:
         return await self._later(await self._snapshot(name, files), files)
@@ -178,12 +180,12 @@ class StreamBackup:
         with files.open(snapshot_file(taken.name)) as file:
             await put_snapshot(self._connection, config, taken.state, _pieces(file))
         names = self._names
-        exact = {names.events_stream, names.state_stream, names.checkpoints_stream}
+        inexact = {names.jobs_stream, names.timers_stream, names.dead_stream, names.items_stream}
         later = LaterMessages(
             self._connection,
             taken.name,
             config["subjects"][0].replace(">", "~.~"),
-            is_exact=taken.name in exact,
+            is_exact=taken.name not in inexact,
         )
         with files.open(later_file(taken.name)) as file:
             await later.put(decode_later(file), taken.last_seq)
