@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import nats
 import pytest
-from commands import run_command, start_command
+from commands import run_command, running_command
 
 from api.backup.errors import (
     BackupTargetError,
@@ -304,10 +304,8 @@ async def test_a_backup_that_was_killed_is_none(source, settings, elsewhere, tmp
     await source.create("run-1", thread_id="thread-1")
     for _ in range(10):
         await source.publish_many("run-1", [new_event("note", {"x": "y" * 1000})] * 500)
-    process = await start_command(settings, "backup", target)
-    await eventually(lambda: any(target.rglob("*.snapshot")), within_s=30)
-    process.kill()
-    await process.communicate()
+    async with running_command(settings, "backup", target):
+        await eventually(lambda: any(target.rglob("*.snapshot")), within_s=60)
     assert not (target / "manifest.json").exists()
     outcome = await run_command(elsewhere, "restore", target)
     assert (outcome.status, "no backup" in outcome.err) == (1, True)
