@@ -9,8 +9,8 @@ from functools import partial
 import aiohttp
 import pytest
 from archiving import sinking
-from gateway_process import running_gateway_process
 from gateways import running_gateway
+from measured_gateway import running_measured_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
@@ -56,7 +56,7 @@ async def start_gateway_process(settings):
 
         async def start(**changes):
             changed = with_changes(settings, changes)
-            return await stack.enter_async_context(running_gateway_process(changed))
+            return await stack.enter_async_context(running_measured_gateway(changed))
 
         yield start
 

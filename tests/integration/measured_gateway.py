@@ -10,7 +10,7 @@ from pathlib import Path
 from api.environment import child_environment
 
 
-class GatewayProcess:
+class MeasuredGateway:
     """A gateway under measurement."""
 
     def __init__(self, process):
@@ -63,13 +63,13 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def running_gateway_process(settings):
+async def running_measured_gateway(settings):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "api.gateway"),
         env=child_environment(settings),
         stdout=asyncio.subprocess.PIPE,
     )
-    gateway = GatewayProcess(process)
+    gateway = MeasuredGateway(process)
     try:
         await gateway.ready()
         yield gateway
