@@ -63,7 +63,7 @@ class MeasuredGateway:
 
 
 @asynccontextmanager
-async def running_measured_gateway(settings):
+async def running_gateway_process(settings):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "api.gateway"),
         env=child_environment(settings),
