@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlencode
 
 import pytest
-from chromium import bundle, serve_files
 from gateway_process import GatewayProcess
+from sites import bundle, serve_files
 from thread_page import ThreadPage
 
 
