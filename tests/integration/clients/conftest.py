@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 import pytest
-from browser import connected_browser, running_chromium
+from chromium import connected_browser, running_chromium
 from console_page import ConsolePage
 from cutting_proxy import CuttingProxy
 from js_client import SDKS, js_client

@@ -5,15 +5,9 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlencode
 
 import pytest
-from chromium import bundle, open_browser, serve_files
+from chromium import bundle, serve_files
 from gateway_process import GatewayProcess
 from thread_page import ThreadPage
-
-
-@pytest.fixture
-async def browser():
-    async with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")
