@@ -95,7 +95,8 @@ class StreamBackup:
         """
         names = self._names
         log = await self._snapshot(names.events_stream, files)
-        before = [names.jobs_stream, names.timers_stream, names.dead_stream, names.state_stream]
+        before = [names.jobs_stream, names.timers_stream, names.dead_stream]
+        before += [names.secrets_stream, names.state_stream]
         taken = [await self._take_one(name, files) for name in before]
         taken.append(await self._later(log, files))
         after = (names.checkpoints_stream, names.items_stream)
@@ -181,7 +182,8 @@ class StreamBackup:
         with files.open(snapshot_file(taken.name)) as file:
             await put_snapshot(self._connection, config, taken.state, _pieces(file))
         names = self._names
-        exact = {names.events_stream, names.state_stream, names.checkpoints_stream}
+        records = {names.state_stream, names.secrets_stream}
+        exact = {names.events_stream, names.checkpoints_stream, *records}
         later = LaterMessages(
             self._connection,
             taken.name,
