@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from api.cli.console import OUT
+from api.cli.log import server_of
 from api.cli.options import ConfigOption, DataOption, NatsOption, given
 from api.doctor.diagnosis import diagnose
 from api.doctor.report import Report, Severity
@@ -42,7 +43,8 @@ def doctor(
 
 
 async def _examine(settings: Settings, outcome: list[Report]) -> None:
-    outcome.append(await diagnose(settings))
+    async with server_of(settings) as reached:
+        outcome.append(await diagnose(reached))
 
 
 def _show(report: Report) -> None:
