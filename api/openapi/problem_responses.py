@@ -9,10 +9,11 @@ from api.answer_schemas import Problem
 from api.auth.errors import (
     CredentialRefusedError,
     NotAuthenticatedError,
+    OperatorsOnlyError,
     ScopeMissingError,
     SigningKeysUnavailableError,
 )
-from api.auth.permissions import OPEN_ROUTES
+from api.auth.permissions import OPEN_ROUTES, OPERATOR_ROUTES
 from api.errors import InvalidJsonError, InvalidRequestError
 from api.openapi.schemas import reference_to
 from api.operations import Operation
@@ -78,6 +79,8 @@ def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]
         yield from _GUARDED
         if not route.startswith("GET "):
             yield ContentionError
+    if route in OPERATOR_ROUTES:
+        yield OperatorsOnlyError
     if operation.models or operation.parameters:
         yield InvalidRequestError
     if "body" in operation.models:

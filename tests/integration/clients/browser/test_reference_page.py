@@ -1,13 +1,13 @@
 """The reference page in a real browser: styled under its own policy, complete without a script."""
 
 import pytest
-from browser import open_browser
 
 
 @pytest.fixture
-async def page():
-    async with open_browser() as browser:
-        yield await browser.new_page()
+async def page(browser):
+    context = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
 
 
 async def test_the_page_is_styled_and_unfolds_under_its_policy(gateway, page):
