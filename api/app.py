@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from api.appending import AppendRoutes
 from api.archive import ArchiveRoutes
 from api.assistants import AssistantRoutes
 from api.attachment import Attachments
@@ -14,11 +15,16 @@ from api.auth.authentication import authenticate_by
 from api.auth.permissions import MOUNT_PREFIX
 from api.auth.routes import TokenRoutes
 from api.auth.stream_tokens import StreamTokens
+from api.auth.withdrawals import Withdrawals
 from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
 from api.cross_origin import CrossOrigin
+from api.doctor.routes import DoctorRoutes
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
+from api.limits.event_rates import EventRates
+from api.limits.shedding import shed_new_work
+from api.limits.wiring import set_limits
 from api.log_metrics import LogCollector
 from api.made_assistants import MadeAssistantRoutes
 from api.many_runs import ManyRunsRoutes
@@ -76,6 +82,7 @@ def create_app(
     app = _without_routes(
         settings, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
     )
+    set_limits(app, settings, bridge, app[METRICS])
     open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
     log_figures = LogCollector(bridge)
     app[METRICS].register(log_figures)
@@ -106,6 +113,7 @@ def create_app(
             SystemRoutes(bridge, open_streams, settings.log.prefix),
             SystemStateRoutes(bridge, settings),
             MetricsRoutes(app[METRICS], log_figures),
+            DoctorRoutes(settings),
             ReferenceRoutes(),
         ],
         "assistants": [
@@ -120,7 +128,8 @@ def create_app(
             watching,
             ThreadEventRoutes(bridge, facade, thread_streams, subscribed, settling),
             protocol,
-            RunRoutes(bridge, facade, watching, unattended, http),
+            RunRoutes(facade, watching, unattended, http),
+            AppendRoutes(bridge, facade, EventRates(settings.limits)),
             RunAgainRoutes(facade, unattended),
             ManyRunsRoutes(facade, unattended, http),
             WebhookRoutes(facade),
@@ -157,17 +166,20 @@ def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Appli
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
             cross_origin.middleware,
+            shed_new_work,
             authenticated_by(authenticate),
         ],
     )
     app[MOUNT_PREFIX] = http.mount_prefix
-    app[OPEN_STREAMS] = OpenStreams(http.max_streams)
+    streams = app[OPEN_STREAMS] = OpenStreams(
+        http.max_streams, settings.limits.max_streams_per_user
+    )
+    app.cleanup_ctx.append(Withdrawals(streams, settings.auth.recheck_s).looking)
     app[UNATTENDED] = UnattendedWork()
-    app[METRICS] = process_registry(requests, OpenStreamsCollector(app[OPEN_STREAMS]))
-    app.on_response_prepare.append(add_request_id)
-    app.on_response_prepare.append(cross_origin.add_headers)
-    app.on_response_prepare.append(note_answer)
-    app.on_response_prepare.append(requests.note_answer)
+    app[METRICS] = process_registry(requests, OpenStreamsCollector(streams))
+    app.on_response_prepare.extend(
+        [add_request_id, cross_origin.add_headers, note_answer, requests.note_answer]
+    )
     return app
 
 

@@ -5,7 +5,8 @@ What every request can meet is in :mod:`api.openapi.document`.
 
 from typing import Final
 
-from api.errors import ContradictoryOptionsError
+from api.errors import ContradictoryOptionsError, TooManyStreamsError
+from api.limits.errors import TooManyUserStreamsError
 from bridge import (
     EventTooLargeError,
     InvalidIdError,
@@ -31,6 +32,9 @@ from runs import (
     UnsupportedOptionError,
     WebhookRefusedError,
 )
+
+#: Opening a stream or a wait.
+OPENING: Final = (TooManyStreamsError, TooManyUserStreamsError)
 
 #: Searching all threads or runs.
 SEARCHING: Final = (ReadModelBehindError, ReadModelUnavailableError)

@@ -14,6 +14,9 @@ from typing import Final
 from aiohttp import web
 
 from api.app import create_app, drain
+from api.limits.connection import CONNECTION_LIMITS
+from api.limits.connection_room import allow_open_files
+from api.limits.site import LimitedSite
 from api.listener import listener_url, open_listener
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
@@ -80,12 +83,10 @@ async def serve_application(
         shutdown_s: Seconds that streams and requests in progress have to end.
         announce: Called with the gateway's URL once it answers.
     """
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=shutdown_s / 2
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=shutdown_s / 2)
     try:
         await runner.setup()
-        await web.SockSite(runner, listener).start()
+        await LimitedSite(runner, listener, app[CONNECTION_LIMITS]).start()
         announce(listener_url(listener))
         await asyncio.Event().wait()
     finally:
@@ -104,6 +105,7 @@ async def run_gateway(settings: Settings, announce: Callable[[str], None]) -> No
         RunsError: The data directory cannot be used.
     """
     listener = open_listener(settings.http, authenticates=settings.auth.is_on)
+    allow_open_files(settings.limits)
     try:
         async with gateway_application(settings) as app:
             await serve_application(

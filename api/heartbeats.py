@@ -1,4 +1,4 @@
-"""Signs of life on a long answer, and an end to clients that read nothing any more.
+"""Signs of life on a long answer.
 
 Heartbeats are regular, whatever else is written: clients learn the interval and take silence that
 is much longer for a dead connection.
@@ -18,7 +18,6 @@ async def heartbeats(
     heartbeat: bytes,
     *,
     every_s: float,
-    stall_s: float,
 ) -> AsyncGenerator[None]:
     """Write ``heartbeat`` regularly while the body runs.
 
@@ -27,9 +26,8 @@ async def heartbeats(
         response: Its answer, with the headers sent; the body may write to it at any time.
         heartbeat: What is written; it must fit between any two writes of the body.
         every_s: Seconds between heartbeats; the first one comes that long after the start.
-        stall_s: Seconds after which a client that has taken no byte is cut off.
     """
-    beats = asyncio.create_task(_beat(request, response, heartbeat, every_s, stall_s))
+    beats = asyncio.create_task(_beat(request, response, heartbeat, every_s))
     try:
         yield
     finally:
@@ -41,25 +39,16 @@ async def _beat(
     response: web.StreamResponse,
     heartbeat: bytes,
     every_s: float,
-    stall_s: float,
 ) -> None:
     loop = asyncio.get_running_loop()
-    due = moved_at = loop.time()
-    moved_bytes = 0
+    due = loop.time()
     while True:
         due += every_s
         await asyncio.sleep(due - loop.time())
         transport = request.transport
         if transport is None:
             return
-        waiting_bytes = transport.get_write_buffer_size()
-        taken_bytes = request.writer.output_size - waiting_bytes
-        if waiting_bytes == 0 or taken_bytes != moved_bytes:
-            moved_bytes, moved_at = taken_bytes, loop.time()
-        elif loop.time() - moved_at >= stall_s:
-            transport.abort()
-            return
-        if waiting_bytes == 0:
+        if transport.get_write_buffer_size() == 0:
             # More bytes would not help a client that does not take those that wait.
             try:
                 await response.write(heartbeat)

@@ -22,13 +22,19 @@ def _labels(value: object) -> object:
 class ItemPlace(Body):
     """The body of ``DELETE /store/items``."""
 
-    namespace: Annotated[Namespace, BeforeValidator(_labels)]
+    namespace: Annotated[
+        Namespace, BeforeValidator(_labels, json_schema_input_type=str | Namespace)
+    ]
     key: Name
 
 
 class ItemQuery(ItemPlace):
     """The query of ``GET /store/items``; labels are joined by dots."""
 
+    namespace: Annotated[
+        Namespace,
+        BeforeValidator(_labels, json_schema_input_type=Annotated[str, Field(min_length=1)]),
+    ]
     refresh_ttl: bool | None = None
 
 

@@ -35,6 +35,8 @@ class LogCollector(Collector):
     async def look(self) -> None:
         """Ask the server now."""
         self._seen = None
+        if not self._bridge.is_connected:
+            return  # a scrape need not wait for what is known already
         try:
             async with asyncio.timeout(LOOK_WITHIN_S):
                 self._seen = await self._bridge.log_state(), await self._sink.find_status()
@@ -57,8 +59,12 @@ class LogCollector(Collector):
 def _of_log(log: LogState) -> Iterator[Metric]:
     yield GaugeMetricFamily("jetrun_log_events", "Events that the log holds", log.events)
     yield GaugeMetricFamily("jetrun_log_bytes", "Bytes that the log takes", log.bytes)
-    if log.max_bytes is not None:
-        yield GaugeMetricFamily("jetrun_log_max_bytes", "Bytes that it may take", log.max_bytes)
+    if log.limit_bytes is not None:
+        yield GaugeMetricFamily(
+            "jetrun_log_limit_bytes",
+            "Bytes from which on ordinary events are refused",
+            log.limit_bytes,
+        )
     yield GaugeMetricFamily("jetrun_log_runs", "Runs of which the log holds an event", log.runs)
     yield GaugeMetricFamily("jetrun_log_consumers", "Consumers of the log", log.consumers)
     yield GaugeMetricFamily("jetrun_log_max_consumers", "Consumers at most", log.max_consumers)

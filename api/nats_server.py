@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from api.server_access import ServerAccess
 from api.settings import Settings
 from bridge import BridgeError, EmbeddedServer
 
@@ -26,18 +27,40 @@ async def embedded_server(settings: Settings) -> AsyncGenerator[Settings]:
         BridgeError: The server cannot be started; nothing was left running.
     """
     async with EmbeddedServer(settings.data / DIRECTORY, settings.embedded) as server:
+        access = ServerAccess.of(server)
+        access.write(server.data_dir)
         keeper = asyncio.create_task(_keep(server), name="keep nats-server")
         try:
             yield with_server(settings, server)
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
+            access.remove(server.data_dir)
+
+
+@asynccontextmanager
+async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
+    """Yield ``settings`` with the server of the data directory, whoever runs it.
+
+    Where another process of ours does, that one is used, as an operator; else one is run here.
+
+    Raises:
+        BridgeError: The server cannot be started; nothing was left running.
+    """
+    access = ServerAccess.find(settings.data / DIRECTORY)
+    if access is not None:
+        address = {**access.model_dump(exclude={"pid"}), "token": None}
+        yield settings.model_copy(update={"nats": settings.nats.model_copy(update=address)})
+        return
+    async with embedded_server(settings) as reached:
+        yield reached
 
 
 def with_server(settings: Settings, server: EmbeddedServer) -> Settings:
     """Return ``settings`` with the address and the credentials of a running server."""
     address = {"url": server.url, "user": server.user, "password": server.password, "token": None}
-    return settings.model_copy(update={"nats": settings.nats.model_copy(update=address)})
+    known = {**address, "sync_always": settings.embedded.sync_always}
+    return settings.model_copy(update={"nats": settings.nats.model_copy(update=known)})
 
 
 def is_embedded_wanted(settings: Settings) -> bool:

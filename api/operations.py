@@ -84,6 +84,10 @@ class Operation:
     parameters: tuple[Parameter, ...]
 
 
+#: By the functions that serve them.
+_OPERATIONS: Final[dict[object, Operation]] = {}
+
+
 def operation(
     *answers: Answer,
     raises: tuple[type[KnownError], ...] = (),
@@ -132,7 +136,6 @@ def _plain(summary: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_OPERATIONS: Final[dict[object, Operation]] = {}
 _READERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"body": read_body, "query": _read_query, "headers": _read_headers}
 )

@@ -21,11 +21,26 @@ import store.errors
 from api import errors
 from api.auth.errors import (
     ChallengeError,
+    CredentialEndedError,
     CredentialRefusedError,
     NotAuthenticatedError,
     OperatorsOnlyError,
     ScopeMissingError,
     SigningKeysUnavailableError,
+)
+from api.limits.errors import (
+    HeadersTooLargeError,
+    JsonTooDeepError,
+    MalformedRequestError,
+    OverloadedError,
+    RequestTimeoutError,
+    TooManyAddressConnectionsError,
+    TooManyBodiesError,
+    TooManyConnectionsError,
+    TooManyEventsError,
+    TooManyUserStreamsError,
+    UnsupportedEncodingError,
+    UrlTooLongError,
 )
 from bridge import log_context
 
@@ -39,8 +54,12 @@ RETRY_AFTER_S: Final = 1
 
 _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = MappingProxyType(
     {
-        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError,),
-        HTTPStatus.UNAUTHORIZED: (CredentialRefusedError, NotAuthenticatedError),
+        HTTPStatus.BAD_REQUEST: (errors.ContradictoryOptionsError, MalformedRequestError),
+        HTTPStatus.UNAUTHORIZED: (
+            CredentialEndedError,
+            CredentialRefusedError,
+            NotAuthenticatedError,
+        ),
         HTTPStatus.FORBIDDEN: (OperatorsOnlyError, ScopeMissingError),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,
@@ -55,6 +74,7 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.WebhookNotFoundError,
             store.errors.RunNotArchivedError,
         ),
+        HTTPStatus.REQUEST_TIMEOUT: (RequestTimeoutError,),
         HTTPStatus.CONFLICT: (
             bridge.errors.AlreadyQueuedError,
             bridge.errors.CheckpointFencedError,
@@ -85,7 +105,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             bridge.errors.ItemTooLargeError,
             runs.errors.InputTooLargeError,
         ),
+        HTTPStatus.REQUEST_URI_TOO_LONG: (UrlTooLongError,),
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: (UnsupportedEncodingError,),
         HTTPStatus.UNPROCESSABLE_ENTITY: (
+            JsonTooDeepError,
             bridge.errors.InvalidContentError,
             bridge.errors.InvalidEventError,
             bridge.errors.InvalidFilterError,
@@ -103,7 +126,11 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             runs.errors.UnsupportedStrategyError,
             runs.errors.WebhookRefusedError,
         ),
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (HeadersTooLargeError,),
         HTTPStatus.TOO_MANY_REQUESTS: (
+            TooManyAddressConnectionsError,
+            TooManyEventsError,
+            TooManyUserStreamsError,
             runs.errors.QueueFullError,
             runs.errors.TooManyCronsError,
             runs.errors.TooManyRunsError,
@@ -136,7 +163,10 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             store.errors.RunSeqHoleError,
         ),
         HTTPStatus.SERVICE_UNAVAILABLE: (
+            OverloadedError,
             SigningKeysUnavailableError,
+            TooManyBodiesError,
+            TooManyConnectionsError,
             bridge.errors.AccessDeniedError,
             bridge.errors.BridgeClosedError,
             bridge.errors.ColdTierError,
@@ -230,7 +260,7 @@ def problem_of(error: KnownError) -> web.Response:
             if isinstance(error, ChallengeError):
                 headers["WWW-Authenticate"] = error.challenge
             return problem(status, error.code, str(error), headers)
-    return _unexpected(error)
+    return unexpected(error)
 
 
 @web.middleware
@@ -239,14 +269,15 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _problem_of_http(request, error)
+        return problem_of_http(request, error)
     except Exception as error:  # the outermost frame of a request, which must answer
         if request.writer.output_size > 0:
             raise
-        return problem_of(error) if isinstance(error, KnownError) else _unexpected(error)
+        return problem_of(error) if isinstance(error, KnownError) else unexpected(error)
 
 
-def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Response:
+def problem_of_http(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """Return the problem document that says what aiohttp refused."""
     details = {
         404: f"there is nothing at {request.path[:200]}",
         405: f"{request.method} is not possible at {request.path[:200]}",
@@ -264,6 +295,15 @@ def _problem_of_http(request: web.Request, error: web.HTTPException) -> web.Resp
     )
 
 
-def _unexpected(error: Exception) -> web.Response:
+def unexpected(error: BaseException) -> web.Response:
+    """Return the problem document for a defect, and log what it was."""
     _LOG.error("request.failed", exc_info=error)
     return problem(500, INTERNAL, "the gateway failed to handle the request; its log says why")
+
+
+def as_bytes(answer: web.Response) -> bytes:
+    """Return an answer as it is on the wire, for a connection that is closed behind it."""
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers = {**answer.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {answer.status} {answer.reason}", *map(": ".join, headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

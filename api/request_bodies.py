@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import InvalidJsonError, InvalidRequestError
+from api.limits.bodies import BODIES, Bodies
 from bridge.json_bytes import decode_json
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -20,13 +21,15 @@ async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     """Read the request's JSON body; an empty one counts as an empty object.
 
     Raises:
+        GatewayError: It did not arrive in time, or exceeds another limit than its size.
         InvalidJsonError: It is not strict JSON in UTF-8: NaN, Infinity and lone surrogates are
             refused, too.
         InvalidRequestError: It does not fit ``model``; the message names each place.
         web.HTTPRequestEntityTooLarge: It exceeds ``max_body_bytes``.
     """
+    bodies = request.app[BODIES]
     try:
-        content = _parse(await request.read())
+        content = _parse(await bodies.read(request), bodies)
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(str(error)) from error
     except web.RequestPayloadError as error:
@@ -34,11 +37,11 @@ async def read_body(request: web.Request, model: type[_Model]) -> _Model:
     return check(model, content)
 
 
-def _parse(body: bytes) -> object:
+def _parse(body: bytes, bodies: Bodies) -> object:
     if not body:
         return {}
     # Refuses what is not strict JSON, but reads integers beyond 64 bits as floats.
-    orjson.loads(body)
+    bodies.check_depth(body, orjson.loads(body))
     return decode_json(body)
 
 

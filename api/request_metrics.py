@@ -49,7 +49,8 @@ class RequestFigures(Collector):
         durations = self._durations.get(route)
         if durations is None:
             durations = self._durations[route] = Durations()
-        durations.add(time.monotonic() - request[_BEGAN])
+        # What aiohttp refuses before there is a handler began and ended at once.
+        durations.add(time.monotonic() - request.get(_BEGAN, time.monotonic()))
         code = response.get(PROBLEM_CODE)
         if code is not None:
             self._problems[code] += 1

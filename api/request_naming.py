@@ -27,9 +27,7 @@ async def name_request(request: web.Request, handler: Handler) -> web.StreamResp
 
     The id is the client's own if it gave one that can stand in a header and in a line.
     """
-    given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
-    request[_NAME] = request_id
+    request_id = request_id_of(request)
     ids = {name: each for name, each in ids_in_path(request).items() if name in _TOLD}
     began = time.monotonic()
     with logging_about(request_id=request_id, **ids):
@@ -40,7 +38,10 @@ async def name_request(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def request_id_of(request: web.Request) -> str:
-    """Return what a request is called."""
+    """Return what a request is called; the same at each call."""
+    if _NAME not in request:
+        given = request.headers.get(REQUEST_ID, "")
+        request[_NAME] = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
     return request[_NAME]
 
 

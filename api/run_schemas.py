@@ -7,7 +7,10 @@ from pydantic import BeforeValidator, Field
 from api.schemas import MAX_NAME, JsonObject, Name, Page, Times, listed
 from runs import RunQuery, RunStatus
 
-Statuses = Annotated[tuple[RunStatus, ...], BeforeValidator(listed), Field(max_length=6)]
+_Statuses = Annotated[tuple[RunStatus, ...], Field(max_length=6)]
+Statuses = Annotated[
+    _Statuses, BeforeValidator(listed, json_schema_input_type=RunStatus | _Statuses)
+]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 

@@ -8,10 +8,9 @@ from aiohttp import web
 from api.answer_schemas import ServerSentEvent
 from api.attachment import Attachments
 from api.configurable_headers import with_headers
-from api.errors import TooManyStreamsError
-from api.expected_errors import CREATING
+from api.expected_errors import CREATING, OPENING
 from api.http_settings import HttpSettings
-from api.identity import user_of
+from api.identity import caller_of, user_of
 from api.locations import RESUMED_HEADERS
 from api.open_streams import OpenStreams
 from api.operations import EVENT_STREAM, Answer, operation
@@ -69,7 +68,7 @@ class RunWatching:
             web.get("/runs/{run_id}/stream", self.stream, allow_head=False),
         ]
 
-    @operation(_EVENTS, raises=(*CREATING, TooManyStreamsError))
+    @operation(_EVENTS, raises=(*CREATING, *OPENING))
     async def create_and_stream(
         self, request: web.Request, body: RunCreate, headers: RunHeaders
     ) -> web.StreamResponse:
@@ -87,7 +86,7 @@ class RunWatching:
         async with self._attachments.attached(request, run, cancels=cancels):
             return await self._streams.serve(request, reading)
 
-    @operation(_VALUES, raises=(*CREATING, TooManyStreamsError))
+    @operation(_VALUES, raises=(*CREATING, *OPENING))
     async def create_and_wait(
         self, request: web.Request, body: RunCreate, headers: RunHeaders
     ) -> web.StreamResponse:
@@ -125,11 +124,11 @@ class RunWatching:
         record = await self._facade.find_run(run.run_id, user_id=user_of(request))
         return modes if record is None else modes.like(record.kwargs.get("stream_mode") or ())
 
-    @operation(_VALUES, raises=(TooManyStreamsError,))
+    @operation(_VALUES, raises=OPENING)
     async def join(self, request: web.Request, query: RunJoin) -> web.StreamResponse:
         """``GET .../join``: wait for a run's final values."""
         run = run_of(request)
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         await self._facade.get_run(*run, user_id=user_of(request))
         return await self._wait(request, run, cancels=query.cancel_on_disconnect)
 
@@ -139,7 +138,7 @@ class RunWatching:
 
     async def _create(self, request: web.Request, spec: RunSpec) -> RunRecord:
         # A refusal must come before the run exists: afterwards it would be started twice.
-        self._open_streams.check_room()
+        self._open_streams.check_room(caller_of(request))
         return await self._attachments.create(request, spec)
 
     async def _joined(self, request: web.Request) -> RunRef:

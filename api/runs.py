@@ -1,12 +1,11 @@
-"""The routes of runs: create, look at, cancel, and publish to."""
+"""The routes of runs: create, look at, and cancel."""
 
 from contextlib import suppress
-from http import HTTPStatus
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
-from api.answer_schemas import EventStored, RunShown
+from api.answer_schemas import RunShown
 from api.answers import PAGE_HEADERS, accepted, done, json_answer, page_headers
 from api.expected_errors import CREATING, SEARCHING
 from api.http_settings import HttpSettings
@@ -15,19 +14,10 @@ from api.locations import RUN_HEADERS, run_headers
 from api.operations import ACCEPTED, DONE, Answer, operation
 from api.run_schemas import RunFilter, RunList, RunSearch
 from api.run_watching import RunWatching, run_of, spec_of
-from api.schemas import EventPublish, Page, RunCancel, RunCreate, RunHeaders
+from api.schemas import Page, RunCancel, RunCreate, RunHeaders
 from api.shapes import run_shape
 from api.threads import thread_of
 from api.unattended import UnattendedWork
-from bridge import (
-    ConflictError,
-    EventTooLargeError,
-    InvalidEventError,
-    ReservedEventError,
-    StreamBridge,
-    StreamCapacityExceededError,
-    StreamTerminatedError,
-)
 from runs import (
     RunInterruptedError,
     RunNotCancellableError,
@@ -39,14 +29,6 @@ from runs import (
 )
 
 _Runs: TypeAlias = list[RunShown]
-_PUBLISHING: Final = (
-    ConflictError,
-    EventTooLargeError,
-    InvalidEventError,
-    ReservedEventError,
-    StreamCapacityExceededError,
-    StreamTerminatedError,
-)
 
 
 class RunRoutes:
@@ -54,13 +36,11 @@ class RunRoutes:
 
     def __init__(
         self,
-        bridge: StreamBridge,
         facade: RunsFacade,
         watching: RunWatching,
         unattended: UnattendedWork,
         settings: HttpSettings,
     ) -> None:
-        self._bridge = bridge
         self._facade = facade
         self._watching = watching
         self._unattended = unattended
@@ -79,7 +59,6 @@ class RunRoutes:
             web.get(run, self.get),
             web.delete(run, self.delete),
             web.post(f"{run}/cancel", self.cancel),
-            web.post(f"{run}/events", self.publish),
         ]
 
     @operation(Answer(RunShown, headers=RUN_HEADERS), raises=CREATING)
@@ -163,21 +142,6 @@ class RunRoutes:
                 return None  # rolled back, so there is no run to show
 
         return await self._watching.waits.serve(request, run, ended)
-
-    @operation(Answer(EventStored, status=HTTPStatus.CREATED), raises=_PUBLISHING)
-    async def publish(self, request: web.Request, body: EventPublish) -> web.Response:
-        """``POST .../events``: append an event, for who does not speak NATS."""
-        run = run_of(request)
-        await self._facade.get_run(*run, user_id=user_of(request))
-        event_id = await self._bridge.publish(
-            run.run_id,
-            body.event,
-            body.data,
-            category=body.category,
-            metadata=body.metadata,
-            event_id=body.event_id,
-        )
-        return json_answer({"id": event_id}, status=HTTPStatus.CREATED)
 
     async def _created(self, spec: RunSpec) -> web.Response:
         creation = self._facade.create_background(spec)

@@ -60,7 +60,10 @@ def checked_config(config: JsonObject | None) -> JsonObject | None:
 
 
 Config = Annotated[JsonObject | None, AfterValidator(checked_config)]
-StreamModes = Annotated[tuple[StreamMode, ...], BeforeValidator(listed)]
+StreamModes = Annotated[
+    tuple[StreamMode, ...],
+    BeforeValidator(listed, json_schema_input_type=StreamMode | tuple[StreamMode, ...]),
+]
 NodeNames = Annotated[tuple[Name, ...] | Literal["*"] | None, BeforeValidator(none_if_empty)]
 OptionalObject = Annotated[JsonObject | None, BeforeValidator(none_if_empty)]
 

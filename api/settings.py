@@ -22,6 +22,7 @@ from pydantic_settings import (
 from api.auth.settings import AuthSettings
 from api.config_file import read_config_file
 from api.http_settings import HttpSettings
+from api.limits.settings import LimitSettings
 from api.settings_origins import SettingsOrigins, section_of
 from api.startup_errors import InvalidSettingsError
 from api.webhooks.settings import WebhookSettings
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
         graphs: What the graphs of a worker share.
         archive: The files.
         http: Where the gateway listens.
+        limits: What one gateway bears from its clients.
         auth: How callers of the gateway prove who they are.
         webhooks: Who is told that a run has ended.
         logging: What processes tell about themselves.
@@ -114,6 +116,7 @@ class Settings(BaseSettings):
     graphs: GraphSettings = GraphSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()
+    limits: LimitSettings = LimitSettings()
     auth: AuthSettings = AuthSettings()
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -12,6 +12,7 @@ from typing import Final
 
 from api.environment import environment_without_gateways
 from api.gateway import gateway_application, serve_application
+from api.limits.connection_room import allow_open_files
 from api.listener import open_listener
 from api.nats_server import embedded_server, is_embedded_wanted
 from api.settings import Role, Settings
@@ -45,6 +46,7 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
             return
         listener = open_listener(settings.http, authenticates=settings.auth.is_on)
         stack.callback(listener.close)
+        allow_open_files(settings.limits)
         _prepare_data(settings)
         if is_embedded_wanted(settings):
             settings = await stack.enter_async_context(embedded_server(settings))

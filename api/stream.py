@@ -11,9 +11,13 @@ from typing import Final
 from aiohttp import web
 
 from api import sse
-from api.errors import GatewayClosingError, TooManyStreamsError
+from api.auth.errors import CredentialEndedError
+from api.errors import GatewayClosingError, GatewayError, TooManyStreamsError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
+from api.limits.errors import TooManyUserStreamsError
+from api.limits.refusals import REFUSALS
 from api.live_writes import Chunks, live_push
 from api.locations import stream_headers
 from api.open_streams import OpenStreams
@@ -26,6 +30,7 @@ from bridge import (
     END,
     Batch,
     BridgeClosedError,
+    BridgeError,
     ColdTierError,
     Following,
     RunRef,
@@ -38,8 +43,10 @@ MAX_CURSOR_LENGTH: Final = 64
 
 #: What ends one connection but not the run: the client comes again, here or elsewhere.
 BREAKS: Final = (
+    CredentialEndedError,
     GatewayClosingError,
     TooManyStreamsError,
+    TooManyUserStreamsError,
     UnavailableError,
     BridgeClosedError,
     ColdTierError,
@@ -78,9 +85,12 @@ def cursor_of(request: web.Request) -> str | None:
 
 
 async def decline(
-    request: web.Request, error: Exception, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    error: GatewayError | BridgeError,
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Answer with a stream that only says why it ends at once; the client comes again."""
+    request.app[REFUSALS].note(error.code)
     response = web.StreamResponse(headers={**sse.HEADERS, **(headers or {})})
     await response.prepare(request)
     await response.write(sse.comment_block(str(error)))
@@ -117,7 +127,7 @@ class RunStreams:
         response = web.StreamResponse(headers={**sse.HEADERS, **headers})
         try:
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 self._facade.join_stream(
                     reading.thread_id,
                     reading.run_id,
@@ -156,7 +166,6 @@ class RunStreams:
             response,
             sse.HEARTBEAT,
             every_s=settings.heartbeat_s,
-            stall_s=settings.stall_s,
         ):
             push = live_push(request, response, reading.modes, self._chunks)
             if push is not None and partials is None:

@@ -14,6 +14,7 @@ from api import sse
 from api.errors import InvalidRequestError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
 from api.locations import stream_headers
 from api.missing_events import MissingEvents
 from api.open_streams import OpenStreams
@@ -114,7 +115,7 @@ class SubscribedStreams:
         try:
             await self._check_exists(wanted)
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 self._bridge.subscription(
                     wanted.consumer,
                     thread_id=wanted.thread_id,
@@ -158,7 +159,6 @@ class SubscribedStreams:
                 response,
                 sse.HEARTBEAT,
                 every_s=settings.heartbeat_s,
-                stall_s=settings.stall_s,
             ):
                 end = await writing.forward(subscription)
         await response.write_eof(end)

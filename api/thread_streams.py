@@ -13,6 +13,7 @@ from aiohttp import web
 from api import sse
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
 from api.missing_events import MissingEvents
 from api.open_streams import OpenStreams
 from api.stream import BREAKS
@@ -90,7 +91,7 @@ class ThreadStreams:
         settings = self._settings
         try:
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 self._bridge.follow_thread(thread_id) as following,
             ):
                 opened = await begin(following)
@@ -101,7 +102,6 @@ class ThreadStreams:
                     response,
                     sse.HEARTBEAT,
                     every_s=settings.heartbeat_s,
-                    stall_s=settings.stall_s,
                 ):
                     await self._forward(response, following, opened)
         except BREAKS as error:

@@ -14,6 +14,7 @@ from aiohttp import web
 from api.errors import GatewayError
 from api.heartbeats import heartbeats
 from api.http_settings import HttpSettings
+from api.identity import caller_of
 from api.locations import join_headers
 from api.open_streams import OpenStreams
 from bridge import BridgeError, RunRef, encode_json
@@ -55,13 +56,12 @@ class RunWaits:
         settings = self._settings
         try:
             async with (
-                self._open_streams.admit(),
+                self._open_streams.admit(caller_of(request)),
                 heartbeats(
                     request,
                     response,
                     _HEARTBEAT,
                     every_s=settings.heartbeat_s,
-                    stall_s=settings.stall_s,
                 ),
             ):
                 document = await _document(wait)

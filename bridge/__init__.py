@@ -84,6 +84,8 @@ from bridge.events import (
     sse_frame,
     timestamp,
 )
+from bridge.examination.examiner import Examiner
+from bridge.examination.facts import ServerFacts, StreamFacts
 from bridge.ids import EventId, check_id, new_id, parse_cursor
 from bridge.items.item import StoredItem
 from bridge.items.items import Items
@@ -175,6 +177,7 @@ __all__ = [
     "EmbeddedServerSettings",
     "EventId",
     "EventTooLargeError",
+    "Examiner",
     "FiredTimer",
     "FiredTimers",
     "Following",
@@ -223,6 +226,7 @@ __all__ = [
     "Seconds",
     "Section",
     "ServerBinaryNotFoundError",
+    "ServerFacts",
     "ServerStartError",
     "ServerTooOldError",
     "Signal",
@@ -238,6 +242,7 @@ __all__ = [
     "StreamBridge",
     "StreamCapacityExceededError",
     "StreamEvent",
+    "StreamFacts",
     "StreamFencedError",
     "StreamGap",
     "StreamInfo",

@@ -93,6 +93,11 @@ class Connection:
         return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
 
     @property
+    def unanswered_requests(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._replies)
+
+    @property
     def max_payload(self) -> int:
         """The server's limit for one message with its headers, in bytes."""
         return self._client.max_payload

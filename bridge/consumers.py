@@ -207,7 +207,7 @@ class Consumers:
         while True:
             answer = await self._connection.api(subject, {"offset": len(found)})
             page = answer.get("consumers") or []
-            found += [self._info(each) for each in page]
+            found += [consumer_info(self._subjects, each) for each in page]
             if not page or len(found) >= answer["total"]:
                 return sorted(found, key=lambda info: info.name)
 
@@ -219,20 +219,8 @@ class Consumers:
             UnavailableError: The server fell silent.
         """
         stream = self._subjects.events_stream
-        return self._info(await find_consumer(self._connection, stream, name))
-
-    def _info(self, found: Mapping[str, Any]) -> ConsumerInfo:
-        wanted = found["config"].get("filter_subject") or self._subjects.all_events
-        thread_id, run_id = self._subjects.scope_of(wanted)
-        return ConsumerInfo(
-            name=found["name"],
-            thread_id=thread_id,
-            run_id=run_id,
-            waiting=found["num_pending"],
-            unacknowledged=found["num_ack_pending"],
-            acknowledged_seq=found["ack_floor"]["stream_seq"],
-            created_at=found["created"],
-        )
+        found = await find_consumer(self._connection, stream, name)
+        return consumer_info(self._subjects, found)
 
     async def delete(self, name: str) -> None:
         """Forget a name and its position; those who read under it get ConsumerNotFoundError.
@@ -249,6 +237,21 @@ class Consumers:
             if error.err_code in CONSUMER_GONE:
                 raise ConsumerNotFoundError(name) from error
             raise
+
+
+def consumer_info(subjects: Subjects, found: Mapping[str, Any]) -> ConsumerInfo:
+    """Read what the server knows of a consumer of the events stream."""
+    wanted = found["config"].get("filter_subject") or subjects.all_events
+    thread_id, run_id = subjects.scope_of(wanted)
+    return ConsumerInfo(
+        name=found["name"],
+        thread_id=thread_id,
+        run_id=run_id,
+        waiting=found["num_pending"],
+        unacknowledged=found["num_ack_pending"],
+        acknowledged_seq=found["ack_floor"]["stream_seq"],
+        created_at=found["created"],
+    )
 
 
 def start_config(spec: ConsumerSpec) -> dict[str, Any]:

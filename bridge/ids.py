@@ -37,12 +37,17 @@ def check_id(kind: str, value: object) -> str:
     return value
 
 
+def is_id(value: str) -> bool:
+    """Whether a text is one subject token as ids are."""
+    return _ID.fullmatch(value) is not None
+
+
 def token(value: str) -> str:
     """Return the subject token that stands for any text: the text itself where it is an id.
 
     Other text is hashed behind ``~``, which no id holds, so no two texts share a token.
     """
-    if _ID.fullmatch(value):
+    if is_id(value):
         return value
     return "~" + blake2b(value.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
 

@@ -175,6 +175,9 @@ class JetStreamBridge(RunBridge):
             dead_letters,
             ttl_s=self._settings.retention.deleted_ttl_s,
         )
+        self.checkpoints = CheckpointLog(
+            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
+        )
         self.retention = Retention(
             connection,
             self._log,
@@ -182,6 +185,7 @@ class JetStreamBridge(RunBridge):
             seals=self._seals,
             survey=survey,
             room=self._room,
+            orphans=self.checkpoints.orphans(self._log),
             settings=self._settings,
         )
         self._assemble_shared(connection)
@@ -192,9 +196,6 @@ class JetStreamBridge(RunBridge):
         self.timers = JetStreamTimers(connection, self._subjects)
         self.controls = CoreControls(connection, self._subjects)
         self.calls = CallChannel(connection, self._subjects)
-        self.checkpoints = CheckpointLog(
-            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
-        )
         self.items = Items(
             connection,
             self._stream_reader(self._subjects.items_stream),
@@ -230,6 +231,11 @@ class JetStreamBridge(RunBridge):
     def is_connected(self) -> bool:
         """Whether the server is there at this moment."""
         return self._is_open and self._connection.is_connected
+
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests to the server wait for an answer at this moment."""
+        return self._connection.unanswered_requests
 
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""

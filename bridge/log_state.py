@@ -1,8 +1,11 @@
 """How full log and job queue are, and how many servers keep the log."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.connection import Connection
+from bridge.retention.room import soft_limit
 from bridge.subjects import Subjects
 
 
@@ -13,7 +16,7 @@ class LogState:
     Attributes:
         events: Events that it holds.
         bytes: What they take on the server's disk.
-        max_bytes: How much that may be; ``None``: there is no limit.
+        limit_bytes: How much that may be before ordinary events are refused; ``None``: no limit.
         runs: Runs of which it holds an event.
         consumers: Named readers, and the sink.
         max_consumers: How many there may be.
@@ -25,7 +28,7 @@ class LogState:
 
     events: int
     bytes: int
-    max_bytes: int | None
+    limit_bytes: int | None
     runs: int
     consumers: int
     max_consumers: int
@@ -45,20 +48,24 @@ async def read_log_state(connection: Connection, subjects: Subjects) -> LogState
     jobs = await connection.api(f"$JS.API.STREAM.INFO.{subjects.jobs_stream}")
     held_jobs = await _count_held(connection, subjects.jobs_stream)
     config, state = log["config"], log["state"]
-    followers = log.get("cluster", {}).get("replicas") or ()
-    current = [peer for peer in followers if peer["current"] and not peer.get("offline")]
     return LogState(
         events=state["messages"],
         bytes=state["bytes"],
-        max_bytes=config["max_bytes"] if config["max_bytes"] > 0 else None,
+        limit_bytes=soft_limit(config["max_bytes"]) if config["max_bytes"] > 0 else None,
         runs=state.get("num_subjects", 0),
         consumers=state["consumer_count"],
         max_consumers=config["max_consumers"],
         replicas=config["num_replicas"],
-        current_replicas=1 + len(current),
+        current_replicas=current_replicas(log),
         waiting_jobs=max(0, jobs["state"]["messages"] - held_jobs),
         held_jobs=held_jobs,
     )
+
+
+def current_replicas(info: Mapping[str, Any]) -> int:
+    """Return how many servers are there and have all of a stream, from what the leader says."""
+    followers = info.get("cluster", {}).get("replicas") or ()
+    return 1 + sum(bool(peer["current"] and not peer.get("offline")) for peer in followers)
 
 
 async def _count_held(connection: Connection, stream: str) -> int:

@@ -100,6 +100,10 @@ class Replies:
         self._many: dict[str, ReplyStream] = {}
         self._watch: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        """How many requests wait for an answer, or for many."""
+        return len(self._single) + len(self._many)
+
     def expect(self, token: str) -> asyncio.Future[Msg]:
         """Wait for one answer; the future fails with SilenceError when none comes in time."""
         future = self._loop.create_future()

@@ -27,6 +27,7 @@ SECTIONS: Final = frozenset(
         "graphs",
         "http",
         "items",
+        "limits",
         "log",
         "logging",
         "metrics",
@@ -61,6 +62,12 @@ class NatsSettings(Section):
     connect_timeout_s: Seconds = 5.0
     reconnect_wait_s: Seconds = Field(0.1, description="pause between attempts to reconnect")
     ping_interval_s: Seconds = Field(2.0, description="how often a sign of life is asked for")
+    monitor_url: str | None = Field(
+        None, description="HTTP monitoring of the server, or of several with commas; for the doctor"
+    )
+    sync_always: bool | None = Field(
+        None, description="whether it syncs each write, where monitoring does not tell; likewise"
+    )
 
 
 class LogSettings(Section):

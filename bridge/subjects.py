@@ -205,7 +205,10 @@ class CheckpointSubjects:
 
     def claim(self, thread_id: str) -> str:
         """Where it is noted who may write a thread's checkpoints."""
-        thread = token(thread_id)
+        return self.claim_of(token(thread_id))
+
+    def claim_of(self, thread: str) -> str:
+        """Where that is noted of a thread that is given by its token."""
         return f"{self._prefix}.{CheckpointKind.CLAIM}.{shard(thread)}.{thread}"
 
     def place(self, kind: CheckpointKind, key: CheckpointKey) -> str:
@@ -219,6 +222,10 @@ class CheckpointSubjects:
     def parts(self, key: CheckpointKey) -> str:
         """All pieces of one message."""
         return f"{self.place(CheckpointKind.PART, key)}.*"
+
+    def parts_of_shard(self, shard_token: str) -> str:
+        """All pieces of the messages of a shard's threads."""
+        return f"{self._prefix}.{CheckpointKind.PART}.{shard_token}.>"
 
     def select(self, kind: CheckpointKind, *path: str, run: str | None = None) -> str:
         """All messages of a kind, of a thread, of a lane in it, or of an entry in that.

@@ -3,7 +3,7 @@
 Nothing that exists is changed: a difference is an error that names the field.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from bridge.connection import Connection
@@ -228,10 +228,16 @@ async def _create(connection: Connection, wanted: StreamConfig, make: Make) -> d
 
 
 def _verify(name: str, wanted: StreamConfig, found: Mapping[str, Any]) -> None:
+    for field, value, actual in differences(wanted, found):
+        raise TopologyDriftError(f"stream {name}", field, value, actual)
+
+
+def differences(wanted: StreamConfig, found: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each field that is not as wanted, with what is wanted and what was found."""
     for field, value in wanted.items():
         # The server leaves out fields that hold their zero value.
         actual = found.get(field, type(value)())
         if isinstance(value, Mapping):
             actual = {key: actual.get(key) for key in value}
         if actual != value:
-            raise TopologyDriftError(f"stream {name}", field, value, actual)
+            yield field, value, actual

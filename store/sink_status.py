@@ -7,11 +7,11 @@ until it is taken back, over restarts and take-overs.
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bridge import ConsumerNotFoundError, JetStreamBridge, StateConflictError
+from bridge import ConsumerInfo, ConsumerNotFoundError, StateConflictError, StateRecords
 
 _KIND: Final = "sink"
 _STATUS: Final = "status"
@@ -73,6 +73,17 @@ class SinkStatus(BaseModel):
         return (datetime.now(UTC) - datetime.fromisoformat(self.updated_at)).total_seconds()
 
 
+class LogOfSink(Protocol):
+    """What is asked of the log that the archive is written from."""
+
+    @property
+    def states(self) -> StateRecords:
+        """Records that processes share."""
+
+    async def get_consumer(self, name: str) -> ConsumerInfo:
+        """Return how far a consumer is, or raise ConsumerNotFoundError."""
+
+
 class SinkRecords:
     """Reads and writes what sinks say and are told.
 
@@ -82,7 +93,7 @@ class SinkRecords:
         bridge: The log that the archive is written from, open.
     """
 
-    def __init__(self, bridge: JetStreamBridge) -> None:
+    def __init__(self, bridge: LogOfSink) -> None:
         self._bridge = bridge
 
     async def find_status(self) -> SinkStatus | None:

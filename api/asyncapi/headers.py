@@ -67,12 +67,17 @@ DEAD_LETTER: Final[Mapping[str, Schema]] = {
     wire.MESSAGE_ID: _of(_TEXT, "{consumer}:{sequence}: makes a repeated letter none"),
 }
 
+#: What everything carries that is stored beside the events.
+VERSIONED: Final[Mapping[str, Schema]] = {wire.VERSION: EVENT[wire.VERSION]}
+
 STATE: Final[Mapping[str, Schema]] = {
+    **VERSIONED,
     wire.WRITER: _of(_TEXT, "mark of this very write"),
     wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the revision that it replaces; 0 for none"),
 }
 
 TIMER: Final[Mapping[str, Schema]] = {
+    **VERSIONED,
     wire.SCHEDULE: _of({"type": "string", "pattern": "^@at "}, "when the server fires it"),
     wire.SCHEDULE_TARGET: _of(_TEXT, "where the server stores it again then"),
 }

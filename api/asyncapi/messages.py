@@ -135,6 +135,7 @@ def messages() -> dict[str, Mapping[str, Any]]:
     )
     state = headers.headers_schema(headers.STATE)
     timer = headers.headers_schema(headers.TIMER, stored=headers.TIMER_STORED)
+    job = headers.headers_schema(headers.VERSIONED)
     none = headers.headers_schema()
     control = {
         name: _event(name, payload, **({"deleted": headers.DELETED} if name == DELETED else {}))
@@ -180,12 +181,12 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "webhook": _message("The call of a run's webhook.", state, _ref(WebhookRecord)),
         "observer": _message("How far an observer was told.", state, _ref(ObserverPosition)),
         "job": _message(
-            "A run that waits for a worker, or for the call of its webhook.", none, _ref(JobPayload)
+            "A run that waits for a worker, or for the call of its webhook.", job, _ref(JobPayload)
         ),
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "cronRecord": _message("A cron.", state, _ref(CronRecord)),
         "cronTimer": _message("The next time of a cron.", timer, _ref(TimedCron)),
-        "retirement": _message("A thread that will be removed.", none, _ref(Place)),
+        "retirement": _message("A thread that will be removed.", job, _ref(Place)),
         "graphQuestion": _message(
             "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)
         ),

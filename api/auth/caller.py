@@ -1,6 +1,7 @@
 """Who calls: a user or an operator, and what the credential that was shown allows."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final, TypeAlias
 
@@ -43,6 +44,10 @@ class Caller:
         scopes: What it may do.
         credential: How it proved that, for the audit log; no secret.
         run: The only run that it may see; ``None`` for all that the role allows.
+        good_until: Seconds since 1970 at which what the credential has opened ends; ``None``: it
+            stays open.
+        recheck: Asks again whether the credential is good, and raises if it is not any more;
+            ``None`` where nobody can take it back.
     """
 
     user_id: str | None
@@ -50,6 +55,8 @@ class Caller:
     scopes: frozenset[Scope]
     credential: str
     run: RunRef | None = None
+    good_until: float | None = None
+    recheck: Callable[[], Awaitable[object]] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.role is Role.USER and not self.user_id:

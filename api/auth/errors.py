@@ -36,6 +36,16 @@ class CredentialRefusedError(GatewayError):
         super().__init__(f"the credential is refused: {reason}")
 
 
+class CredentialEndedError(GatewayError):
+    """The credential that opened a stream has expired, or was taken back; the run goes on."""
+
+    code = "credential-ended"
+    challenge = f'{_REALM}, error="invalid_token"'
+
+    def __init__(self) -> None:
+        super().__init__("the credential that opened this has ended; come again with another one")
+
+
 class ScopeMissingError(GatewayError):
     """The caller is known, and its credential does not allow this call; nothing was done."""
 
@@ -67,7 +77,9 @@ class SigningKeysUnavailableError(GatewayError):
 
 
 #: What is answered by telling the client which credential would do.
-ChallengeError = NotAuthenticatedError | CredentialRefusedError | ScopeMissingError
+ChallengeError = (
+    NotAuthenticatedError | CredentialRefusedError | CredentialEndedError | ScopeMissingError
+)
 
 
 class ApiKeyNotFoundError(StartupError):

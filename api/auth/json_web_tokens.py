@@ -45,7 +45,8 @@ class TokenVerifier:
             ) from None
         roles = _words(claims.get(self._settings.role_claim))
         role = Role.OPERATOR if self._settings.operator_role in roles else Role.USER
-        return Caller(user_id, role, self._scopes_of(claims), "jwt")
+        until = int(claims["exp"]) + self._settings.leeway_s
+        return Caller(user_id, role, self._scopes_of(claims), "jwt", good_until=until)
 
     async def _claims_of(self, token: str) -> dict[str, Any]:
         settings = self._settings

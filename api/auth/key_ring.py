@@ -4,7 +4,9 @@ That is also how long a revoked key can still be used. Unknown ids are remembere
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from api.auth.api_keys import ApiKey, ApiKeyRecord, ApiKeys
@@ -43,7 +45,7 @@ class KeyRing:
         found = record[0]
         if found is None or not found.admits(key, datetime.now(UTC)):
             raise CredentialRefusedError(_REASON)
-        return found.caller(key.key_id)
+        return replace(found.caller(key.key_id), recheck=partial(self.caller_of, key))
 
     async def _look_up(self, key_id: str) -> tuple[ApiKeyRecord | None, float]:
         async with self._lookups:

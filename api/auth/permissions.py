@@ -30,7 +30,7 @@ OPEN_ROUTES: Final = frozenset(
     }
 )
 #: They tell of all users together.
-OPERATOR_ROUTES: Final = frozenset({"GET /metrics", "GET /system"})
+OPERATOR_ROUTES: Final = frozenset({"GET /doctor", "GET /metrics", "GET /system"})
 
 _RUN: Final = "/threads/{thread_id}/runs/{run_id}"
 #: How paths end whose POST is a question that does not fit into a query string.

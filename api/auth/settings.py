@@ -23,7 +23,9 @@ class AuthSettings(Section):
     max_key_lookups: int = Field(
         32, ge=1, description="API keys that a gateway reads from NATS at one time"
     )
-
+    recheck_s: Seconds = Field(
+        10.0, le=3600, description="how often the credentials of open streams are looked at again"
+    )
     stream_token_s: float = Field(
         900.0, ge=1, le=86_400, description="how long a token for one run's stream is good"
     )

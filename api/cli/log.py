@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from api.nats_server import DIRECTORY, embedded_server, is_embedded_wanted
+from api.nats_server import DIRECTORY, is_embedded_wanted, shared_server
 from api.settings import Settings
 from bridge import JetStreamBridge
 
@@ -11,6 +11,8 @@ from bridge import JetStreamBridge
 @asynccontextmanager
 async def server_of(settings: Settings, *, creates: bool = False) -> AsyncGenerator[Settings]:
     """Yield settings that name a server: as they do, or one on the data directory's own store.
+
+    Where a process runs one there already, as `jetrun serve` does, that one is used.
 
     Args:
         settings: Of the process.
@@ -20,7 +22,7 @@ async def server_of(settings: Settings, *, creates: bool = False) -> AsyncGenera
     if not is_embedded_wanted(settings) or not has_store:
         yield settings
         return
-    async with embedded_server(settings) as reached:
+    async with shared_server(settings) as reached:
         yield reached
 
 

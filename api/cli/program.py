@@ -10,6 +10,7 @@ from api.cli.archive import repair, verify
 from api.cli.backup import backup, restore
 from api.cli.console import OUT, print_error, product
 from api.cli.demo import demo
+from api.cli.doctor import doctor
 from api.cli.keys import KEYS
 from api.cli.roles import worker
 from api.cli.serve import serve
@@ -24,7 +25,20 @@ from store import StoreError
 _HELP = "Durable, resumable runs on NATS JetStream."
 
 _APP = typer.Typer(name="jetrun", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for _command in (serve, worker, sink, tail, verify, repair, query, export, backup, restore, demo):
+for _command in (
+    serve,
+    worker,
+    sink,
+    tail,
+    doctor,
+    verify,
+    repair,
+    query,
+    export,
+    backup,
+    restore,
+    demo,
+):
     _APP.command()(_command)
 _APP.add_typer(KEYS, name="keys")
 

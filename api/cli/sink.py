@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.console import ERR, OUT
+from api.cli.log import open_log
 from api.cli.options import ConfigOption, DataOption, NatsOption, given
 from api.cli.roles import become
 from api.settings import Settings, load_settings
 from api.signals import run_until_signalled
-from bridge import JetStreamBridge
 from store import SinkRecords, SinkState, SinkStatus
 
 #: A sink looks for wishes about once a second.
@@ -64,7 +64,7 @@ def sink(
 
 
 async def _ask(settings: Settings, action: SinkAction, outcome: list[SinkStatus | None]) -> None:
-    async with JetStreamBridge(settings.bridge, name="jetrun-sink-control") as bridge:
+    async with open_log(settings, "jetrun-sink-control") as bridge:
         records = SinkRecords(bridge)
         if action is not SinkAction.STATUS:
             is_pause = action is SinkAction.PAUSE

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from api.answer_schemas import Problem
 from api.auth.authentication import API_KEY_HEADER
 from api.auth.permissions import OPEN_ROUTES, scope_of
@@ -119,7 +121,7 @@ class _Described:
         route, models = self._route, self._operation.models
         shape: dict[str, Any] = {
             "tags": [route.group],
-            "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
+            "operationId": _name_of(route.method, route.path),
             "summary": self._operation.summary,
             "parameters": list(self._parameters()),
             "responses": {
@@ -129,10 +131,15 @@ class _Described:
             "security": list(self._security()),
         }
         if "body" in models:
-            schema = self._schemas.of_read(models["body"])
-            is_needed = "required" in self._schemas.resolve(schema)
-            shape["requestBody"] = {"required": is_needed, "content": {JSON: {"schema": schema}}}
+            shape["requestBody"] = self._body(models["body"])
         return shape
+
+    def _body(self, model: type[BaseModel]) -> dict[str, Any]:
+        """Return the body; one that is left out counts as an empty object."""
+        schema = self._schemas.of_read(model)
+        form = self._schemas.resolve(schema)
+        is_needed = "required" in form or form["type"] != "object"
+        return {"required": is_needed, "content": {JSON: {"schema": schema}}}
 
     def _security(self) -> Iterator[dict[str, list[str]]]:
         route = str(self._route)
@@ -148,9 +155,9 @@ class _Described:
         for name in self._route.names:
             schema = dict(_IN_PATHS.get(name, _ID))
             yield {"name": name, "in": "path", "required": True, "schema": schema}
-        for place in ("query", "header"):
-            model = self._operation.models.get("headers" if place == "header" else place)
-            yield from () if model is None else self._fields(model, place)
+        for source, place in (("query", "query"), ("headers", "header")):
+            if source in self._operation.models:
+                yield from self._fields(self._operation.models[source], place)
         for each in self._operation.parameters:
             yield {
                 "name": each.name,
@@ -160,7 +167,7 @@ class _Described:
                 "schema": dict(each.schema),
             }
 
-    def _fields(self, model: type, place: str) -> Iterator[dict[str, Any]]:
+    def _fields(self, model: type[BaseModel], place: str) -> Iterator[dict[str, Any]]:
         fields, needed = self._schemas.fields_of(model)
         for name, schema in fields.items():
             yield {
@@ -189,6 +196,11 @@ class _Described:
         if selects or any(each.name == "select" for each in parameters):
             return self._schemas.of_selection(answer.content)
         return self._schemas.of_answer(answer.content)
+
+
+def _name_of(method: str, path: str) -> str:
+    """Name an operation; a last slash counts, because there may be a route without it."""
+    return re.sub(r"\W+", "_", method.lower() + re.sub("[{}]", "", path))
 
 
 def _without_null(schema: Schema) -> Schema:

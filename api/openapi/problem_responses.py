@@ -15,6 +15,14 @@ from api.auth.errors import (
 )
 from api.auth.permissions import OPEN_ROUTES, OPERATOR_ROUTES
 from api.errors import InvalidJsonError, InvalidRequestError
+from api.limits.errors import (
+    JsonTooDeepError,
+    OverloadedError,
+    RequestTimeoutError,
+    TooManyBodiesError,
+    UnsupportedEncodingError,
+)
+from api.limits.shedding import NEW_WORK, STREAMS
 from api.openapi.schemas import reference_to
 from api.operations import Operation
 from api.problems import CODE_OF_STATUS, INTERNAL, MAY_RETRY, PROBLEM, STATUS_OF_ERROR, KnownError
@@ -35,6 +43,14 @@ _GUARDED: Final = (
     ScopeMissingError,
     SigningKeysUnavailableError,
     UnavailableError,
+)
+#: Of every request with a body.
+_BODIES: Final = (
+    InvalidJsonError,
+    JsonTooDeepError,
+    RequestTimeoutError,
+    TooManyBodiesError,
+    UnsupportedEncodingError,
 )
 #: What a path names, and what is said when there is no such thing.
 _NAMED: Final[Mapping[str, tuple[type[KnownError], ...]]] = {
@@ -75,6 +91,8 @@ def problem_responses(
 
 def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]]:
     """Yield what need not be declared, because it follows from what an operation reads and is."""
+    if route in OPERATOR_ROUTES:
+        yield OperatorsOnlyError
     if route not in OPEN_ROUTES:
         yield from _GUARDED
         if not route.startswith("GET "):
@@ -84,7 +102,9 @@ def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]
     if operation.models or operation.parameters:
         yield InvalidRequestError
     if "body" in operation.models:
-        yield InvalidJsonError
+        yield from _BODIES
+    if route in NEW_WORK - STREAMS:
+        yield OverloadedError
 
 
 def _response(status: int, codes: Iterable[str]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from runs import (
 MAX_ANSWERS: Final = 256
 #: Everything that the protocol has a channel for.
 STREAM_MODES: Final = ("values", "updates", "messages-tuple", "custom", "tasks", "checkpoints")
+#: The command that adds work.
+START_RUN: Final = "run.start"
 _NOT_SERVED: Final = frozenset(
     {
         "agent.getTree",
@@ -134,7 +136,7 @@ class ThreadCommands:
 
     async def _spec_of(self, thread_id: str, user_id: str | None, command: Command) -> RunSpec:
         match command.method:
-            case "run.start":
+            case method if method == START_RUN:
                 return self._spec(thread_id, {**command.params, "if_not_exists": "create"})
             case "input.respond":
                 return await self._answer(thread_id, user_id, check(_Respond, command.params))

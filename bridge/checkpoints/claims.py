@@ -98,7 +98,11 @@ class Claims:
         Raises:
             UnavailableError: The server fell silent.
         """
-        return _stored(await self._reader.find_last(self._subjects.claim(thread_id)))
+        return await self.find_by_token(token(thread_id))
+
+    async def find_by_token(self, thread: str) -> StoredClaim:
+        """Return the claim of a thread that is given by its token; see :meth:`find`."""
+        return _stored(await self._reader.find_last(self._subjects.claim_of(thread)))
 
     async def take(self, thread_id: str, run_id: str | None, attempt: int) -> ThreadClaim:
         """Claim a thread; all who hold an older claim can store nothing from then on.

@@ -10,10 +10,12 @@ from typing import Final
 
 from bridge import wire
 from bridge.checkpoints.claims import Claims, ThreadClaim
+from bridge.checkpoints.orphans import OrphanedParts
 from bridge.checkpoints.reading import CheckpointEntry, CheckpointReader
 from bridge.checkpoints.removal import CheckpointRemoval
 from bridge.checkpoints.writing import CheckpointWriter, encode_name
 from bridge.connection import Connection
+from bridge.event_log import EventLog
 from bridge.ids import token
 from bridge.settings import BridgeSettings
 from bridge.stream_reader import StreamReader
@@ -62,6 +64,15 @@ class CheckpointLog:
             max_at_once=limits.max_concurrent_deletes,
         )
         self._deleted_ttl_s = settings.retention.deleted_ttl_s
+        self._reader = reader
+
+    def orphans(self, log: EventLog) -> OrphanedParts:
+        """Make what removes the parts that writers left who died.
+
+        Args:
+            log: Says which runs have ended.
+        """
+        return OrphanedParts(self._reader, self._claims, self._subjects, log)
 
     async def claim(
         self, thread_id: str, *, run_id: str | None = None, attempt: int = 0

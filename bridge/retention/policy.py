@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from bridge.awaiting import AwaitingInput
+from bridge.checkpoints.orphans import OrphanedParts
 from bridge.connection import Connection
 from bridge.coordination import StateRecords
 from bridge.event_log import EventLog
@@ -39,6 +40,7 @@ class Retention:
         seals: Keeps what is left of runs that have left the log.
         survey: Finds the runs.
         room: Knows how full the log is.
+        orphans: Removes what is left of checkpoints that were never whole.
         settings: The limits.
     """
 
@@ -51,6 +53,7 @@ class Retention:
         seals: Seals,
         survey: Survey,
         room: LogRoom,
+        orphans: OrphanedParts,
         settings: BridgeSettings,
     ) -> None:
         self._connection = connection
@@ -59,6 +62,7 @@ class Retention:
         self._seals = seals
         self._survey = survey
         self._room = room
+        self._orphans = orphans
         self._settings = settings
         subjects = Subjects(settings.log.prefix)
         roll_call = RollCall(connection, subjects.readers)
@@ -93,8 +97,8 @@ class Retention:
     async def sweeping(self, holders: RunHolders | None = None) -> AsyncGenerator[None]:
         """End silent runs that nobody holds, for the length of a context.
 
-        Any number of processes may do so; they share the work. In the ``cache`` profile they let
-        ended runs leave, too.
+        Any number of processes may do so; they share the work. They also remove what is left of
+        checkpoints that were never whole. In the ``cache`` profile they let ended runs leave, too.
 
         Args:
             holders: Who holds runs; ``None`` when nobody does but their publishers.
@@ -110,6 +114,7 @@ class Retention:
                 await overflow.relieve()
             if await claims.claim(shard):
                 await silent.visit(shard)
+                await self._orphans.visit(shard)
                 if is_cache:
                     await ended.visit(shard)
 

@@ -72,6 +72,21 @@ class DirectoryLock:
             self._fd = None
 
 
+def find_holder(directory: Path) -> int | None:
+    """Return the process that holds a directory's lock at this moment, as far as it says so."""
+    try:
+        fd = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None  # nobody was ever there, or it is somebody else's
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(fd)
+    finally:
+        os.close(fd)
+    return None
+
+
 def _holder(fd: int) -> int | None:
     recorded = os.pread(fd, 32, 0).strip()
     return int(recorded) if recorded.isdigit() else None

@@ -9,13 +9,17 @@ from functools import partial
 import aiohttp
 import pytest
 from archiving import sinking
+from gateway_process import running_gateway_process
 from gateways import running_gateway
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.settings import Settings
-from bridge import NatsSettings
+from bridge import JetStreamBridge, NatsSettings
 from store import ArchiveLayout
+
+#: Sections of the settings that tests give to gateways of their own.
+SECTIONS = {"auth", "limits", "log", "webhooks"}
 
 
 @pytest.fixture
@@ -26,24 +30,60 @@ def settings(server, tmp_path):
     return Settings(nats=nats, http=http, data=tmp_path / "data")
 
 
+def with_changes(settings, changes):
+    """Return settings with other sections; what is no section is a setting of ``http``."""
+    sections = {name: changes[name] for name in SECTIONS & changes.keys()}
+    http = {name: changes[name] for name in changes.keys() - SECTIONS}
+    return settings.model_copy(update={**sections, "http": settings.http.model_copy(update=http)})
+
+
 @pytest.fixture
 async def start_gateway(settings):
     """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(authenticate=None, *, log=None, webhooks=None, auth=None, **http):
-            sections = {"log": log, "webhooks": webhooks, "auth": auth}
-            changes = {name: each for name, each in sections.items() if each is not None}
-            changes["http"] = settings.http.model_copy(update=http)
-            changed = settings.model_copy(update=changes)
+        async def start(authenticate=None, **changes):
+            changed = with_changes(settings, changes)
             return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
 
 
 @pytest.fixture
+async def start_gateway_process(settings):
+    """Start gateways as processes of their own, likewise."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes):
+            changed = with_changes(settings, changes)
+            return await stack.enter_async_context(running_gateway_process(changed))
+
+        yield start
+
+
+@pytest.fixture
+async def bridge(settings):
+    """The log, from outside of any gateway."""
+    async with JetStreamBridge(settings.bridge) as opened:
+        yield opened
+
+
+@pytest.fixture
 async def gateway(start_gateway):
     return await start_gateway()
+
+
+@pytest.fixture
+def stored(gateway):
+    """Everything in the log and in the state, as far as it can grow."""
+
+    async def look():
+        kinds = [
+            sorted(await gateway.bridge.states.keys(kind)) for kind in ("thread", "run", "ref")
+        ]
+        return await gateway.bridge.last_sequence(), kinds
+
+    return look
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ NEED_NOT = {
     "GET /info": "about the process",
     "GET /livez": "about the process",
     "GET /readyz": "about the process",
+    "GET /doctor": "for operators, tested in test_doctor.py",
     "GET /system": "about the process, and 403 for users",
     "GET /console": "a page without a user",
     "GET /console/{path}": "likewise",

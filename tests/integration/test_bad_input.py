@@ -16,19 +16,6 @@ async def thread_id(http):
 
 
 @pytest.fixture
-def stored(gateway):
-    """Everything in the log and in the state, as far as it can grow."""
-
-    async def look():
-        kinds = [
-            sorted(await gateway.bridge.states.keys(kind)) for kind in ("thread", "run", "ref")
-        ]
-        return await gateway.bridge.last_sequence(), kinds
-
-    return look
-
-
-@pytest.fixture
 def refused(http, stored):
     """Send a request that must be refused, and check that it left nothing behind."""
 

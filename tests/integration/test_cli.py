@@ -142,6 +142,36 @@ async def test_serve_starts_on_a_free_port_answers_and_stops_all_children(serve,
     assert not [pid for pid in children if is_alive(pid)]
 
 
+async def test_commands_reach_the_server_that_serve_runs(serve, tmp_path, eventually):
+    served = await serve("--port", 0, JETRUN_AUTH__METHODS='["api-key"]')
+    of_directory = ("--data", tmp_path / "data")
+    access = tmp_path / "data" / "nats" / "access.json"
+    assert access.stat().st_mode & 0o777 == 0o600
+    assert json.loads(access.read_text())["password"] not in served.log_path.read_text()
+
+    status, out, err = await jetrun("keys", "create", "ops", "--operator", *of_directory)
+    assert status == 0, err
+    async with (
+        aiohttp.ClientSession(headers={"x-api-key": out.strip()}) as session,
+        session.get(f"{served.url}/info") as answer,
+    ):
+        assert answer.status == 200
+
+    await eventually(lambda: served.child("store.sink"))
+
+    async def sink_obeys(action, *states):
+        _, out, _ = await jetrun("sink", action, "--json", *of_directory)
+        return out != "" and json.loads(out)["state"] in states
+
+    await eventually(lambda: sink_obeys("pause", "paused"), within_s=30)
+    await eventually(lambda: sink_obeys("resume", "archiving", "standby"), within_s=30)
+
+    served.process.terminate()
+    async with asyncio.timeout(30):
+        await served.process.wait()
+    assert not access.exists()
+
+
 async def test_a_run_is_executed_streamed_and_archived_by_what_serve_started(
     serve, eventually, tmp_path
 ):

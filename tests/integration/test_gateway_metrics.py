@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from api.auth.caller import ALL_SCOPES, Role
 from api.auth.settings import AuthSettings
+from api.limits.refusals import LIMITS
 from api.problems import CODE_OF_STATUS, STATUS_OF_ERROR
 from api.request_metrics import UNMATCHED
 from bridge import GapReason, LogSettings, new_event
@@ -101,7 +102,7 @@ async def test_log_queue_and_archive_are_told_by_every_gateway(http, figures):
     told = await figures(http)
     assert told["jetrun_log_answers"] == 1
     assert told["jetrun_log_runs"] == 1
-    assert 0 < told["jetrun_log_bytes"] < told["jetrun_log_max_bytes"]
+    assert 0 < told["jetrun_log_bytes"] < told["jetrun_log_limit_bytes"]
     assert told["jetrun_log_replicas"] == told["jetrun_log_current_replicas"] == 1
     assert told["jetrun_jobs", ("state", "waiting")] == 1
     assert told["jetrun_jobs", ("state", "held")] == 0
@@ -123,6 +124,7 @@ CLOSED = {
     "route": {UNMATCHED, *ROUTES, *NEED_NOT},
     "status": {str(status) for status in range(200, 600)},
     "code": {error.code for error in STATUS_OF_ERROR} | set(CODE_OF_STATUS.values()),
+    "limit": set(LIMITS),
     "le": {"+Inf", *map(str, BOUNDS_S)},
     "of": {"run", "thread"},
     "cause": set(Fall),

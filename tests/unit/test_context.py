@@ -67,6 +67,18 @@ async def test_events_are_stored_in_the_order_of_their_emission(bridge):
     assert await stored(bridge) == list(range(100))
 
 
+async def test_emit_waits_while_the_run_emits_faster_than_it_may(bridge):
+    context, _ = make_context(bridge, max_events_per_s=50)
+    bridge.gate.set()
+    began = asyncio.get_running_loop().time()
+    for n in range(70):
+        await context.emit("e", n)
+    took_s = asyncio.get_running_loop().time() - began
+    await context.flush()
+    assert took_s >= 0.4  # twenty more than at once, at fifty a second
+    assert await stored(bridge) == list(range(70))
+
+
 async def test_emit_waits_while_too_many_events_are_under_way(bridge, eventually):
     context, _ = make_context(bridge, max_unacknowledged_events=4)
 

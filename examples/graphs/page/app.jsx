@@ -62,26 +62,26 @@ function Chat() {
 function Question({ value, onAnswer }) {
   const [text, setText] = useState(value.text);
   return (
-    <>
-      <p>{value.question}</p>
+    <section>
+      <h2>{value.question}</h2>
       <textarea aria-label="Letter" value={text} onChange={(event) => setText(event.target.value)} />
       <button onClick={() => onAnswer(text)}>Send</button>
       <button onClick={() => onAnswer(false)}>Do not send</button>
-    </>
+    </section>
   );
 }
 
 function Letter() {
   const stream = useGraph("approval");
   const { text, sent } = stream.values;
+  const write = (to) => stream.submit({ to });
   const answer = (resume) => stream.submit(undefined, { command: { resume } });
+  if (stream.interrupt) return <Question value={stream.interrupt.value} onAnswer={answer} />;
   return (
     <section>
       <h2>Letter</h2>
-      {stream.interrupt
-        ? <Question value={stream.interrupt.value} onAnswer={answer} />
-        : <Line label="Write to" disabled={stream.isLoading} onLine={(to) => stream.submit({ to })} />}
       {sent !== undefined && <p>{sent ? `Sent: ${text}` : "Not sent."}</p>}
+      <Line label="Write to" disabled={stream.isLoading} onLine={write} />
       <Failure error={stream.error} />
     </section>
   );

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from graph_stack import said
+from websockets.exceptions import InvalidStatus
 
 from bridge import new_id
 
@@ -281,3 +282,15 @@ async def test_a_command_names_the_run_in_the_answers_headers(stack):
         run_id = (await answer.json())["result"]["run_id"]
         location = answer.headers["Content-Location"]
     assert location == f"/threads/{thread_id}/runs/{run_id}"
+
+
+async def test_a_web_socket_is_refused_at_once_in_a_way_that_clients_do_not_repeat(stack, client):
+    path = f"/threads/{new_id()}/stream/events"
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    async with stack.http.get(path, headers={**upgrade, **key}) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    async with client.threads.stream(assistant_id="chat", transport="websocket") as thread:
+        await thread.run.start(input=said("hi"))
+        with pytest.raises(InvalidStatus, match="405"):
+            await within(thread.output)

@@ -7,6 +7,8 @@ from sdks import SDKS, open_sdk
 
 from runs import RunSettings
 
+SLEEPING = {"sleep_s": 60}
+
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stack(tmp_path_factory):
@@ -32,12 +34,9 @@ async def thread_id(client):
 def start(client, thread_id):
     """Create a run, and return its id when a worker executes it: ``await start()``."""
 
-    async def start(**options):
-        run = await client.call("runs.create", thread_id, "echo", input=SLEEP, **options)
+    async def start():
+        run = await client.call("runs.create", thread_id, "echo", input=SLEEPING)
         await client.read("runs.join_stream", thread_id, run["run_id"], stop_after=2)
         return run["run_id"]
 
     return start
-
-
-SLEEP = {"sleep_s": 60}

@@ -77,13 +77,15 @@ class NpmSdk:
         return pytest.raises(JsError, check=lambda error: error.status == status)
 
     async def call(self, method, *args, **options):
-        return await self._js.call(camel(method), *args, *_placed(method, options))
+        if method in PLACES:
+            last = [options[name] for name in PLACES[method] if name in options]
+        else:
+            last = [_in_camel_case(options)]
+        return await self._js.call(camel(method), *args, *last)
 
     async def read(self, method, *args, stop_after=None, **options):
-        placed = {camel(name): value for name, value in options.items()}
-        parts = await self._js.collect(
-            camel(method), *args, {**placed, "signal": True}, stop_after=stop_after
-        )
+        last = {**_in_camel_case(options), "signal": True}
+        parts = await self._js.collect(camel(method), *args, last, stop_after=stop_after)
         return [Part(part.get("id"), part["event"], part.get("data")) for part in parts]
 
 
@@ -92,10 +94,8 @@ def camel(name):
     return first + "".join(map(str.title, others))
 
 
-def _placed(method, options):
-    if method in PLACES:
-        return [options[name] for name in PLACES[method] if name in options]
-    return [{camel(name): value for name, value in options.items()}]
+def _in_camel_case(options):
+    return {camel(name): value for name, value in options.items()}
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ SAID = {"messages": [{"role": "user", "content": "add 1 2"}]}
 
 @pytest.fixture
 def settings(settings):
-    return with_graphs(settings, lease_s=1, probe_s=0.3, fetch_wait_s=0.5)
+    return with_graphs(settings, lease_s=2, probe_s=0.3, fetch_wait_s=0.5)
 
 
 @pytest.fixture

@@ -1,17 +1,9 @@
 """The reference page in a real browser: styled under its own policy, complete without a script."""
 
-import pytest
 
-
-@pytest.fixture
-async def page(browser):
-    context = await browser.new_context()
-    yield await context.new_page()
-    await context.close()
-
-
-async def test_the_page_is_styled_and_unfolds_under_its_policy(gateway, page):
+async def test_the_page_is_styled_and_unfolds_under_its_policy(gateway, browser):
     complaints, asked = [], []
+    page = await browser.new_page()
     page.on("console", lambda message: complaints.append(message.text))
     page.on("request", lambda request: asked.append(request.url))
     await page.goto(f"{gateway.url}/docs")
