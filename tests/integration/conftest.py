@@ -9,8 +9,8 @@ from functools import partial
 import aiohttp
 import pytest
 from archiving import sinking
-from gateway_process import running_gateway_process
 from gateways import running_gateway
+from measured_gateway import running_gateway_process
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
