@@ -11,7 +11,7 @@ WORKERS ?= 3
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check docs bench bench-smoke chaos lock clean run-env test-env
+.PHONY: help demo serve test check docs bench bench-smoke bench-peers chaos lock clean run-env test-env
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -41,6 +41,11 @@ bench: test-env ## all benchmarks beside their baselines
 
 bench-smoke: test-env ## the benchmarks at a size that only shows that they run
 	$(BIN)/python -m bench --smoke $(ARGS)
+
+bench-peers: test-env ## jetrun beside other servers of its protocol, installed into .venv-peers
+	$(BIN)/python -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
+	$(BIN)/python -m bench.peers $(ARGS)
 
 # The limit is per test; the rounds of one test take many minutes here.
 chaos: test-env ## the tests that kill processes, with rounds CHAOS_FACTOR times bigger

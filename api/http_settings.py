@@ -29,7 +29,7 @@ class HttpSettings(Section):
     shutdown_s: Seconds = Field(10.0, description="for requests and streams in progress")
     max_streams: int = Field(10_000, ge=1, description="streams and waits open at one time")
     stall_s: Seconds = Field(
-        120.0, description="how long a client may read nothing at all before it is cut off"
+        120.0, description="how long a client may read too little before it is cut off"
     )
     subscription_idle_s: Seconds = Field(
         86_400.0, description="without a connection, after which a subscription is removed"

@@ -6,20 +6,23 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from pydantic import SecretStr
+
 from api.server_access import ServerAccess
-from api.settings import Settings
-from bridge import BridgeError, EmbeddedServer
+from api.settings import Role, Settings
+from bridge import BridgeError, EmbeddedServer, NatsSettings, NatsUser
 
 _LOG = logging.getLogger(__name__)
 
 DIRECTORY: Final = "nats"
+_KEPT: Final = ("connect_timeout_s", "reconnect_wait_s", "ping_interval_s")
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 10.0
 
 
 @asynccontextmanager
-async def embedded_server(settings: Settings) -> AsyncGenerator[Settings]:
-    """Run a server on ``{data}/nats`` and yield ``settings`` with its address and credentials.
+async def embedded_server(settings: Settings) -> AsyncGenerator[EmbeddedServer]:
+    """Run a server on ``{data}/nats``, and keep it running.
 
     A server that dies is started again on its store, at the same address.
 
@@ -31,7 +34,7 @@ async def embedded_server(settings: Settings) -> AsyncGenerator[Settings]:
         access.write(server.data_dir)
         keeper = asyncio.create_task(_keep(server), name="keep nats-server")
         try:
-            yield with_server(settings, server)
+            yield server
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
@@ -49,18 +52,29 @@ async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
     """
     access = ServerAccess.find(settings.data / DIRECTORY)
     if access is not None:
-        address = {**access.model_dump(exclude={"pid"}), "token": None}
-        yield settings.model_copy(update={"nats": settings.nats.model_copy(update=address)})
+        yield _with_access(settings, access.url, access.user, access.password)
         return
-    async with embedded_server(settings) as reached:
-        yield reached
+    async with embedded_server(settings) as server:
+        yield as_operator(settings, server)
 
 
-def with_server(settings: Settings, server: EmbeddedServer) -> Settings:
-    """Return ``settings`` with the address and the credentials of a running server."""
-    address = {"url": server.url, "user": server.user, "password": server.password, "token": None}
-    known = {**address, "sync_always": settings.embedded.sync_always}
-    return settings.model_copy(update={"nats": settings.nats.model_copy(update=known)})
+def as_operator(settings: Settings, server: EmbeddedServer) -> Settings:
+    """Return ``settings`` with the address of a running server, and who may do everything there."""
+    return _with_access(settings, server.url, server.user, server.password)
+
+
+def as_role(settings: Settings, server: EmbeddedServer, role: Role) -> Settings:
+    """Return ``settings`` with the address of a running server, and who may do what a role does."""
+    user = NatsUser(role.value)
+    return _with_access(settings, server.url, user, server.password_of(user))
+
+
+def _with_access(settings: Settings, url: str, user: str, password: SecretStr) -> Settings:
+    # Whatever else the section says of credentials and TLS is of another server.
+    kept = {name: getattr(settings.nats, name) for name in _KEPT}
+    known = {"url": url, "user": user, "password": password}
+    nats = NatsSettings(**kept, **known, sync_always=settings.embedded.sync_always)
+    return settings.model_copy(update={"nats": nats})
 
 
 def is_embedded_wanted(settings: Settings) -> bool:

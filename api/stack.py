@@ -14,10 +14,11 @@ from api.environment import environment_without_gateways
 from api.gateway import gateway_application, serve_application
 from api.limits.connection_room import allow_open_files
 from api.listener import open_listener
-from api.nats_server import embedded_server, is_embedded_wanted
+from api.nats_server import as_operator, as_role, embedded_server, is_embedded_wanted
 from api.settings import Role, Settings
 from api.startup_errors import DataDirectoryError
 from api.supervisor import ChildSpec, Supervisor, python_module
+from bridge import make_streams
 
 #: Beyond a child's own time to finish, before it is killed.
 _STOP_MARGIN_S: Final = 3.0
@@ -38,10 +39,11 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
             cannot be used.
         BridgeError: The port is taken, or NATS cannot be started or used.
     """
+    of_role = dict.fromkeys(Role, settings)
     async with AsyncExitStack() as stack:
         if Role.GATEWAY not in settings.roles:
             _prepare_data(settings)
-            await _start_children(stack, settings)
+            await _start_children(stack, of_role)
             await asyncio.Event().wait()
             return
         listener = open_listener(settings.http, authenticates=settings.auth.is_on)
@@ -49,9 +51,11 @@ async def run_stack(settings: Settings, announce: Callable[[str], None]) -> None
         allow_open_files(settings.limits)
         _prepare_data(settings)
         if is_embedded_wanted(settings):
-            settings = await stack.enter_async_context(embedded_server(settings))
-        app = await stack.enter_async_context(gateway_application(settings))
-        await _start_children(stack, settings)
+            server = await stack.enter_async_context(embedded_server(settings))
+            await make_streams(as_operator(settings, server).bridge)
+            of_role = {role: as_role(settings, server, role) for role in Role}
+        app = await stack.enter_async_context(gateway_application(of_role[Role.GATEWAY]))
+        await _start_children(stack, of_role)
         await serve_application(
             app, listener, shutdown_s=settings.http.shutdown_s, announce=announce
         )
@@ -78,10 +82,10 @@ def _prepare_data(settings: Settings) -> None:
         raise DataDirectoryError(path, "it is not writable")
 
 
-async def _start_children(stack: AsyncExitStack, settings: Settings) -> None:
+async def _start_children(stack: AsyncExitStack, of_role: Mapping[Role, Settings]) -> None:
     supervisor = await stack.enter_async_context(Supervisor())
-    environment = environment_without_gateways(settings)
-    if Role.SINK in settings.roles:
-        await supervisor.start(sink_spec(environment))
-    if Role.WORKER in settings.roles:
-        await supervisor.start(worker_spec(settings, environment))
+    sink, worker = of_role[Role.SINK], of_role[Role.WORKER]
+    if Role.SINK in sink.roles:
+        await supervisor.start(sink_spec(environment_without_gateways(sink)))
+    if Role.WORKER in worker.roles:
+        await supervisor.start(worker_spec(worker, environment_without_gateways(worker)))

@@ -91,7 +91,7 @@ async def run(given: argparse.Namespace) -> None:
         print()
         print_section(sections[-1])
     if given.write:
-        RESULTS.write_text(markdown(facts, sections), encoding="utf-8")
+        RESULTS.write_text(markdown("python -m bench --write", facts, sections), encoding="utf-8")
 
 
 machine.raise_open_files()

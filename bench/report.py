@@ -72,17 +72,18 @@ def print_section(section: Section) -> None:
     Console(width=140).print(table)
 
 
-def markdown(facts: Iterable[tuple[str, str]], sections: Iterable[Section]) -> str:
+def markdown(command: str, facts: Iterable[tuple[str, str]], sections: Iterable[Section]) -> str:
     """Return the whole report as Markdown.
 
     Args:
+        command: What writes it.
         facts: What the figures depend on, by name.
         sections: The measurements.
     """
     lines = [
         "# Benchmark results",
         "",
-        "Written by `python -m bench --write`. Each figure stands beside its baseline, measured in",
+        f"Written by `{command}`. Each figure stands beside its baseline, measured in",
         "the same run: medians of repeats that take turns. The ratio is the figure divided by the",
         "baseline: more is better for a rate, less for a time. The machine is part of the result.",
         "",

@@ -36,6 +36,7 @@ from bridge.errors import (
     ConsumerDriftError,
     ConsumerLimitError,
     ConsumerNotFoundError,
+    CredentialsUnusableError,
     EventTooLargeError,
     ForeignMessageError,
     InvalidContentError,
@@ -54,6 +55,7 @@ from bridge.errors import (
     StreamCapacityExceededError,
     StreamFencedError,
     StreamNotFoundError,
+    StreamsMissingError,
     StreamTerminatedError,
     SubscriptionTakenError,
     TopologyDriftError,
@@ -112,6 +114,7 @@ from bridge.server.errors import (
     ServerBinaryNotFoundError,
     ServerStartError,
 )
+from bridge.server.users import NatsUser
 from bridge.settings import (
     SECTIONS,
     BridgeSettings,
@@ -131,6 +134,7 @@ from bridge.stream_bridge import Following, Push, StreamBridge
 from bridge.subjects import CheckpointKey, RunRef, Subjects
 from bridge.subscription import Subscription
 from bridge.timers import FiredTimer, FiredTimers, JetStreamTimers, Timers
+from bridge.topology import make_streams
 from bridge.tracing.setup import set_up_tracing
 
 __all__ = [
@@ -168,6 +172,7 @@ __all__ = [
     "ConsumerSpec",
     "Consumption",
     "ControlChannel",
+    "CredentialsUnusableError",
     "DeadCause",
     "DeadLetter",
     "Delivery",
@@ -209,6 +214,7 @@ __all__ = [
     "MetricsSettings",
     "NamespacePattern",
     "NatsSettings",
+    "NatsUser",
     "NewEvent",
     "NewerVersionError",
     "NoAnswerError",
@@ -251,6 +257,7 @@ __all__ = [
     "StreamStats",
     "StreamStatus",
     "StreamTerminatedError",
+    "StreamsMissingError",
     "Subjects",
     "Subscription",
     "SubscriptionTakenError",
@@ -270,6 +277,7 @@ __all__ = [
     "encoded_event",
     "log_context",
     "logging_about",
+    "make_streams",
     "new_event",
     "new_id",
     "parse_cursor",

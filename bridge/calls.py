@@ -72,7 +72,7 @@ class CallChannel:
         raise NoAnswerError(name, within_s, may_be_done=False)
 
     async def _ask(self, subject: str, question: bytes, patience_s: float) -> bytes:
-        inbox, replies = self._connection.open_replies()
+        inbox, replies = self._connection.open_replies(subject)
         parts: list[bytes] = []
         try:
             self._connection.publish(subject, question, reply=inbox)

@@ -7,6 +7,8 @@ the connection is left for another one. Nothing is buffered while disconnected.
 
 import asyncio
 import logging
+import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from itertools import count
@@ -18,6 +20,7 @@ import orjson
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from bridge.access import access_options, wants_tls
 from bridge.errors import (
     AccessDeniedError,
     ApiError,
@@ -38,6 +41,10 @@ log = logging.getLogger("jetrun.connection")
 #: JetStream answers with this HTTP-like code while a leader is being chosen or starts up.
 _TEMPORARY: Final = 503
 _NO_RESPONDERS: Final = "503"
+#: Wait for the end of a connection that never was one.
+_CLOSE_S: Final = 0.5
+#: nats-py 2.16 hands on what the server says in lower case.
+_DENIED: Final = re.compile(r'permissions violation for (publish|subscription) (?:to )?"([^"]+)"')
 
 Disturbance = Callable[[], None]
 
@@ -57,7 +64,7 @@ class Connection:
     def __init__(self, settings: BridgeSettings, *, name: str = "jetrun") -> None:
         self._settings = settings
         self._name = name
-        self._client = NatsClient()
+        self._client = NatsClient(wants_tls=wants_tls(settings.nats))
         self._outbound = Outbound(self._client)
         self._replies = Replies(settings.log.request_timeout_s)
         self._up = asyncio.Event()
@@ -73,7 +80,7 @@ class Connection:
             every_s=settings.nats.ping_interval_s,
         )
         self._patience: asyncio.Timeout
-        self._refusal: Exception | None = None
+        self._refusal: str | None = None
         self.losses = 0
         self.spans = find_spans(settings.tracing)
 
@@ -117,16 +124,18 @@ class Connection:
 
         Raises:
             UnavailableError: No server answered within ``connect_timeout_s``.
-            AccessDeniedError: The server refused the credentials.
+            AccessDeniedError: The server refused the credentials, or is not to be believed.
+            CredentialsUnusableError: They are no credentials; nothing was connected.
         """
         self._refusal = None
+        options = self._options()
         try:
             async with asyncio.timeout(self._settings.nats.connect_timeout_s) as self._patience:
-                await self._client.connect(**self._options())
+                await self._client.connect(**options)
         except (TimeoutError, nats.errors.Error, OSError) as error:
             await self._abandon()
             if self._refusal is not None:
-                raise AccessDeniedError("wrong or missing credentials") from self._refusal
+                raise AccessDeniedError(self._refusal) from error
             raise UnavailableError(f"no connection to {self._public_url()}") from error
         self._inbox = self._client.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", future=Inbox(self._replies.deliver))
@@ -150,26 +159,26 @@ class Connection:
         self._client._server_pool.clear()  # noqa: SLF001 - no other way
         # nats-py 2.16 can raise a TypeError from close() while it is reconnecting; uvloop a
         # RuntimeError when what is pending is written to the dead connection.
+        # After a TLS handshake that failed nobody is told that the connection has closed.
         with suppress(nats.errors.Error, OSError, RuntimeError, TypeError):
             await self._client.close()
             # A client that never got in takes itself for closed and leaves its socket open.
             transport: Any = self._client._transport  # noqa: SLF001 - no other way
             if transport is not None:
                 transport.close()
-                await transport.wait_closed()
+                try:
+                    async with asyncio.timeout(_CLOSE_S):
+                        await transport.wait_closed()
+                except TimeoutError:
+                    self._outbound.abort()
 
     def _options(self) -> dict[str, Any]:
         nats_settings = self._settings.nats
-        secrets = {
-            "password": nats_settings.password,
-            "token": nats_settings.token,
-        }
         urls = [url.strip() for url in nats_settings.url.split(",")]
         return {
             "servers": urls,
             "name": self._name,
-            "user": nats_settings.user,
-            **{key: secret.get_secret_value() for key, secret in secrets.items() if secret},
+            **access_options(nats_settings),
             # One that takes connections and says nothing must leave time for the others.
             "connect_timeout": nats_settings.connect_timeout_s / len(urls),
             "reconnect_time_wait": nats_settings.reconnect_wait_s,
@@ -191,12 +200,21 @@ class Connection:
         if not self._client.is_connected:
             # nats-py 2.16 forgets the connection of an attempt that failed without closing it.
             self._outbound.abort()
-        if not self._opened and "authorization" in str(error).lower():
-            # nats-py would go on trying; the credentials will not get better.
-            self._refusal = error
+        refusal = _refusal_of(error)
+        if not self._opened and refusal is not None:
+            # nats-py would go on trying; neither credentials nor certificates will get better.
+            self._refusal = refusal
             self._patience.reschedule(asyncio.get_running_loop().time())
+        self._note_denial(str(error))
         if isinstance(error, nats.errors.SlowConsumerError):
             self._disturb()
+
+    def _note_denial(self, text: str) -> None:
+        denied = _DENIED.search(text)
+        if denied is not None:
+            # Not a passing trouble: the permissions and this version do not belong together.
+            log.error("nats.denied", extra={"operation": denied[1], "subject": denied[2]})
+            self._replies.refuse(denied[2])
 
     async def _on_disconnect(self) -> None:
         if self._closed:
@@ -276,9 +294,10 @@ class Connection:
 
         Raises:
             SilenceError: No answer; ``sent`` tells whether the server may have acted on it.
+            AccessDeniedError: This user may not ask; nothing was done.
         """
         token = str(next(self._tokens))
-        future = self._replies.expect(token)
+        future = self._replies.expect(token, subject)
         try:
             self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
             message = await future
@@ -292,16 +311,17 @@ class Connection:
         """Return a subject that nobody else uses."""
         return self._client.new_inbox()
 
-    def open_replies(self) -> tuple[str, ReplyStream]:
-        """Open an inbox for many answers; close the stream when done."""
+    def open_replies(self, subject: str) -> tuple[str, ReplyStream]:
+        """Open an inbox for many answers to what is asked at ``subject``; close it when done."""
         token = str(next(self._tokens))
-        return f"{self._inbox}.{token}", self._replies.expect_many(token)
+        return f"{self._inbox}.{token}", self._replies.expect_many(token, subject)
 
     async def api(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Call a JetStream API endpoint that may safely be asked again.
 
         Raises:
             ApiError: JetStream refused.
+            AccessDeniedError: This user may not call it.
             UnavailableError: No answer within ``outage_budget_s``.
         """
         payload = b"" if body is None else orjson.dumps(body)
@@ -376,9 +396,20 @@ class Connection:
             SilenceError: It did not answer.
         """
         token = str(next(self._tokens))
-        echo = self._replies.expect(token)
+        echo = self._replies.expect(token, f"{self._inbox}.{token}")
         try:
             self.publish(f"{self._inbox}.{token}", b"")
             await echo
         finally:
             self._replies.forget(token)
+
+
+def _refusal_of(error: Exception) -> str | None:
+    """Say what a server, or this side, has against the other; None when it may come right."""
+    if isinstance(error, nats.errors.SecureConnRequiredError):
+        return "it offers no TLS"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or error})"
+    if isinstance(error, nats.errors.InvalidUserCredentialsError):
+        return "the file of credentials holds none"
+    return "wrong or missing credentials" if "authorization" in str(error).lower() else None

@@ -391,12 +391,35 @@ class JetStreamDisabledError(BridgeError):
 
 
 class AccessDeniedError(BridgeError):
-    """The NATS server refused the credentials, or a subject to them."""
+    """The NATS server refused the credentials, or a subject to them; nothing was done."""
 
     code = "access-denied"
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"the NATS server refused access: {detail}; check the credentials")
+
+
+class CredentialsUnusableError(BridgeError):
+    """What this process shall prove itself with cannot be used; nothing was connected."""
+
+    code = "credentials-unusable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; correct JETRUN_NATS__* and start again")
+
+
+class StreamsMissingError(BridgeError):
+    """A stream does not exist, and this user may not make it; those that exist were verified."""
+
+    code = "streams-missing"
+    retryable = True
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(
+            f"stream {stream} does not exist, and this user may not make it; run `jetrun streams` "
+            "with the credentials of the operator, then try again"
+        )
+        self.stream = stream
 
 
 class ApiError(BridgeError):

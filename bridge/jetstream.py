@@ -118,7 +118,9 @@ class JetStreamBridge(RunBridge):
 
         Raises:
             UnavailableError: No server answered in time.
-            AccessDeniedError: The server refused the credentials.
+            AccessDeniedError: The server refused the credentials, or a subject to them.
+            CredentialsUnusableError: They are no credentials.
+            StreamsMissingError: An asset is absent, and these credentials may not make it.
             ServerTooOldError: The server is older than 2.12.
             JetStreamDisabledError: The account has no JetStream.
             TopologyDriftError: An asset differs from what is wanted; nothing was changed.
@@ -147,7 +149,9 @@ class JetStreamBridge(RunBridge):
         self._writers = RunWriters(connection, self._log, self._settings)
         self._tails = Tails(connection, self._subjects, limits)
         self._thread_tails = ThreadTails(connection, self._subjects, self._log)
-        self.states = JetStreamStates(connection, state_reader, self._subjects)
+        self.states = JetStreamStates(
+            connection, state_reader, self._subjects.state, self._subjects.states
+        )
         self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
         self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
         dead_reader = self._stream_reader(self._subjects.dead_stream, any_version=True)
@@ -191,6 +195,10 @@ class JetStreamBridge(RunBridge):
         self._assemble_shared(connection)
 
     def _assemble_shared(self, connection: Connection) -> None:
+        secret_reader = self._stream_reader(self._subjects.secrets_stream)
+        self.secrets = JetStreamStates(
+            connection, secret_reader, self._subjects.secret, self._subjects.secrets
+        )
         self.assets = Assets(connection, self._settings)
         self.jobs = JetStreamJobQueue(connection, self._subjects)
         self.timers = JetStreamTimers(connection, self._subjects)

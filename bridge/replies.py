@@ -7,7 +7,7 @@ from typing import Final
 
 from nats.aio.msg import Msg
 
-from bridge.errors import BridgeError
+from bridge.errors import AccessDeniedError, BridgeError
 
 
 class SilenceError(BridgeError):
@@ -43,21 +43,22 @@ class Inbox(asyncio.Future[Msg]):
 class ReplyStream:
     """Many answers to one request, in the order they came."""
 
-    def __init__(self, token: str, owner: "Replies") -> None:
+    def __init__(self, token: str, subject: str, owner: "Replies") -> None:
+        self.subject = subject
         self._token = token
         self._owner = owner
         self._messages: deque[Msg] = deque()
         self._wake = asyncio.Event()
-        self._lost = False
+        self._failure: BridgeError | None = None
 
     def push(self, message: Msg) -> None:
         """Add one answer."""
         self._messages.append(message)
         self._wake.set()
 
-    def fail(self) -> None:
-        """Say that no further answer will come, because the connection broke."""
-        self._lost = True
+    def fail(self, error: BridgeError) -> None:
+        """Say that no further answer will come."""
+        self._failure = error
         self._wake.set()
 
     def close(self) -> None:
@@ -69,8 +70,9 @@ class ReplyStream:
 
         Raises:
             SilenceError: None came within ``timeout_s``, or the connection broke.
+            AccessDeniedError: The server does not let this user ask.
         """
-        if not self._messages and not self._lost:
+        if not self._messages and self._failure is None:
             self._wake.clear()
             try:
                 async with asyncio.timeout(timeout_s):
@@ -78,7 +80,7 @@ class ReplyStream:
             except TimeoutError as error:
                 raise SilenceError(sent=True) from error
         if not self._messages:
-            raise SilenceError(sent=True)
+            raise self._failure or SilenceError(sent=True)
         messages = list(self._messages)
         self._messages.clear()
         return messages
@@ -96,7 +98,7 @@ class Replies:
         # Python 3.11 asks the system for the process's id each time that it is asked for the loop.
         self._loop = asyncio.get_running_loop()
         # In the order of their deadlines, because all wait equally long.
-        self._single: dict[str, tuple[asyncio.Future[Msg], float]] = {}
+        self._single: dict[str, tuple[asyncio.Future[Msg], float, str]] = {}
         self._many: dict[str, ReplyStream] = {}
         self._watch: asyncio.TimerHandle | None = None
 
@@ -104,11 +106,16 @@ class Replies:
         """How many requests wait for an answer, or for many."""
         return len(self._single) + len(self._many)
 
-    def expect(self, token: str) -> asyncio.Future[Msg]:
-        """Wait for one answer; the future fails with SilenceError when none comes in time."""
+    def expect(self, token: str, subject: str) -> asyncio.Future[Msg]:
+        """Wait for one answer; the future fails with SilenceError when none comes in time.
+
+        Args:
+            token: Who waits.
+            subject: What is asked; see :meth:`refuse`.
+        """
         future = self._loop.create_future()
         deadline = self._loop.time() + self._timeout_s
-        self._single[token] = future, deadline
+        self._single[token] = future, deadline, subject
         if self._watch is None:
             # One timer for all that wait: one for each would be started and stopped per request.
             self._watch = self._loop.call_at(deadline, self._fail_late)
@@ -116,15 +123,15 @@ class Replies:
 
     def _fail_late(self) -> None:
         self._watch = None
-        for future, deadline in self._single.values():
+        for future, deadline, _ in self._single.values():
             if deadline > self._loop.time():
                 self._watch = self._loop.call_at(deadline, self._fail_late)
                 return
-            _fail(future)
+            _fail(future, SilenceError(sent=True))
 
-    def expect_many(self, token: str) -> ReplyStream:
-        """Wait for many answers."""
-        stream = self._many[token] = ReplyStream(token, self)
+    def expect_many(self, token: str, subject: str) -> ReplyStream:
+        """Wait for many answers to what is asked at ``subject``."""
+        stream = self._many[token] = ReplyStream(token, subject, self)
         return stream
 
     def forget(self, token: str) -> None:
@@ -144,13 +151,26 @@ class Replies:
 
     def fail_all(self) -> None:
         """Tell everybody that the connection broke; the server may have acted all the same."""
-        for future, _ in self._single.values():
-            _fail(future)
+        for future, _, _ in self._single.values():
+            _fail(future, SilenceError(sent=True))
         for stream in self._many.values():
-            stream.fail()
+            stream.fail(SilenceError(sent=True))
+
+    def refuse(self, subject: str) -> None:
+        """Tell those who asked at a subject, in whatever case, that they may not."""
+        for future, _, asked in self._single.values():
+            if asked.lower() == subject.lower():
+                _fail(future, _denied(asked))
+        for stream in self._many.values():
+            if stream.subject.lower() == subject.lower():
+                stream.fail(_denied(stream.subject))
 
 
-def _fail(future: asyncio.Future[Msg]) -> None:
+def _denied(subject: str) -> AccessDeniedError:
+    return AccessDeniedError(f"this user may publish nothing to {subject}")
+
+
+def _fail(future: asyncio.Future[Msg], error: BridgeError) -> None:
     if not future.done():
-        future.set_exception(SilenceError(sent=True))
+        future.set_exception(error)
         future.exception()  # whoever waited may have gone; the error is then nobody's

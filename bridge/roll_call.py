@@ -98,7 +98,7 @@ class RollCall:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
         found: set[str] = set()
-        inbox, replies = self._connection.open_replies()
+        inbox, replies = self._connection.open_replies(self._subject)
         try:
             self._connection.publish(self._subject, orjson.dumps(list(run_ids)), reply=inbox)
             while len(found) < len(run_ids) and (left_s := deadline - loop.time()) > 0:

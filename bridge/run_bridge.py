@@ -28,6 +28,7 @@ class RunBridge(StreamBridge):
 
     Attributes:
         states: Records that processes agree on.
+        secrets: Those that only gateways may read.
         state_feed: The changes of those records, in order.
         jobs: Runs that wait for a worker.
         timers: Payloads that come back at their time.
@@ -37,6 +38,7 @@ class RunBridge(StreamBridge):
     """
 
     states: StateRecords
+    secrets: StateRecords
     state_feed: StateFeed
     jobs: JobQueue
     timers: Timers

@@ -5,9 +5,9 @@ Frozen models: an entry point builds them once and passes them down.
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 
 from bridge.errors import UnknownSettingError
 
@@ -53,12 +53,17 @@ class Section(BaseModel):
 
 
 class NatsSettings(Section):
-    """How to reach the NATS server."""
+    """How to reach the NATS server, and how to prove to it who asks: in one way at most."""
 
     url: str = Field("nats://127.0.0.1:4222", description="one URL, or several with commas")
     user: str | None = None
     password: SecretStr | None = None
     token: SecretStr | None = None
+    nkey: SecretStr | None = Field(None, description="the seed of one")
+    credentials: FilePath | None = Field(None, description="a .creds file: a JWT with its seed")
+    tls_ca: FilePath | None = Field(None, description="who signs the server's certificate, PEM")
+    tls_cert: FilePath | None = Field(None, description="what this process shows, PEM")
+    tls_key: FilePath | None = Field(None, description="the certificate's key, PEM")
     connect_timeout_s: Seconds = 5.0
     reconnect_wait_s: Seconds = Field(0.1, description="pause between attempts to reconnect")
     ping_interval_s: Seconds = Field(2.0, description="how often a sign of life is asked for")
@@ -68,6 +73,17 @@ class NatsSettings(Section):
     sync_always: bool | None = Field(
         None, description="whether it syncs each write, where monitoring does not tell; likewise"
     )
+
+    @model_validator(mode="after")
+    def _one_way_and_whole(self) -> Self:
+        ways = (self.user or self.password, self.token, self.nkey, self.credentials)
+        if sum(map(bool, ways)) > 1:
+            msg = "user and password, token, nkey and credentials exclude each other"
+            raise ValueError(msg)
+        if (self.tls_cert is None) is not (self.tls_key is None):
+            msg = "tls_cert and tls_key belong together"
+            raise ValueError(msg)
+        return self
 
 
 class LogSettings(Section):

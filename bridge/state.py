@@ -4,7 +4,7 @@ A record is the newest message of its subject. A deleted record leaves a tombsto
 write cannot bring it back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bridge.compare_and_set import compare_and_set
@@ -12,7 +12,6 @@ from bridge.connection import Connection
 from bridge.coordination import StateRecord
 from bridge.ids import check_id
 from bridge.stream_reader import StoredMessage, StreamReader
-from bridge.subjects import Subjects
 
 #: The kind of record that says which thread owns a run; written before the run's birth.
 REF: Final = "ref"
@@ -25,14 +24,22 @@ class JetStreamStates:
 
     Args:
         connection: An open connection.
-        reader: Reads the state stream.
-        subjects: Spells the subjects.
+        reader: Reads the stream.
+        place: Spells the subject of a record, given its kind and its key.
+        places: Spells the subjects of all records of a kind.
     """
 
-    def __init__(self, connection: Connection, reader: StreamReader, subjects: Subjects) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        reader: StreamReader,
+        place: Callable[[str, str], str],
+        places: Callable[[str], str],
+    ) -> None:
         self._connection = connection
         self._reader = reader
-        self._subjects = subjects
+        self._place = place
+        self._places = places
 
     async def create(self, kind: str, key: str, value: bytes) -> int:
         """Write a new record; see :meth:`StateRecords.create`."""
@@ -65,18 +72,18 @@ class JetStreamStates:
 
     async def changed(self, kind: str, *, after: int) -> tuple[list[StateRecord], int]:
         """Read a page of what changed; see :meth:`StateRecords.changed`."""
-        page = await self._reader.read(self._subjects.states(kind), after + 1)
+        page = await self._reader.read(self._places(kind), after + 1)
         records = (_record(message) for message in page.messages)
         reached = page.messages[-1].seq if page.messages else after
         return [record for record in records if record is not None], reached
 
     async def keys(self, kind: str) -> list[str]:
         """Return all keys of a kind; see :meth:`StateRecords.keys`."""
-        subjects = await self._reader.subjects(self._subjects.states(kind))
+        subjects = await self._reader.subjects(self._places(kind))
         return [subject.rsplit(".", 1)[1] for subject in subjects]
 
     def _subject(self, kind: str, key: str) -> str:
-        return self._subjects.state(check_id("kind", kind), check_id(f"{kind}_id", key))
+        return self._place(check_id("kind", kind), check_id(f"{kind}_id", key))
 
     async def _write(self, kind: str, key: str, value: bytes, revision: int) -> int:
         subject, what = self._subject(kind, key), f"{kind} {key}"

@@ -204,7 +204,7 @@ class StreamReader:
             SilenceError: It did not come to its proper end: ask again.
         """
         async with self._slots:
-            inbox, replies = self._connection.open_replies()
+            inbox, replies = self._connection.open_replies(self._direct)
             try:
                 self._connection.publish(self._direct, orjson.dumps(query), reply=inbox)
                 messages: list[StoredMessage] = []

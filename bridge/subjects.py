@@ -39,6 +39,7 @@ class Subjects:
         name = prefix.upper().replace("-", "_")
         self.events_stream = f"{name}_EVENTS"
         self.state_stream = f"{name}_STATE"
+        self.secrets_stream = f"{name}_SECRETS"
         self.jobs_stream = f"{name}_JOBS"
         self.timers_stream = f"{name}_TIMERS"
         self.dead_stream = f"{name}_DEAD"
@@ -48,12 +49,16 @@ class Subjects:
         self.all_events = f"{prefix}.events.>"
         self.all_live = f"{prefix}.live.>"
         self.all_state = f"{prefix}.state.>"
+        self.all_secrets = f"{prefix}.secret.>"
+        self.all_seals = f"{prefix}.state.*.seal.>"
         self.all_jobs = f"{prefix}.job.>"
+        self.all_set_timers = f"{prefix}.timer.set.>"
         self.all_timers = f"{prefix}.timer.>"
         self.all_dead = f"{prefix}.dead.>"
         self.readers = f"{prefix}.roll.readers"
         self.holders = f"{prefix}.roll.holders"
         self.all_controls = f"{prefix}.control.*"
+        self.all_calls = f"{prefix}.call.*"
 
     def event(self, run: RunRef) -> str:
         """Where a run's events are stored."""
@@ -101,6 +106,14 @@ class Subjects:
     def states(self, kind: str) -> str:
         """All state records of a kind."""
         return f"{self.prefix}.state.*.{kind}.*"
+
+    def secret(self, kind: str, key: str) -> str:
+        """Where the record ``key`` of a kind is kept that workers and sinks must not read."""
+        return f"{self.prefix}.secret.{shard(key)}.{kind}.{key}"
+
+    def secrets(self, kind: str) -> str:
+        """All secret records of a kind."""
+        return f"{self.prefix}.secret.*.{kind}.*"
 
     def seal(self, run: RunRef) -> str:
         """Where it is kept how a run ended that has left the log."""

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from bridge.connection import Connection
 from bridge.errors import (
+    AccessDeniedError,
     ApiError,
     JetStreamDisabledError,
     ServerTooOldError,
+    StreamsMissingError,
     TopologyDriftError,
 )
 from bridge.reservation import create_reserved
@@ -46,7 +48,9 @@ def streams(settings: BridgeSettings) -> list[StreamConfig]:
     log = settings.log
     subjects = Subjects(log.prefix)
     max_events = settings.retention.max_events_per_run if log.profile == "cache" else -1
-    others = [kind(log, subjects) for kind in (_state, _jobs, _timers, _dead)]
+    others = [_records(log, subjects.state_stream, subjects.all_state)]
+    others.append(_records(log, subjects.secrets_stream, subjects.all_secrets))
+    others += [kind(log, subjects) for kind in (_jobs, _timers, _dead)]
     others.append(_checkpoints(log, subjects, settings.checkpoints.max_total_bytes))
     others.append(_items(log, subjects, settings.items.max_total_bytes))
     # The log comes last: without a size of its own it takes of what the others leave.
@@ -76,10 +80,10 @@ def _events(settings: LogSettings, subjects: Subjects, max_events: int) -> Strea
     }
 
 
-def _state(settings: LogSettings, subjects: Subjects) -> StreamConfig:
+def _records(settings: LogSettings, name: str, subject: str) -> StreamConfig:
     return {
-        "name": subjects.state_stream,
-        "subjects": [subjects.all_state],
+        "name": name,
+        "subjects": [subject],
         "retention": "limits",
         "storage": "file",
         "num_replicas": settings.replicas,
@@ -174,13 +178,31 @@ def _items(settings: LogSettings, subjects: Subjects, max_bytes: int | None) -> 
     }
 
 
-async def ensure_streams(connection: Connection, settings: BridgeSettings) -> None:
+async def make_streams(settings: BridgeSettings) -> list[StreamConfig]:
+    """Make and verify all streams over a connection of its own, as a user who may.
+
+    Raises:
+        BridgeError: As :meth:`Connection.open` and :func:`ensure_streams` say.
+    """
+    connection = Connection(settings, name="jetrun-streams")
+    await connection.open()
+    try:
+        return await ensure_streams(connection, settings)
+    finally:
+        await connection.close()
+
+
+async def ensure_streams(connection: Connection, settings: BridgeSettings) -> list[StreamConfig]:
     """Make every stream that is absent, and verify the others.
+
+    Returns:
+        How each of them is.
 
     Raises:
         ServerTooOldError: The server is older than 2.12; nothing was created.
         JetStreamDisabledError: The account has no JetStream; nothing was created.
         TopologyDriftError: A stream differs from what is wanted; it was not changed.
+        StreamsMissingError: One is absent, and this user may not make it.
         UnavailableError: The server fell silent; call again.
     """
     check_server(connection.server_version)
@@ -189,12 +211,14 @@ async def ensure_streams(connection: Connection, settings: BridgeSettings) -> No
     takes_what_is_left = (
         Subjects(settings.log.prefix).events_stream if settings.log.max_bytes is None else None
     )
+    found = []
     for wanted in streams(settings):
         make = create_reserved if wanted["name"] == takes_what_is_left else _create_at_once
-        await _ensure(connection, wanted, make)
+        found.append(await _ensure(connection, wanted, make))
+    return found
 
 
-async def _ensure(connection: Connection, wanted: StreamConfig, make: Make) -> None:
+async def _ensure(connection: Connection, wanted: StreamConfig, make: Make) -> StreamConfig:
     name = wanted["name"]
     try:
         found = await connection.api(f"$JS.API.STREAM.INFO.{name}")
@@ -203,8 +227,13 @@ async def _ensure(connection: Connection, wanted: StreamConfig, make: Make) -> N
             raise JetStreamDisabledError(error.description) from error
         if error.err_code != STREAM_NOT_FOUND:
             raise
-        found = await _create(connection, wanted, make)
-    _verify(name, wanted, found["config"])
+        try:
+            found = await _create(connection, wanted, make)
+        except AccessDeniedError as denied:
+            raise StreamsMissingError(name) from denied
+    config: StreamConfig = found["config"]
+    _verify(name, wanted, config)
+    return config
 
 
 async def _create_at_once(connection: Connection, wanted: StreamConfig) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from runs.models import RunRecord
 from runs.read_model.queries import Row
 from runs.thread import ThreadRecord
 
-_THREAD = "thread"
-_RUN = "run"
+THREAD: Final = "thread"
+RUN: Final = "run"
 _MAX_CONFLICTS: Final = 16
 
 Record_co = TypeVar("Record_co", covariant=True)
@@ -34,14 +34,14 @@ class Records:
 
     async def find_thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:
         """Return the thread, or ``None`` when nobody created it or it was deleted."""
-        found = await self._states.find(_THREAD, thread_id)
+        found = await self._states.find(THREAD, thread_id)
         if found is None:
             return None
         return Versioned(ThreadRecord.decode(found.value), found.revision)
 
     async def find_run(self, run_id: str) -> Versioned[RunRecord] | None:
         """Return the run's record, or ``None`` when there is none."""
-        found = await self._states.find(_RUN, run_id)
+        found = await self._states.find(RUN, run_id)
         if found is None:
             return None
         return Versioned(RunRecord.decode(found.value), found.revision)
@@ -51,17 +51,17 @@ class Records:
 
         Absent ones are left out.
         """
-        found = await self._states.find_many(_RUN, run_ids)
+        found = await self._states.find_many(RUN, run_ids)
         return [RunRecord.decode(each.value) for each in found]
 
     async def read_threads(self, rows: Sequence[Row]) -> list[ThreadRecord]:
         """Return threads that were found, each at least as new as it was found, in their order."""
-        found = await self._read(_THREAD, rows)
+        found = await self._read(THREAD, rows)
         return [ThreadRecord.decode(each.value) for each in found]
 
     async def read_runs(self, rows: Sequence[Row]) -> list[RunRecord]:
         """Return runs that were found, each at least as new as it was found, in their order."""
-        found = await self._read(_RUN, rows)
+        found = await self._read(RUN, rows)
         return [RunRecord.decode(each.value) for each in found]
 
     async def _read(self, kind: str, rows: Sequence[Row]) -> list[StateRecord]:
@@ -79,13 +79,13 @@ class Records:
 
     async def changed_threads(self, *, after: int) -> tuple[list[Versioned[ThreadRecord]], int]:
         """Return a page of the threads that changed after a revision; see ``StateRecords``."""
-        found, reached = await self._states.changed(_THREAD, after=after)
+        found, reached = await self._states.changed(THREAD, after=after)
         threads = [Versioned(ThreadRecord.decode(each.value), each.revision) for each in found]
         return threads, reached
 
     async def changed_runs(self, *, after: int) -> tuple[list[Versioned[RunRecord]], int]:
         """Return a page of the runs that changed after a revision; see ``StateRecords``."""
-        found, reached = await self._states.changed(_RUN, after=after)
+        found, reached = await self._states.changed(RUN, after=after)
         runs = [Versioned(RunRecord.decode(each.value), each.revision) for each in found]
         return runs, reached
 
@@ -98,8 +98,8 @@ class Records:
         """
         key, value = thread.thread_id, thread.encode()
         if revision == 0:
-            return Versioned(thread, await self._states.create(_THREAD, key, value))
-        stored = await self._states.update(_THREAD, key, value, revision=revision)
+            return Versioned(thread, await self._states.create(THREAD, key, value))
+        stored = await self._states.update(THREAD, key, value, revision=revision)
         return Versioned(thread, stored)
 
     async def create_run(self, run: RunRecord) -> Versioned[RunRecord]:
@@ -110,7 +110,7 @@ class Records:
             InvalidContentError: The run's input is not JSON; nothing was stored.
         """
         try:
-            return Versioned(run, await self._states.create(_RUN, run.run_id, run.encode()))
+            return Versioned(run, await self._states.create(RUN, run.run_id, run.encode()))
         except StateConflictError:
             found = await self.find_run(run.run_id)
             if found is not None and found.record == run:
@@ -123,7 +123,7 @@ class Records:
         Raises:
             StateConflictError: As for :meth:`write_thread`.
         """
-        stored = await self._states.update(_RUN, run.run_id, run.encode(), revision=revision)
+        stored = await self._states.update(RUN, run.run_id, run.encode(), revision=revision)
         return Versioned(run, stored)
 
     async def remove_run(self, run_id: str) -> None:
@@ -153,7 +153,7 @@ class Records:
             if found is None:
                 return
             with suppress(StateConflictError):
-                await self._states.delete(_THREAD, thread_id, revision=found.revision)
+                await self._states.delete(THREAD, thread_id, revision=found.revision)
         raise ContentionError(f"thread {thread_id}", _MAX_CONFLICTS)
 
     async def delete_run(self, run: Versioned[RunRecord]) -> None:
@@ -162,4 +162,4 @@ class Records:
         Raises:
             StateConflictError: It changed since it was read.
         """
-        await self._states.delete(_RUN, run.record.run_id, revision=run.revision)
+        await self._states.delete(RUN, run.record.run_id, revision=run.revision)

@@ -4,7 +4,7 @@
 # Usage: scripts/setup.sh run|test
 #   run    what `make demo` and `make serve` need  (requirements.lock)
 #   test   that, and the tools of the tests        (requirements-test.lock), the JavaScript clients
-#          that the tests run, those of the example page, a browser, and Prometheus' programs
+#          that the tests run, those of the example page, a browser, a proxy, and Prometheus' programs
 #
 # PYTHON names the interpreter: default python3, at least 3.11. Exits 1 with what to do next
 # when the environment cannot be made; the next call then starts over.
@@ -83,20 +83,24 @@ require_venv() {
 }
 
 # The pages of the tests are opened in a real browser; CHROMIUM names another one than the system's.
-require_browser() {
-    command -v "${CHROMIUM:-chromium}" >/dev/null && return
+# The deployment is tried with the proxy that the compose file names.
+require_programs() {
+    missing=
+    command -v "${CHROMIUM:-chromium}" >/dev/null || missing="$missing chromium"
+    PATH="$PATH:/usr/sbin" command -v haproxy >/dev/null || missing="$missing haproxy"
+    [ -z "$missing" ] && return
     command -v apt-get >/dev/null ||
-        fail "no chromium: install it, or name one with CHROMIUM=/path/to/it, then repeat"
-    browser_command="apt-get update && apt-get install -y --no-install-recommends chromium"
+        fail "not found:$missing; install them (CHROMIUM=/path/to/it names a browser), then repeat"
+    install="apt-get update && apt-get install -y --no-install-recommends$missing"
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null && browser_command="sudo sh -c '$browser_command'"
-        say "the tests open pages in chromium. Run this as root, then repeat:"
-        printf '\n    %s\n\n' "$browser_command" >&2
+        command -v sudo >/dev/null && install="sudo sh -c '$install'"
+        say "the tests need$missing. Run this as root, then repeat:"
+        printf '\n    %s\n\n' "$install" >&2
         exit 1
     fi
-    say "installing the Debian package chromium"
-    DEBIAN_FRONTEND=noninteractive sh -c "$browser_command" </dev/null >/dev/null ||
-        fail "chromium was not installed: check the network, then repeat"
+    say "installing the Debian packages$missing"
+    DEBIAN_FRONTEND=noninteractive sh -c "$install" </dev/null >/dev/null ||
+        fail "the Debian packages were not installed: check the network, then repeat"
 }
 
 # Alerts are made to fire by Prometheus' own programs. The package is unpacked and not installed: it
@@ -144,7 +148,7 @@ is_current && exit 0
 
 require_python
 require_venv
-if [ "$level" = test ]; then require_browser; fi
+if [ "$level" = test ]; then require_programs; fi
 if ! is_usable; then
     say "making .venv with $("$python" -V)"
     rm -f "$made"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge import ConsumerInfo, ConsumerNotFoundError, StateConflictError, StateRecords
 
-_KIND: Final = "sink"
+SINK: Final = "sink"
 _STATUS: Final = "status"
 _WISH: Final = "wish"
 _PAUSE: Final = b'{"paused": true}'
@@ -98,7 +98,7 @@ class SinkRecords:
 
     async def find_status(self) -> SinkStatus | None:
         """Return what the sink said last; ``None`` when there never was one."""
-        found = await self._bridge.states.find(_KIND, _STATUS)
+        found = await self._bridge.states.find(SINK, _STATUS)
         if found is None:
             return None
         try:
@@ -124,7 +124,7 @@ class SinkRecords:
 
     async def is_paused(self) -> bool:
         """Whether sinks shall pause."""
-        found = await self._bridge.states.find(_KIND, _WISH)
+        found = await self._bridge.states.find(SINK, _WISH)
         return found is not None and found.value == _PAUSE
 
     async def wish(self, *, paused: bool) -> None:
@@ -133,9 +133,9 @@ class SinkRecords:
 
     async def _put(self, key: str, value: bytes) -> None:
         states = self._bridge.states
-        found = await states.find(_KIND, key)
+        found = await states.find(SINK, key)
         with suppress(StateConflictError):  # somebody else's counts
             if found is None:
-                await states.create(_KIND, key, value)
+                await states.create(SINK, key, value)
             else:
-                await states.update(_KIND, key, value, revision=found.revision)
+                await states.update(SINK, key, value, revision=found.revision)

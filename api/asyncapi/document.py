@@ -98,7 +98,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.holders, ["rollCall"], "Who executes these runs? Nothing is kept."
         ),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
-        "apiKeys": _state(subjects, API_KEY, "KEY", "apiKey"),
+        "apiKeys": _channel(
+            subjects.secret(API_KEY, "KEY"),
+            ["apiKey"],
+            f"Records of kind `{API_KEY}`; the newest message of a subject counts.",
+            subjects.secrets_stream,
+        ),
         "webhooks": _state(subjects, WEBHOOK, "RUN", "webhook"),
         "crons": _state(subjects, CRON, "CRON", "cronRecord"),
         "observers": _state(subjects, OBSERVER, "KEY", "observer"),

@@ -119,18 +119,18 @@ class ApiKeys:
         record = ApiKeyRecord(
             grant=grant, secrets=(StoredSecret(digest=key.digest),), created_at=now
         )
-        await self._bridge.states.create(API_KEY, key.key_id, record.encode())
+        await self._bridge.secrets.create(API_KEY, key.key_id, record.encode())
         return key
 
     async def find(self, key_id: str) -> ApiKeyRecord | None:
         """Return what is stored of a key, or ``None``: it never existed, or was revoked."""
-        found = await self._bridge.states.find(API_KEY, key_id)
+        found = await self._bridge.secrets.find(API_KEY, key_id)
         return None if found is None else ApiKeyRecord.decode(found.value)
 
     async def list(self) -> dict[str, ApiKeyRecord]:
         """Return all keys by their ids, expired ones too."""
-        keys = await self._bridge.states.keys(API_KEY)
-        found = await self._bridge.states.find_many(API_KEY, keys)
+        keys = await self._bridge.secrets.keys(API_KEY)
+        found = await self._bridge.secrets.find_many(API_KEY, keys)
         return {each.key: ApiKeyRecord.decode(each.value) for each in found}
 
     async def rotate(self, key_id: str, overlap: timedelta) -> ApiKey:
@@ -140,7 +140,7 @@ class ApiKeys:
             ApiKeyNotFoundError: There is no such key.
             StateConflictError: It was changed meanwhile; nothing was stored, call again.
         """
-        found = await self._bridge.states.find(API_KEY, check_id("api_key_id", key_id))
+        found = await self._bridge.secrets.find(API_KEY, check_id("api_key_id", key_id))
         if found is None:
             raise ApiKeyNotFoundError(key_id)
         record = ApiKeyRecord.decode(found.value)
@@ -149,7 +149,7 @@ class ApiKeys:
         old = record.secrets[0].model_copy(update={"expires_at": until})
         changes = {"secrets": (StoredSecret(digest=key.digest), old)}
         value = record.model_copy(update=changes).encode()
-        await self._bridge.states.update(API_KEY, key_id, value, revision=found.revision)
+        await self._bridge.secrets.update(API_KEY, key_id, value, revision=found.revision)
         return key
 
     async def revoke(self, key_id: str) -> None:
@@ -159,10 +159,10 @@ class ApiKeys:
             ApiKeyNotFoundError: There is no such key.
             StateConflictError: It was changed meanwhile; it still exists, call again.
         """
-        found = await self._bridge.states.find(API_KEY, check_id("api_key_id", key_id))
+        found = await self._bridge.secrets.find(API_KEY, check_id("api_key_id", key_id))
         if found is None:
             raise ApiKeyNotFoundError(key_id)
-        await self._bridge.states.delete(API_KEY, key_id, revision=found.revision)
+        await self._bridge.secrets.delete(API_KEY, key_id, revision=found.revision)
 
 
 def _is_over(instant: datetime | None, now: datetime) -> bool:

@@ -113,13 +113,13 @@ class StreamTokens:
 
     async def _shared(self) -> bytes:
         """Return the secret that the first gateway made for all."""
-        states = self._bridge.states
+        records = self._bridge.secrets
         while True:
-            found = await states.find(SHARED_SECRET, _STREAM_TOKENS)
+            found = await records.find(SHARED_SECRET, _STREAM_TOKENS)
             if found is not None:
                 return found.value
             try:
-                await states.create(
+                await records.create(
                     SHARED_SECRET, _STREAM_TOKENS, secrets.token_bytes(_SECRET_BYTES)
                 )
             except StateConflictError:

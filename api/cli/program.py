@@ -15,6 +15,7 @@ from api.cli.keys import KEYS
 from api.cli.roles import worker
 from api.cli.serve import serve
 from api.cli.sink import sink
+from api.cli.streams import streams
 from api.cli.tail import tail
 from api.client import GatewayRequestError
 from api.startup_errors import StartupError
@@ -29,6 +30,7 @@ for _command in (
     serve,
     worker,
     sink,
+    streams,
     tail,
     doctor,
     verify,

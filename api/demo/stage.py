@@ -15,12 +15,12 @@ from typing import Final, Self
 import aiohttp
 
 from api.environment import child_environment
-from api.nats_server import DIRECTORY, with_server
+from api.nats_server import DIRECTORY, as_operator, as_role
 from api.settings import Role, Settings
 from api.stack import sink_spec, worker_spec
 from api.startup_errors import ChildStartError
 from api.supervisor import Child, ChildSpec, Supervisor, python_module
-from bridge import EmbeddedServer
+from bridge import EmbeddedServer, make_streams
 
 START_TIMEOUT_S: Final = 30.0
 
@@ -93,13 +93,17 @@ class Stage:
         await self._server.restart()
 
     async def _start_children(self, supervisor: Supervisor) -> None:
-        settings = with_server(self._settings, self._server)
-        environment = child_environment(settings)
-        gateway = ChildSpec("gateway", python_module("api.gateway"), environment)
-        self._gateway = await supervisor.start(self._logged(gateway))
-        worker = await supervisor.start(self._logged(worker_spec(settings, environment)))
-        sink = await supervisor.start(self._logged(sink_spec(environment)))
-        self._children = (self._gateway, worker, sink)
+        await make_streams(as_operator(self._settings, self._server).bridge)
+        environments = {
+            role: child_environment(as_role(self._settings, self._server, role)) for role in Role
+        }
+        specs = (
+            ChildSpec("gateway", python_module("api.gateway"), environments[Role.GATEWAY]),
+            worker_spec(self._settings, environments[Role.WORKER]),
+            sink_spec(environments[Role.SINK]),
+        )
+        self._children = tuple([await supervisor.start(self._logged(spec)) for spec in specs])
+        self._gateway = self._children[0]
 
     def _logged(self, spec: ChildSpec) -> ChildSpec:
         return replace(spec, log_path=self._log_path(spec.name))

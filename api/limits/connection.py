@@ -46,7 +46,7 @@ class ConnectionLimits:
 
     Attributes:
         settings: The limits.
-        stall_s: Seconds after which a client that takes no byte is cut off.
+        stall_s: Seconds after which a client that takes too little is cut off.
         room: Counts the connections.
         refusals: Counts what is refused.
     """
@@ -102,12 +102,18 @@ class Connection(web.RequestHandler):
             wire.close()
             return
 
+        self._stalls = self._watch(wire)
+        super().connection_made(transport)
+
+    def _watch(self, wire: asyncio.Transport) -> StallWatch:
+        limits = self._limits
+
         def abort() -> None:
-            self._limits.refusals.note(STALLED_READER)
+            limits.refusals.note(STALLED_READER)
             wire.abort()
 
-        self._stalls = StallWatch(wire, self._limits.stall_s, abort)
-        super().connection_made(transport)
+        least_bytes = limits.stall_s * limits.settings.min_read_bytes_per_s
+        return StallWatch(wire, limit_s=limits.stall_s, least_bytes=least_bytes, on_stall=abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Make room for another one."""

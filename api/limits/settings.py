@@ -7,7 +7,15 @@ from pydantic import Field
 
 from bridge.settings import Seconds, Section
 
-_LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+#: This machine's and private networks, where proxies are.
+_NEAR: Final = (
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("10.0.0.0/8"),
+    IPv4Network("172.16.0.0/12"),
+    IPv4Network("192.168.0.0/16"),
+    IPv6Network("::1/128"),
+    IPv6Network("fc00::/7"),
+)
 
 
 class LimitSettings(Section):
@@ -16,7 +24,7 @@ class LimitSettings(Section):
     max_connections: int = Field(16_384, ge=1, description="open at one time")
     max_connections_per_address: int = Field(1024, ge=1, description="of one client, likewise")
     proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
-        _LOOPBACK, description="addresses that stand for many clients: not limited one by one"
+        _NEAR, description="addresses that stand for many clients: not limited one by one"
     )
     idle_connection_s: Seconds = Field(
         75.0, description="between two requests; longer than a proxy in front waits"
@@ -25,6 +33,9 @@ class LimitSettings(Section):
         10.0, description="from the first byte of a request to the end of its headers"
     )
     body_timeout_s: Seconds = Field(60.0, description="for a request's body to arrive")
+    min_read_bytes_per_s: int = Field(
+        4096, ge=1, description="that a client must take, for http.stall_s, while more waits for it"
+    )
     max_url_bytes: int = Field(8192, ge=256, description="of one request, its query included")
     max_header_bytes: int = Field(16_384, ge=256, description="one header, its name included")
     max_headers: int = Field(100, ge=8, description="of one request")

@@ -1,8 +1,8 @@
-"""Cuts off a client that takes no byte of what waits for it, whatever kind of answer that is.
+"""Cuts off a client that takes too little of what waits for it, whatever kind of answer that is.
 
 What is measured is the connection: bytes that were written to it, less those that still wait in
-this process. So a client that reads slowly is left alone, and one that reads nothing is not, be
-its answer a stream, a page, or the rest of something that was written whole.
+this process. So it does not matter whether the answer is a stream, a page, or the rest of something
+that was written whole; and who has taken everything may be silent for as long as it likes.
 """
 
 import asyncio
@@ -19,15 +19,22 @@ class StallWatch:
 
     Args:
         transport: The connection.
-        limit_s: Seconds after which a client that has taken no byte has stalled.
+        limit_s: Seconds after which a client that has taken too little has stalled.
+        least_bytes: What it must take in that time while so much waits for it.
         on_stall: Called then, once; the watch has ended.
     """
 
     def __init__(
-        self, transport: asyncio.Transport, limit_s: float, on_stall: Callable[[], None]
+        self,
+        transport: asyncio.Transport,
+        *,
+        limit_s: float,
+        least_bytes: float,
+        on_stall: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._limit_s = limit_s
+        self._least_bytes = least_bytes
         self._on_stall = on_stall
         self._loop = asyncio.get_running_loop()
         self._written_before = 0
@@ -54,7 +61,7 @@ class StallWatch:
         waiting = self._transport.get_write_buffer_size()
         current = 0 if self._writer is None else self._writer.output_size
         taken = self._written_before + current - waiting
-        if waiting == 0 or taken != self._taken:
+        if waiting == 0 or taken - self._taken >= self._least_bytes:
             self._taken, self._moved_at = taken, now
         elif now - self._moved_at >= self._limit_s:
             self._on_stall()

@@ -41,7 +41,9 @@ class Examiner:
             max_concurrent_reads=limits.max_concurrent_reads,
             timeout_s=limits.request_timeout_s,
         )
-        self.states = JetStreamStates(self._connection, reader, self._subjects)
+        self.states = JetStreamStates(
+            self._connection, reader, self._subjects.state, self._subjects.states
+        )
 
     async def __aenter__(self) -> Self:
         """Connect.

@@ -76,6 +76,7 @@ class MemoryStreamBridge(RunBridge):
         self._server = server
         self._log = server.log
         self.states = self.state_feed = server.states
+        self.secrets = server.secrets
         self.jobs = server.jobs
         self.timers = server.timers
         self.controls = server.controls

@@ -13,6 +13,7 @@ class MemoryServer:
     Attributes:
         log: The events of all runs.
         states: Records that bridges agree on.
+        secrets: Those that only gateways may read.
         jobs: Runs that wait for a worker.
         timers: Payloads that come back at their time.
         controls: Nudges to those who execute runs.
@@ -21,8 +22,11 @@ class MemoryServer:
 
     def __init__(self, settings: MemorySettings) -> None:
         self.log = MemoryLog(settings)
-        self.states = MemoryStates(
-            max_record_bytes=settings.max_event_bytes, max_tombstones=settings.max_tombstones
+        self.states, self.secrets = (
+            MemoryStates(
+                max_record_bytes=settings.max_event_bytes, max_tombstones=settings.max_tombstones
+            )
+            for _ in range(2)
         )
         self.jobs = MemoryJobQueue()
         self.timers = MemoryTimers()

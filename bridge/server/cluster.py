@@ -11,12 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pydantic import SecretStr
-
 from bridge.server.config import EmbeddedServerSettings
 from bridge.server.embedded import EmbeddedServer
 from bridge.server.free_port import pick_free_port
 from bridge.server.membership import HOST, ClusterMembership
+from bridge.server.users import ServerPasswords
 
 
 class EmbeddedCluster:
@@ -29,7 +28,7 @@ class EmbeddedCluster:
 
     Attributes:
         nodes: The servers; each may be killed and restarted by itself.
-        user: The only user that may connect.
+        user: The operator.
         password: Its password.
     """
 
@@ -41,13 +40,13 @@ class EmbeddedCluster:
             msg = "the nodes of a cluster cannot share one port; leave it out"
             raise ValueError(msg)
         self.user = settings.user
-        self.password = settings.password or SecretStr(secrets.token_urlsafe(32))
-        common = settings.model_copy(update={"password": self.password})
+        passwords = ServerPasswords.make(settings.password)
+        self.password = passwords.operator
         name = f"jetrun-{secrets.token_hex(4)}"
         ports = tuple(pick_free_port(HOST) for _ in range(size))
         memberships = [ClusterMembership(name, port, ports) for port in ports]
         self.nodes = tuple(
-            EmbeddedServer(data_dir / f"node-{number}", common, membership)
+            EmbeddedServer(data_dir / f"node-{number}", settings, membership, passwords)
             for number, membership in enumerate(memberships, start=1)
         )
         self._stack = AsyncExitStack()

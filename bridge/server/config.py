@@ -4,14 +4,21 @@ The configuration is the repository's ``nats.conf``, unchanged. Values reach it 
 variables, so that credentials show neither in a file nor in the process list.
 """
 
+import json
 import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from bridge.server.membership import ClusterMembership
+from bridge.server.users import ServerPasswords
+
 _KIB = 1024
 _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
+
+#: Port 0 turns a listener off: two servers on one machine must not fight for a port.
+_NOWHERE = "127.0.0.1:0"
 
 _USER = r"^[A-Za-z0-9_.~-]{1,64}$"
 _PRINTABLE = r"[\x20-\x7e]{1,256}"
@@ -22,8 +29,8 @@ class EmbeddedServerSettings(BaseModel):
 
     Attributes:
         port: TCP port on 127.0.0.1; None takes a free one.
-        user: The only user that may connect.
-        password: Its password; None generates one for each server object.
+        user: The operator, who may do everything.
+        password: Its password; None makes one for each server object.
         binary: The nats-server to execute; None finds it.
         sync_always: Force each write to disk before it is acknowledged; otherwise every two
             minutes, which loses nothing when a process is killed but may in a power cut.
@@ -65,24 +72,36 @@ def find_nats_conf() -> Path:
 
 
 def nats_conf_variables(
-    settings: EmbeddedServerSettings, store_dir: Path, password: SecretStr
+    settings: EmbeddedServerSettings,
+    store_dir: Path,
+    passwords: ServerPasswords,
+    membership: ClusterMembership | None = None,
 ) -> dict[str, str]:
     """Return every environment variable that ``nats.conf`` refers to.
 
     Args:
-        settings: Limits and the user's name.
+        settings: Limits and the operator's name.
         store_dir: Absolute path of the directory for the JetStream files.
-        password: The password in force.
+        passwords: Of all users.
+        membership: The server's place in a cluster; None leaves it on its own.
     """
+    users = {
+        f"NATS_{user.upper()}_PASSWORD": _quoted(password.get_secret_value())
+        for user, password in passwords.users.items()
+    }
+    routes = [] if membership is None else membership.routes(passwords.routes)
     return {
         "NATS_USER": _quoted(settings.user),
-        "NATS_PASSWORD": _quoted(password.get_secret_value()),
+        "NATS_PASSWORD": _quoted(passwords.operator.get_secret_value()),
+        **users,
         "NATS_STORE_DIR": _quoted(str(store_dir)),
         "NATS_SYNC_INTERVAL": _quoted("always" if settings.sync_always else "2m"),
         "NATS_MAX_FILE_STORE": str(settings.max_file_store_bytes),
         "NATS_MAX_PAYLOAD": str(settings.max_payload_bytes),
-        # Port 0 turns monitoring off: two servers on one machine must not fight for a port.
-        "NATS_MONITOR": _quoted("127.0.0.1:0"),
+        "NATS_MONITOR": _quoted(_NOWHERE),
+        "NATS_CLUSTER": _quoted(_NOWHERE if membership is None else membership.address),
+        "NATS_ROUTES": json.dumps(routes),
+        "NATS_ROUTE_PASSWORD": _quoted(passwords.routes.get_secret_value()),
     }
 
 

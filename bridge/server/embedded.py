@@ -27,6 +27,7 @@ from bridge.server.log_file import ServerLog
 from bridge.server.membership import HOST, ClusterMembership
 from bridge.server.parent_guard import ParentGuard
 from bridge.server.probe import ServerAddress, is_ready
+from bridge.server.users import NatsUser, ServerPasswords
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class EmbeddedServer:
         data_dir: Holds the server's store, log and lock.
         settings: Limits, port and credentials.
         membership: The server's place in a cluster; None makes it a server on its own.
+        passwords: Of its users, where other nodes share them; None makes them, but for the one that
+            the settings give.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class EmbeddedServer:
         data_dir: Path,
         settings: EmbeddedServerSettings | None = None,
         membership: ClusterMembership | None = None,
+        passwords: ServerPasswords | None = None,
     ) -> None:
         self._settings = settings or EmbeddedServerSettings()
         self._membership = membership
@@ -63,12 +67,21 @@ class EmbeddedServer:
         self._log = ServerLog(self.log_path)
         self.config_path = find_nats_conf()
         self.user = self._settings.user
-        self.password = self._settings.password or SecretStr(secrets.token_urlsafe(32))
+        self._passwords = passwords or ServerPasswords.make(self._settings.password)
         self.server_name = f"jetrun-{secrets.token_hex(8)}"
         self._lock = DirectoryLock(self.data_dir)
         self._port = self._settings.port
         self._process: asyncio.subprocess.Process | None = None
         self._guard: ParentGuard | None = None
+
+    @property
+    def password(self) -> SecretStr:
+        """The operator's password."""
+        return self._passwords.operator
+
+    def password_of(self, user: NatsUser) -> SecretStr:
+        """Return the password of one of the other users."""
+        return self._passwords.users[user]
 
     @property
     def port(self) -> int:
@@ -204,7 +217,9 @@ class EmbeddedServer:
             raise
 
     async def _spawn(self, binary: Path, port: int) -> None:
-        variables = nats_conf_variables(self._settings, self.data_dir, self.password)
+        variables = nats_conf_variables(
+            self._settings, self.data_dir, self._passwords, self._membership
+        )
         arguments = ("-c", self.config_path, "-a", HOST, "-p", str(port), "-n", self.server_name)
         membership = () if self._membership is None else self._membership.arguments()
         with self.log_path.open("ab") as log, ParentGuard() as guard:

@@ -14,12 +14,15 @@ from measured_gateway import running_gateway_process
 
 from api.environment import child_environment
 from api.http_settings import HttpSettings
-from api.settings import Settings
-from bridge import JetStreamBridge, NatsSettings
+from api.nats_server import as_role
+from api.settings import Role, Settings
+from bridge import JetStreamBridge, NatsSettings, make_streams
 from store import ArchiveLayout
 
 #: Sections of the settings that tests give to gateways of their own.
 SECTIONS = {"auth", "limits", "log", "webhooks"}
+#: What each module of a role is to the NATS server.
+ROLES = {"runs.worker": Role.WORKER, "store.sink": Role.SINK}
 
 
 @pytest.fixture
@@ -38,12 +41,18 @@ def with_changes(settings, changes):
 
 
 @pytest.fixture
-async def start_gateway(settings):
-    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test."""
+async def start_gateway(settings, server):
+    """Start gateways: ``await start_gateway(heartbeat_s=0.05)``; they end with the test.
+
+    Each is the user of the NATS server that gateways are, so every test tries its permissions.
+    """
     async with AsyncExitStack() as stack:
 
         async def start(authenticate=None, **changes):
             changed = with_changes(settings, changes)
+            await make_streams(changed.bridge)
+            if changed.log.prefix == Settings().log.prefix:  # nats.conf has users for no other
+                changed = as_role(changed, server, Role.GATEWAY)
             return await stack.enter_async_context(running_gateway(changed, authenticate))
 
         yield start
@@ -87,13 +96,15 @@ def stored(gateway):
 
 
 @pytest.fixture
-async def start_role(settings):
+async def start_role(settings, server):
     """Start processes of a role: ``await start_role("store.sink")``; they end with the test."""
     started = []
 
     async def start(module, **changes):
         command = (sys.executable, "-P", "-m", module)
-        environment = child_environment(settings.model_copy(update=changes))
+        changed = settings.model_copy(update=changes)
+        await make_streams(changed.bridge)
+        environment = child_environment(as_role(changed, server, ROLES[module]))
         started.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return started[-1]
 

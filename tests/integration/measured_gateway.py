@@ -10,7 +10,7 @@ from pathlib import Path
 from api.environment import child_environment
 
 
-class GatewayProcess:
+class MeasuredGateway:
     """A gateway under measurement."""
 
     def __init__(self, process):
@@ -69,7 +69,7 @@ async def running_gateway_process(settings):
         env=child_environment(settings),
         stdout=asyncio.subprocess.PIPE,
     )
-    gateway = GatewayProcess(process)
+    gateway = MeasuredGateway(process)
     try:
         await gateway.ready()
         yield gateway

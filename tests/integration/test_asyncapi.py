@@ -81,7 +81,7 @@ async def seen(client):
 async def stored(client):
     """Every message that the streams hold."""
     found = []
-    for stream in ("EVENTS", "STATE", "JOBS", "TIMERS", "DEAD"):
+    for stream in ("EVENTS", "STATE", "SECRETS", "JOBS", "TIMERS", "DEAD"):
         js = client.jetstream()
         state = (await js.stream_info(f"JETRUN_{stream}")).state
         for seq in range(state.first_seq, state.last_seq + 1):
@@ -139,9 +139,8 @@ async def publish_in_every_way(bridge, run):
     await bridge.publish_event(run.run_id, new_event("traced", 1)._replace(trace=TRACE_PARENT))
 
 
-async def do_everything(gateway, http, open_run):
+async def do_everything(bridge, http, open_run):
     """Have every kind of message published."""
-    bridge = gateway.bridge
     await publish_in_every_way(bridge, open_run)
     await bridge.mark_awaiting_input(open_run.run_id)
     async with bridge.consume("strict", run_id=open_run.run_id) as deliveries:
@@ -172,15 +171,25 @@ async def do_everything(gateway, http, open_run):
         assert answer.status in (202, 409), await answer.text()
 
 
-@pytest.mark.usefixtures("worker")
-async def test_every_message_fits_the_document_and_everything_documented_is_seen(
-    seen, client, gateway, http, open_run, eventually
-):
-    async with asyncio.timeout(60):
+@pytest.fixture
+def everything(gateway, bridge, http, open_run):
+    """Do everything that publishes a message: ``await everything()``."""
+
+    async def do():
         await announce_and_observe(gateway, open_run)
-        await do_everything(gateway, http, open_run)
+        await do_everything(bridge, http, open_run)
         await gateway.facade.crons.create(RunSpec(assistant_id="echo"), "0 0 29 2 *")
         await ask_nobody(gateway.bridge)
+
+    return do
+
+
+@pytest.mark.usefixtures("worker")
+async def test_every_message_fits_the_document_and_everything_documented_is_seen(
+    seen, client, everything, eventually
+):
+    async with asyncio.timeout(60):
+        await everything()
     channels = set(DOCUMENT["channels"])
 
     def is_complete():

@@ -241,7 +241,7 @@ async def test_secrets_are_in_no_record_and_no_answer_and_no_log(gateway, http, 
                 said = await answer.text() + str(answer.headers)
             assert key.secret not in said
             assert wrong.secret not in said
-    record = await gateway.bridge.states.find("api-key", key.key_id)
+    record = await gateway.bridge.secrets.find("api-key", key.key_id)
     assert key.secret not in record.value.decode()
     assert key.digest in record.value.decode()
     logged = "".join(json.dumps(vars(each), default=repr) for each in caplog.records)

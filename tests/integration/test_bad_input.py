@@ -291,8 +291,8 @@ async def test_an_unknown_route_is_404_and_a_wrong_method_405(refused, thread_id
 
 
 async def test_threads_options_that_are_not_honoured_are_named(refused):
-    for option, value in (("ttl", {"ttl": 5}), ("supersteps", [1])):
-        assert option in (await refused("POST", "/threads", 422, json={option: value}))["detail"]
+    problem = await refused("POST", "/threads", 422, json={"supersteps": [1]})
+    assert "supersteps" in problem["detail"]
     await refused("POST", "/threads", 422, json={"if_exists": "explode"})
     await refused("POST", "/threads", 422, json={"metadata": [1]})
 

@@ -21,12 +21,13 @@ def room(**limits):
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2%eth1", True),
         ("127.0.0.1", "127.0.0.1", False),  # a proxy by default
-        ("10.0.0.7", "10.0.0.7", False),  # a proxy by the settings of this test
+        ("10.0.0.7", "10.0.0.7", False),  # likewise
+        ("198.51.100.7", "198.51.100.7", False),  # a proxy by the settings of this test
         (None, None, False),
     ],
 )
 def test_a_client_is_an_address_or_a_network_of_ipv6(first, second, is_same_client):
-    proxies = (*LimitSettings().proxies, "10.0.0.0/8")
+    proxies = (*LimitSettings().proxies, "198.51.100.0/24")
     connections = room(max_connections_per_address=1, proxies=proxies)
     connections.enter(first)
     if is_same_client:

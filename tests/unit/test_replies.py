@@ -18,7 +18,7 @@ async def test_answers_that_do_not_come_fail_in_time_and_no_earlier():
         await asyncio.sleep(after_s)
         started = loop.time()
         with pytest.raises(SilenceError) as caught:
-            await replies.expect(token)
+            await replies.expect(token, "asked")
         replies.forget(token)
         assert caught.value.sent
         ended[token] = loop.time() - started
@@ -30,7 +30,7 @@ async def test_answers_that_do_not_come_fail_in_time_and_no_earlier():
 
 async def test_a_broken_connection_fails_all_waits_at_once():
     replies = Replies(3600)
-    single, many = replies.expect("1"), replies.expect_many("2")
+    single, many = replies.expect("1", "asked"), replies.expect_many("2", "asked")
     replies.fail_all()
     with pytest.raises(SilenceError):
         await single

@@ -11,7 +11,7 @@ from aiohttp import web
 from js_client import HERE, NODE
 from playwright.async_api import async_playwright
 
-PAGES = Path(__file__).with_name("page")
+PAGES = HERE / "browser" / "page"
 # It looks for its maker's hosts otherwise, and the tests run as root.
 ARGUMENTS = (
     "--no-sandbox",
