@@ -12,20 +12,6 @@ from thread_page import ThreadPage
 
 
 @pytest.fixture(scope="session")
-def chromium_url(tmp_path_factory):
-    """Where a real browser listens that all tests of this process share."""
-    with running_chromium(tmp_path_factory.mktemp("chromium")) as url:
-        yield url
-
-
-@pytest.fixture
-async def browser(chromium_url):
-    """A real browser, without a window; contexts of it share nothing."""
-    async with connected_browser(chromium_url) as connected:
-        yield connected
-
-
-@pytest.fixture(scope="session")
 def pages(tmp_path_factory):
     """Directories of pages by the version of the SDK that they were built with."""
     built = {}
