@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from api.cli.console import OUT
+from api.cli.log import server_of
 from api.cli.options import JsonOption, with_settings
 from api.cli.waiting import finished
 from api.doctor.diagnosis import diagnose
@@ -23,12 +24,17 @@ def doctor(*, as_json: JsonOption = False, settings: Settings) -> None:
 
     The exit status is 0 when nothing is, 3 after a warning, and 4 after an error.
     """
-    report = finished(diagnose(settings))
+    report = finished(_examine(settings))
     if as_json:
         typer.echo(report.model_dump_json())
     else:
         _show(report)
     raise typer.Exit(STATUS_OF[report.worst])
+
+
+async def _examine(settings: Settings) -> Report:
+    async with server_of(settings) as reached:
+        return await diagnose(reached)
 
 
 def _show(report: Report) -> None:

@@ -28,6 +28,7 @@ from bridge import (
     new_event,
     new_id,
 )
+from bridge.topology import streams
 from runs import AssistantCatalog, RunManager, RunSpec, RunStatus, WorkerSettings
 from runs.langgraph import JetStreamSaver
 from store import ArchiveColdTier, ArchiveLayout, ArchiveReader, encode_line
@@ -277,6 +278,20 @@ async def test_a_damaged_backup_is_refused_before_anything_is_changed(sound, els
     with pytest.raises(DamagedBackupError, match="nothing was restored"):
         await restore(elsewhere, sound)
     assert await nothing_was_touched(elsewhere)
+
+
+async def test_every_stream_is_in_a_backup_and_secrets_keep_their_revisions(
+    source, settings, elsewhere, tmp_path
+):
+    revision = await source.secrets.create("api-key", "key-1", b"{}")
+    revision = await source.secrets.update("api-key", "key-1", b"{}", revision=revision)
+    manifest = await take_backup(settings, tmp_path / "backup", "jetrun", nobody)
+    names = {each["name"] for each in streams(settings.bridge)}
+    assert {taken.name for taken in manifest.streams} == names
+    await restore(elsewhere, tmp_path / "backup")
+    async with JetStreamBridge(elsewhere.bridge) as restored:
+        assert (await restored.secrets.find("api-key", "key-1")).revision == revision
+        await restored.secrets.delete("api-key", "key-1", revision=revision)
 
 
 async def test_a_backup_of_a_newer_version_is_refused_by_name(sound, elsewhere):
