@@ -282,21 +282,12 @@ class GivenShown(TypedDict):
     command: Any
 
 
-class DurabilityShown(TypedDict):
-    """How many copies there shall be, what the log keeps, and whether all copies are there."""
-
-    replicas: int
-    profile: Literal["archive", "cache"]
-    is_whole: bool
-
-
 class SystemState(TypedDict):
     """How the whole system is."""
 
     streams: list[StreamAsset]
     queues: list[QueueAsset]
     archive: SinkStatus | None
-    durability: DurabilityShown
     retention: RetentionSettings
 
 

@@ -31,6 +31,8 @@ from runs import (
 )
 
 MAX_NAME = 256
+#: Above every place in a log; the server counts in 64 bits.
+MAX_SEQ = (1 << 63) - 1
 
 
 def listed(value: object) -> object:
@@ -214,8 +216,8 @@ class RecordQuery(Body):
     """The query of the routes that list records."""
 
     limit: int = Field(50, ge=0, le=1000)
-    before_seq: int | None = Field(None, ge=1)
-    after_seq: int | None = Field(None, ge=0)
+    before_seq: int | None = Field(None, ge=1, le=MAX_SEQ)
+    after_seq: int | None = Field(None, ge=0, le=MAX_SEQ)
 
 
 class EventQuery(RecordQuery):

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from api.answer_schemas import DurabilityShown, SystemState
+from api.answer_schemas import SystemState
 from api.answers import json_answer
 from api.operations import Answer, operation
 from api.settings import Settings
-from bridge import JetStreamBridge, StreamAsset
+from bridge import JetStreamBridge
 from store import SinkRecords
 
 
@@ -38,15 +38,6 @@ class SystemStateRoutes:
                 "streams": [asdict(stream) for stream in streams],
                 "queues": [asdict(queue) for queue in queues],
                 "archive": None if sink is None else sink.model_dump(mode="json"),
-                "durability": self._durability(streams),
                 "retention": self._settings.retention.model_dump(mode="json"),
             }
         )
-
-    def _durability(self, streams: list[StreamAsset]) -> DurabilityShown:
-        """Return what a loss takes to happen; how often servers sync, only they know."""
-        return {
-            "replicas": min(stream.replicas for stream in streams),
-            "profile": self._settings.log.profile,
-            "is_whole": not any(stream.behind for stream in streams),
-        }

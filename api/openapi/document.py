@@ -36,8 +36,13 @@ _TAGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _ID: Final[Schema] = MappingProxyType({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
 _TEXT: Final[Schema] = MappingProxyType({"type": "string", "minLength": 1})
+_FILE: Final[Schema] = MappingProxyType(
+    {"type": "string", "pattern": r"^([a-z_]+/)?[a-z_]+\.[a-z]+$"}
+)
 #: What stands in paths that is no id.
-_TEXTS_IN_PATHS: Final = frozenset({"assistant_id", "checkpoint_id", "namespace", "path"})
+_IN_PATHS: Final[Mapping[str, Schema]] = MappingProxyType(
+    {"assistant_id": _TEXT, "checkpoint_id": _TEXT, "namespace": _TEXT, "path": _FILE}
+)
 _SECURITY: Final = MappingProxyType(
     {
         "apiKey": {"type": "apiKey", "in": "header", "name": API_KEY_HEADER},
@@ -148,8 +153,8 @@ class _Described:
 
     def _parameters(self) -> Iterator[dict[str, Any]]:
         for name in self._route.names:
-            schema = _TEXT if name in _TEXTS_IN_PATHS else _ID
-            yield {"name": name, "in": "path", "required": True, "schema": dict(schema)}
+            schema = dict(_IN_PATHS.get(name, _ID))
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
         for source, place in (("query", "query"), ("headers", "header")):
             if source in self._operation.models:
                 yield from self._fields(self._operation.models[source], place)

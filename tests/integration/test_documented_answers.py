@@ -124,7 +124,9 @@ def requests_for(operation):
     right = operation.as_strategy(GenerationMode.POSITIVE)
     if not (operation.body or any(operation.iter_parameters())):
         return right
-    return st.one_of(right, operation.as_strategy(GenerationMode.NEGATIVE))
+    either = st.one_of(right, operation.as_strategy(GenerationMode.NEGATIVE))
+    # Two dots in a path lead to another route before anything is sent.
+    return either.filter(lambda case: ".." not in str(case.path_parameters))
 
 
 def name_known(case, known):
@@ -139,7 +141,7 @@ def send(case, url, sender):
     options = case.as_transport_kwargs(base_url=url)
     if sender is not requests:
         options["headers"].pop("Authorization", None)
-    with sender.request(**options, stream=True, timeout=10) as answer:
+    with sender.request(**options, stream=True, timeout=10, allow_redirects=False) as answer:
         is_whole = receive(answer)
         received = Response.from_requests(answer, verify=False)
         case.validate_response(received, checks=OF_WHOLE_ANSWERS if is_whole else OF_EVERY_ANSWER)

@@ -112,7 +112,6 @@ async def test_the_system_is_told_as_it_is(http, settings, eventually):
         state = await asked(http, "/system")
     assert {each["name"] for each in state["streams"]} >= {"JETRUN_EVENTS", "JETRUN_STATE"}
     assert state["archive"]["state"] == "archiving"
-    assert state["durability"] == {"replicas": 1, "profile": "archive", "is_whole": True}
     assert state["retention"] == RetentionSettings().model_dump()
 
     async def is_served():

@@ -2,8 +2,11 @@
  * One event as the timeline keeps it: bounded, however large the event is.
  */
 
+import { oneLine } from "../dom/printable.js";
+
 /** Characters of an event that are kept; the rest is read when somebody wants to see it. */
 export const MAX_KEPT = 16_384;
+const MAX_SUMMARY = 240;
 
 /**
  * @typedef {object} Usage
@@ -20,6 +23,7 @@ export const MAX_KEPT = 16_384;
  * @property {number} at When it was published, or came, in milliseconds.
  * @property {string} text Its data as JSON, or the beginning of it.
  * @property {number} size Characters of the whole.
+ * @property {string} summary What it says, in a line.
  * @property {number | null} attempt Which one begins with it, after the first.
  * @property {Usage | null} usage Tokens that it tells of.
  */
@@ -68,7 +72,21 @@ function kept(event, text, content) {
   const attempt = event === "metadata" && content?.attempt > 1 ? Number(content.attempt) : null;
   // A slice of a long text would keep all of it in memory.
   const shortened = text.length > MAX_KEPT ? [...text.slice(0, MAX_KEPT)].join("") : text;
-  return { text: shortened, size: text.length, attempt, usage: usageOf(content) };
+  const summary = oneLine(messageText(content) ?? shortened, MAX_SUMMARY);
+  return { text: shortened, size: text.length, summary, attempt, usage: usageOf(content) };
+}
+
+/**
+ * @param {any} content
+ * @returns {string | null} Who says what, and which tools are called, when it is a message of a model
+ *   or a piece of one.
+ */
+function messageText(content) {
+  const message = Array.isArray(content) ? content[0] : null;
+  if (typeof message?.type !== "string") return null;
+  const said = typeof message.content === "string" ? message.content : JSON.stringify(message.content ?? "");
+  const calls = Array.isArray(message.tool_calls) ? message.tool_calls.map((/** @type {any} */ call) => call?.name) : [];
+  return `${message.type}: ${said}${calls.length ? ` → ${calls.join(", ")}` : ""}`;
 }
 
 /**

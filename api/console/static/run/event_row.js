@@ -2,17 +2,16 @@
 
 import { element, fill } from "../dom/element.js";
 import { bytes, count, counted, duration, shortCount, timeOfDay } from "../dom/format.js";
-import { oneLine, printable } from "../dom/printable.js";
+import { printable } from "../dom/printable.js";
 import { idOf, isCut } from "./entry.js";
 import { indented, jsonBlock } from "./json_block.js";
 
 /** @typedef {import("./entry.js").Entry} Entry */
 
-const MAX_SUMMARY = 240;
 const MAX_NAME = 80;
 /** A pause of a minute or more fills its bar. */
 const LONGEST_MS = 60_000;
-const MOST_TOKENS = 32_000;
+const MOST_TOKENS = 8000;
 
 /**
  * @typedef {object} RowActions
@@ -53,7 +52,7 @@ export function eventRow(entry, { previous, isOpen, isTarget }, actions) {
     element("bdi", { class: "name", title: name }, name),
     element("span", { class: "category" }, entry.category ?? "live"),
     entry.attempt && element("span", { class: "attempt" }, `attempt ${entry.attempt}`),
-    element("bdi", { class: "summary" }, oneLine(entry.text, MAX_SUMMARY)),
+    element("bdi", { class: "summary" }, entry.summary),
     tokens(entry),
   );
   if (isOpen) fillDetails(details, entry, actions);

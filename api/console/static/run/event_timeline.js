@@ -41,6 +41,8 @@ export class EventTimeline extends HTMLElement {
   #isReading = false;
   #frame = 0;
   #settling = 0;
+  /** How far it was scrolled at the last look. */
+  #top = 0;
   /** Grows with everything that is shown instead of what was: late answers are for nobody. */
   #turn = 0;
 
@@ -51,6 +53,7 @@ export class EventTimeline extends HTMLElement {
     this.#scroller.append(this.#list.root, this.#state);
     fill(this, this.#controls, this.#scroller);
     this.#scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    new ResizeObserver(() => this.#follows && this.#toBottom()).observe(this.#scroller);
     this.#controls.show(currentPlace().query);
     this.#open();
   }
@@ -236,7 +239,9 @@ export class EventTimeline extends HTMLElement {
   #onScroll() {
     const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
     const isAtBottom = scrollTop + clientHeight >= scrollHeight - BOTTOM_PX;
-    if (this.isUnderWay && this.#follows && !isAtBottom) this.#setFollows(false);
+    // Only people scroll up; what grows and shrinks leaves the end behind, too.
+    if (this.#follows && scrollTop < this.#top && !isAtBottom) this.#setFollows(false);
+    this.#top = scrollTop;
     this.#showPlace();
     if (this.#isReading) return;
     const near = clientHeight * NEAR_SCREENS;

@@ -106,6 +106,7 @@ export class RunsPage extends HTMLElement {
   }
 
   async #readVisible() {
+    if (this.#pages.total === null) return; // the first rows are on their way
     this.#scrolling.abort();
     const { signal } = (this.#scrolling = new AbortController());
     const { first, last } = this.#list.visible;

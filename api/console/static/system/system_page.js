@@ -1,4 +1,4 @@
-/** The page for operators: what needs attention, then the facts that it follows from. */
+/** The page for operators: what the doctor says, then the facts as they are. */
 
 import { element, fill } from "../dom/element.js";
 import { bytes, count, counted, duration, shortId, timeOfDay } from "../dom/format.js";
@@ -6,21 +6,21 @@ import { getJson, postJson } from "../http/api.js";
 import { Refresh } from "../shell/refresh.js";
 import { linkTo, linkToRun } from "../shell/route.js";
 import { factsTable, fillBar } from "./facts_table.js";
-import { findingsOf } from "./findings.js";
 import { beganAt, workersOf } from "./workers.js";
+import "./diagnosis.js";
 
 const MAX_RUNNING = 1000;
 
 export class SystemPage extends HTMLElement {
   #freshness = element("span", { class: "freshness" });
-  #content = element("div", { class: "system" });
+  #content = element("div");
   #refresh = new Refresh((signal) => this.#read(signal), (error) => this.#note(error));
 
   connectedCallback() {
     fill(
       this,
       element("div", { class: "page-head" }, element("h1", {}, "System"), this.#freshness),
-      this.#content,
+      element("div", { class: "system" }, element("system-diagnosis"), this.#content),
     );
     fill(this.#content, element("p", { class: "hint", role: "status" }, "Asking the gateway…"));
     this.#refresh.now();
@@ -33,18 +33,15 @@ export class SystemPage extends HTMLElement {
   /** @param {AbortSignal} signal */
   async #read(signal) {
     const wanted = { status: "running", limit: MAX_RUNNING, sort_order: "asc" };
-    const [state, running, info] = await Promise.all([
+    const [state, running] = await Promise.all([
       getJson("system", { signal }),
       postJson("runs/search", wanted, { signal }),
-      getJson("info", { signal }),
     ]);
     if (signal.aborted) return;
     // Tables are regions that can have the focus; it stays where it is.
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.getAttribute("aria-label");
     fill(
       this.#content,
-      findings(state),
-      durability(state, info),
       archive(state),
       workers(running),
       queues(state),
@@ -60,41 +57,6 @@ export class SystemPage extends HTMLElement {
     this.#freshness.classList.toggle("stale", error !== null);
     this.#freshness.textContent = error === null ? `as of ${now}` : `${error.message} Trying again.`;
   }
-}
-
-/** @param {any} state */
-function findings(state) {
-  const found = findingsOf(state);
-  return element(
-    "section",
-    { class: "findings" },
-    element("h2", {}, "Findings"),
-    found.length === 0
-      ? element("p", { class: "verdict", "data-kind": "good" }, "Nothing needs attention.")
-      : element(
-          "ul",
-          {},
-          found.map(({ kind, what, advice }) =>
-            element("li", { "data-kind": kind }, element("strong", {}, what), " ", element("span", { class: "hint" }, advice)),
-          ),
-        ),
-  );
-}
-
-/** @param {any} state @param {any} info */
-function durability({ durability: { replicas, profile, is_whole } }, info) {
-  const kept =
-    replicas > 1
-      ? `${replicas} copies of every event. The loss of ${Math.floor((replicas - 1) / 2)} of ${replicas} servers loses nothing.`
-      : "One copy. A killed process loses nothing; a power cut can lose what the server had not synced yet.";
-  const files = profile === "cache" ? "Old events leave the log without an archive." : "Events stay in the log until they are archived.";
-  return element(
-    "section",
-    {},
-    element("h2", {}, "Durability"),
-    element("p", {}, `${kept} ${files}${is_whole ? "" : " At this moment a copy is missing."}`),
-    element("p", { class: "hint" }, `${info.name} ${info.version}`),
-  );
 }
 
 /** @param {any} state */

@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlencode
 
 import pytest
-from chromium import bundle, serve_files
+from console_page import ConsolePage
 from gateway_process import GatewayProcess
+from sites import bundle, serve_files
 from thread_page import ThreadPage
 
 
@@ -52,3 +53,36 @@ async def open_page(browser, site, api):
             return ThreadPage(page)
 
         yield opened
+
+
+@pytest.fixture
+async def open_console(browser):
+    """Open the console of a gateway: ``await open_console(url, "runs?status=error")``.
+
+    A browser that complains of anything, as of a broken security policy, fails the test.
+    """
+    complaints = []
+    async with AsyncExitStack() as stack:
+
+        async def opened(url, place="", **options):
+            context = await browser.new_context(**options)
+            stack.push_async_callback(context.close)
+            page = await context.new_page()
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+            await page.goto(f"{url}/console/#/{place}")
+            return ConsolePage(page)
+
+        yield opened
+    # What the gateway refuses, and that it is away, the browser writes down by itself.
+    assert [each for each in complaints if "Failed to load resource" not in each] == []
+
+
+@pytest.fixture
+async def console(open_console, gateway):
+    """Open the console of the test's own gateway: ``await console("runs")``."""
+
+    async def opened(place="", **options):
+        return await open_console(gateway.url, place, **options)
+
+    return opened
