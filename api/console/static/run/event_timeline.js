@@ -77,10 +77,14 @@ export class EventTimeline extends HTMLElement {
     const [seq, runSeq] = (currentPlace().query.get("event") ?? "").split("-").map(Number);
     this.#list.target = runSeq || 0;
     try {
-      if (runSeq) await this.#openAt(seq, runSeq, turn);
-      else await this.#openEnd(turn);
+      if (runSeq) {
+        await this.#openAt(seq, turn);
+        if (turn === this.#turn) this.#lookAt(runSeq);
+      } else {
+        await this.#openEnd(turn);
+      }
     } catch (error) {
-      if (turn === this.#turn) this.#say(/** @type {Error} */ (error).message, true);
+      if (turn === this.#turn) this.#sayRefused(/** @type {Error} */ (error));
       return;
     }
     if (turn === this.#turn && this.#feed === null && this.isUnderWay) this.#listen();
@@ -102,10 +106,9 @@ export class EventTimeline extends HTMLElement {
 
   /**
    * @param {number} seq
-   * @param {number} runSeq
    * @param {number} turn
    */
-  async #openAt(seq, runSeq, turn) {
+  async #openAt(seq, turn) {
     const [before, behind, newest] = await Promise.all([
       this.#pages.before(seq),
       this.#pages.after(seq - 1),
@@ -117,6 +120,10 @@ export class EventTimeline extends HTMLElement {
     this.#window.replace([...before.entries, ...behind.entries], ends);
     this.#setFollows(false);
     this.#draw();
+  }
+
+  /** @param {number} runSeq Of an event that was asked for. */
+  #lookAt(runSeq) {
     const row = this.#list.rowOf(runSeq);
     row?.scrollIntoView({ block: "center" });
     if (!row) notice(`Event ${count(runSeq)} is not there; this is where it would be.`, "bad");
@@ -130,7 +137,7 @@ export class EventTimeline extends HTMLElement {
       onGap: (missing, reason) => this.#noteGap(missing, reason),
       onConnection: (state) => this.#controls.showConnection(state),
       onEnd: () => this.#end(),
-      onRefusal: (error) => this.#say(error.message, true),
+      onRefusal: (error) => this.#sayRefused(error),
     });
     this.#feed.listen();
   }
@@ -276,9 +283,8 @@ export class EventTimeline extends HTMLElement {
     try {
       const seq = await this.#pages.placeOf(runSeq, this.#newest);
       if (turn !== this.#turn) return;
-      await this.#openAt(seq, 0, turn);
-      const row = this.#list.rowOf(runSeq) ?? this.#list.root.firstElementChild;
-      row?.scrollIntoView({ block: "center" });
+      await this.#openAt(seq, turn);
+      if (turn === this.#turn) this.#lookAt(runSeq);
     } catch (error) {
       notice(/** @type {Error} */ (error).message, "bad");
     }
@@ -325,13 +331,17 @@ export class EventTimeline extends HTMLElement {
     return JSON.stringify(content, null, 2);
   }
 
-  /**
-   * @param {string} text
-   * @param {boolean} [isProblem]
-   */
-  #say(text, isProblem = false) {
-    this.#state.classList.toggle("problem", isProblem);
+  /** @param {string} text */
+  #say(text) {
+    this.#state.classList.remove("problem");
     if (this.#state.textContent !== text) this.#state.textContent = text;
+  }
+
+  /** @param {Error} error */
+  #sayRefused(error) {
+    this.#state.classList.add("problem");
+    const again = element("button", { type: "button", onclick: () => this.#open() }, "Try again");
+    fill(this.#state, `${error.message} `, again);
   }
 }
 
