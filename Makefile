@@ -32,9 +32,9 @@ check: test-env ## formatting, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The variable silences advice on which successor of MkDocs to take.
+# The variable silences advice on which successor of MkDocs to take. Quiet, it would not count warnings.
 docs: test-env ## the documentation as a site in build/site; fails at a link that leads nowhere
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build $(ARGS)
 
 bench: test-env ## all benchmarks beside their baselines
 	$(BIN)/python -m bench $(ARGS)

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from pydantic import SecretStr
-
 from api.server_access import ServerAccess
 from api.settings import Role, Settings
 from bridge import BridgeError, EmbeddedServer, NatsSettings, NatsUser
@@ -52,7 +50,7 @@ async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
     """
     access = ServerAccess.find(settings.data / DIRECTORY)
     if access is not None:
-        yield _with_access(settings, access.url, access.user, access.password)
+        yield _with_access(settings, access)
         return
     async with embedded_server(settings) as server:
         yield as_operator(settings, server)
@@ -60,21 +58,21 @@ async def shared_server(settings: Settings) -> AsyncGenerator[Settings]:
 
 def as_operator(settings: Settings, server: EmbeddedServer) -> Settings:
     """Return ``settings`` with the address of a running server, and who may do everything there."""
-    return _with_access(settings, server.url, server.user, server.password)
+    return _with_access(settings, ServerAccess.of(server))
 
 
 def as_role(settings: Settings, server: EmbeddedServer, role: Role) -> Settings:
     """Return ``settings`` with the address of a running server, and who may do what a role does."""
     user = NatsUser(role.value)
-    return _with_access(settings, server.url, user, server.password_of(user))
+    known = {"user": user, "password": server.password_of(user)}
+    return _with_access(settings, ServerAccess.of(server).model_copy(update=known))
 
 
-def _with_access(settings: Settings, url: str, user: str, password: SecretStr) -> Settings:
+def _with_access(settings: Settings, access: ServerAccess) -> Settings:
     # Whatever else the section says of credentials and TLS is of another server.
     kept = {name: getattr(settings.nats, name) for name in _KEPT}
-    known = {"url": url, "user": user, "password": password}
-    nats = NatsSettings(**kept, **known, sync_always=settings.embedded.sync_always)
-    return settings.model_copy(update={"nats": nats})
+    known = access.model_dump(exclude={"pid"})
+    return settings.model_copy(update={"nats": NatsSettings(**kept, **known)})
 
 
 def is_embedded_wanted(settings: Settings) -> bool:

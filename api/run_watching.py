@@ -20,7 +20,7 @@ from api.parameters import (
     STREAM_MODE,
     SUBSCRIPTION,
 )
-from api.schemas import RunCreate, RunHeaders, RunJoin
+from api.schemas import RunCreate, RunHeaders, RunJoin, RunStream
 from api.stream import BREAKS, Reading, RunStreams, cursor_of, decline
 from api.stream_modes import ModeFilter, parse_modes
 from api.subscribed_stream import Subscribed, SubscribedStreams, subscription_of
@@ -28,7 +28,14 @@ from api.thread_modes import parse_thread_modes
 from api.threads import thread_of
 from api.waiting import RunWaits
 from bridge import ConsumerDriftError, RunRef, check_id
-from runs import DisconnectMode, RunNotFoundError, RunRecord, RunsFacade, RunSpec
+from runs import (
+    DisconnectMode,
+    RunNotFoundError,
+    RunRecord,
+    RunsFacade,
+    RunSpec,
+    UnsupportedOptionError,
+)
 
 _EVENTS: Final = Answer(ServerSentEvent, media_type=EVENT_STREAM, headers=RESUMED_HEADERS)
 _VALUES: Final = Answer(Any, headers=RESUMED_HEADERS)
@@ -70,12 +77,13 @@ class RunWatching:
 
     @operation(_EVENTS, raises=(*CREATING, *OPENING))
     async def create_and_stream(
-        self, request: web.Request, body: RunCreate, headers: RunHeaders
+        self, request: web.Request, query: RunStream, body: RunCreate, headers: RunHeaders
     ) -> web.StreamResponse:
         """``POST .../runs/stream``: start a run and stream what its creator asks to see.
 
         An answer lets the run go on that asked, and the stream begins behind its question.
         """
+        query.refuse_namespace()
         spec = self._spec_of(request, body, headers)
         after = None
         if spec.command is not None and spec.thread_id is not None:
@@ -98,11 +106,12 @@ class RunWatching:
 
     @operation(
         _EVENTS,
-        raises=(ConsumerDriftError,),
+        raises=(ConsumerDriftError, UnsupportedOptionError),
         parameters=(STREAM_MODE, LAST_EVENT_ID, LAST_EVENT_ID_QUERY, SUBSCRIPTION),
     )
     async def stream(self, request: web.Request, query: RunJoin) -> web.StreamResponse:
         """``GET .../stream``: follow a run from any cursor."""
+        query.refuse_namespace()
         try:
             run = await self._joined(request)
             modes = await self._modes_of(request, run)

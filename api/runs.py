@@ -1,7 +1,8 @@
 """The routes of runs: create, look at, and cancel."""
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
@@ -12,10 +13,12 @@ from api.http_settings import HttpSettings
 from api.identity import user_of
 from api.locations import RUN_HEADERS, run_headers
 from api.operations import ACCEPTED, DONE, Answer, operation
+from api.parameters import SELECT
 from api.run_schemas import RunFilter, RunList, RunSearch
 from api.run_watching import RunWatching, run_of, spec_of
 from api.schemas import Page, RunCancel, RunCreate, RunHeaders
 from api.shapes import run_shape
+from api.stream_modes import split_list
 from api.threads import thread_of
 from api.unattended import UnattendedWork
 from runs import (
@@ -26,6 +29,7 @@ from runs import (
     RunsFacade,
     RunSpec,
     RunStatus,
+    UnsupportedOptionError,
 )
 
 _Runs: TypeAlias = list[RunShown]
@@ -76,13 +80,14 @@ class RunRoutes:
         """``POST /runs``: start a run in a thread of its own and answer at once."""
         return await self._created(spec_of(request, None, body, headers, self._settings))
 
-    @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING)
+    @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING, parameters=(SELECT,))
     async def list(self, request: web.Request, query: RunList) -> web.Response:
         """``GET /threads/{thread_id}/runs``: the runs of a thread, the newest first."""
         thread_id, user_id = thread_of(request), user_of(request)
         await self._facade.get_thread(thread_id, user_id=user_id)
         wanted = query.query().model_copy(update={"thread_id": thread_id, "user_id": user_id})
-        return await self._page(wanted, query)
+        select = split_list("select", request.query.getall("select", []))
+        return await self._page(wanted, query, select)
 
     @operation(Answer(_Runs, headers=PAGE_HEADERS), raises=SEARCHING)
     async def search(self, request: web.Request, body: RunSearch) -> web.Response:
@@ -99,10 +104,13 @@ class RunRoutes:
         """``POST /runs/statuses/count``: how many runs fit, a number for each status."""
         return json_answer(await self._facade.tally_runs(body.asked_by(user_of(request))))
 
-    async def _page(self, query: RunQuery, page: Page) -> web.Response:
+    async def _page(self, query: RunQuery, page: Page, select: Sequence[str] = ()) -> web.Response:
         found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)
         headers = page_headers(found.total, page.offset + page.limit)
-        return json_answer([run_shape(run) for run in found.runs], headers=headers)
+        shown: list[Any] = [run_shape(run) for run in found.runs]
+        if select:
+            shown = [{name: each[name] for name in each.keys() & set(select)} for each in shown]
+        return json_answer(shown, headers=headers)
 
     @operation(Answer(RunShown))
     async def get(self, request: web.Request) -> web.Response:
@@ -120,13 +128,16 @@ class RunRoutes:
         return done()
 
     @operation(
-        ACCEPTED, Answer(RunShown | None, headers=RUN_HEADERS), raises=(RunNotCancellableError,)
+        ACCEPTED,
+        Answer(RunShown | None, headers=RUN_HEADERS),
+        raises=(RunNotCancellableError, UnsupportedOptionError),
     )
     async def cancel(self, request: web.Request, query: RunCancel) -> web.StreamResponse:
         """``POST .../cancel``: stop it; 202 at once, or 200 with the run once it ended.
 
         A run that is rolled back is gone then: the answer is ``null``.
         """
+        query.refuse("reason")
         run, user_id = run_of(request), user_of(request)
         wish = self._facade.cancel(*run, action=query.action, user_id=user_id)
         await self._unattended.finish(wish, "cancel run")

@@ -123,6 +123,7 @@ class RunCreate(Body):
     on_disconnect: DisconnectMode | None = None
     on_completion: Literal["delete", "keep"] | None = None
     after_seconds: float | None = Field(None, ge=0, le=MAX_DELAY_S)
+    strict_resume: bool = False
 
     def spec(self, thread_id: str | None, defaults: HttpSettings) -> RunSpec:
         """Return what run control is asked for.
@@ -135,6 +136,8 @@ class RunCreate(Body):
             UnsupportedOptionError: An option is set that nothing honours.
             ContradictoryOptionsError: Two options exclude each other.
         """
+        if self.strict_resume:
+            raise UnsupportedOptionError("strict_resume")
         if self.command is not None and self.input not in (None, {}, [], ""):
             raise ContradictoryOptionsError("input", "command")
         if thread_id is None and self.command is not None and self.command.resume is not None:
@@ -228,6 +231,7 @@ class RunCancel(Body):
 
     wait: bool = False
     action: CancelAction = CancelAction.INTERRUPT
+    reason: str | None = None
 
 
 class RunsCancelQuery(Body):
@@ -262,7 +266,22 @@ class RunBatch(RootModel[Annotated[tuple[BatchedRun, ...], Field(min_length=1, m
     """The body of ``POST /runs/batch``."""
 
 
-class RunJoin(Body):
+class RunStream(Body):
+    """The query of a call that streams a run."""
+
+    namespace: str | None = None
+
+    def refuse_namespace(self) -> None:
+        """Refuse to show parts of a run alone; the empty name is that of the root graph.
+
+        Raises:
+            UnsupportedOptionError: It is asked for.
+        """
+        if self.namespace is not None:
+            raise UnsupportedOptionError("namespace")
+
+
+class RunJoin(RunStream):
     """The query of a call that attaches to a run."""
 
     cancel_on_disconnect: bool = False

@@ -25,6 +25,7 @@ class ServerAccess(BaseModel):
         url: Its address.
         user: Who may do everything there.
         password: Of that user.
+        sync_always: Whether it forces each write to disk.
         pid: The process that runs it.
     """
 
@@ -33,12 +34,19 @@ class ServerAccess(BaseModel):
     url: str
     user: str
     password: SecretStr
+    sync_always: bool
     pid: int
 
     @classmethod
     def of(cls, server: EmbeddedServer) -> Self:
         """Return what reaches a server that this process runs."""
-        return cls(url=server.url, user=server.user, password=server.password, pid=os.getpid())
+        return cls(
+            url=server.url,
+            user=server.user,
+            password=server.password,
+            sync_always=server.sync_always,
+            pid=os.getpid(),
+        )
 
     @classmethod
     def find(cls, directory: Path) -> Self | None:

@@ -43,6 +43,8 @@ _TEMPORARY: Final = 503
 _NO_RESPONDERS: Final = "503"
 #: Wait for the end of a connection that never was one.
 _CLOSE_S: Final = 0.5
+#: What a server that dies in the middle of a handshake looks like, and a firewall.
+_TLS_ENDED: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 #: nats-py 2.16 hands on what the server says in lower case.
 _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) (?:to )?"([^"]+)"')
 
@@ -408,7 +410,7 @@ def _refusal_of(error: Exception) -> str | None:
     """Say what a server, or this side, has against the other; None when it may come right."""
     if isinstance(error, nats.errors.SecureConnRequiredError):
         return "it offers no TLS"
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_ENDED):
         return f"TLS failed ({error.reason or error})"
     if isinstance(error, nats.errors.InvalidUserCredentialsError):
         return "the file of credentials holds none"

@@ -27,7 +27,7 @@ QUOTA: Final = "quota"
 _CREATE_AGE: Final = timedelta(seconds=60)
 
 
-class Place(Frozen):
+class CountedRun(Frozen):
     """One run that counts.
 
     Attributes:
@@ -41,7 +41,7 @@ class Place(Frozen):
 class Quota(Frozen):
     """The runs of one holder that are under way, by their ids."""
 
-    runs: dict[str, Place] = Field(default_factory=dict)
+    runs: dict[str, CountedRun] = Field(default_factory=dict)
 
 
 class _Limit(NamedTuple):
@@ -111,7 +111,7 @@ class Quotas:
         return limits
 
     async def _enter(self, limit: _Limit, run: RunRecord) -> None:
-        place = Place(thread_id=run.thread_id, since=now())
+        place = CountedRun(thread_id=run.thread_id, since=now())
         for _ in range(self._settings.max_conflicts):
             found = await self._states.find(QUOTA, limit.key)
             counted = _runs_of(found)
@@ -135,7 +135,7 @@ class Quotas:
         raise ContentionError(f"the runs of {limit.holder}", self._settings.max_conflicts)
 
     async def _write(
-        self, limit: _Limit, runs: dict[str, Place], found: StateRecord | None
+        self, limit: _Limit, runs: dict[str, CountedRun], found: StateRecord | None
     ) -> bool:
         value = Quota(runs=runs).encode()
         try:
@@ -147,7 +147,7 @@ class Quotas:
             return False
         return True
 
-    async def _gone(self, counted: dict[str, Place]) -> set[str]:
+    async def _gone(self, counted: dict[str, CountedRun]) -> set[str]:
         """Return the runs that count and are not under way: what crashes have left."""
         known = {run.run_id: run for run in await self._records.find_runs(list(counted))}
         gone = {run_id for run_id, run in known.items() if run.status.is_final}
@@ -163,5 +163,5 @@ class Quotas:
         return run.run_id if is_inflight else None
 
 
-def _runs_of(found: StateRecord | None) -> dict[str, Place]:
+def _runs_of(found: StateRecord | None) -> dict[str, CountedRun]:
     return {} if found is None else Quota.decode(found.value).runs

@@ -44,7 +44,7 @@ _Published = TypeVar("_Published")
 _MAX_SEARCH_S: Final = 60.0
 _PAGE: Final = 500
 #: Says that a thread was deleted, so that no run can be made in it again.
-_ERASED: Final = "erased"
+ERASED: Final = "erased"
 #: How long a deletion waits for the sink to erase the files; normally it takes milliseconds.
 _ERASE_WAIT_S: Final = 10.0
 _ERASE_POLL_S: Final = 0.02
@@ -124,7 +124,7 @@ class JetStreamRunEventStore(RunEventStore):
 
     async def _delete_thread(self, thread_id: str) -> int:
         with suppress(StateConflictError):  # it was deleted before
-            await self._bridge.states.create(_ERASED, thread_id, b"{}")
+            await self._bridge.states.create(ERASED, thread_id, b"{}")
         count = 0
         erased: set[RunRef] = set()
         # A put that passed the check just before may have made one more run.
@@ -173,7 +173,7 @@ class JetStreamRunEventStore(RunEventStore):
     async def _ensure_run(self, run: RunRef) -> None:
         owner = await self._bridge.find_thread(run.run_id)
         if owner is None:
-            if await self._bridge.states.find(_ERASED, run.thread_id) is not None:
+            if await self._bridge.states.find(ERASED, run.thread_id) is not None:
                 raise StreamTerminatedError(run.run_id, DELETED)
             await self._bridge.create(run.run_id, thread_id=run.thread_id)
         elif owner != run.thread_id:

@@ -6,18 +6,23 @@ from typing import Any, Final
 
 from api.asyncapi.messages import CONTROL_EVENTS, JSON, messages, schemas
 from api.auth.api_keys import API_KEY
+from api.auth.stream_tokens import SHARED_SECRET
 from bridge import RunRef, Subjects
 from bridge.awaiting import AWAITING
 from bridge.ids import shard
 from bridge.retention.shard_claims import SWEEP
 from bridge.state import REF
+from bridge.subjects import CheckpointKey, CheckpointKind, CheckpointSubjects
 from runs.assistant_book import ASSISTANT
 from runs.crons.crons import CRON
 from runs.observation import OBSERVER
+from runs.quotas import QUOTA
 from runs.retirement_line import LINE
 from runs.run_timers import RUN_TIMER
 from runs.webhooks.announcing import LINE as CALLS
 from runs.webhooks.announcing import WEBHOOK
+from store.jetstream_store import ERASED
+from store.sink_status import SINK
 
 _DESCRIPTION: Final = (
     "What jetrun keeps and sends on NATS, for programs beside it. They receive; they publish by "
@@ -26,15 +31,24 @@ _DESCRIPTION: Final = (
     "The operations are those of such a program."
 )
 _PARAMETERS: Final = {
-    "shard": "crc32 of the thread's id (of the key in state) modulo 64, as two hex digits",
+    "shard": "crc32 of the thread's id (of the key in state, of an item's first label) modulo 64, "
+    "as two hex digits",
     "thread": "the thread",
     "run": "the run",
     "assistant": "the assistant that executes it, or that a client made",
     "cron": "the cron",
     "consumer": "the durable consumer",
     "key": (
-        "a digest of user, thread and key; of a sweep, what is looked at; of an observer, its name"
+        "a digest of user, thread and key; of a sweep, what is looked at; of an observer, its "
+        "name; of a quota, whose runs are counted; of a secret, what it signs; of a sink, "
+        "`status` or `wish`; of a timer, the run or the cron; of an item, its own, or a digest"
     ),
+    "kind": "what sort of timer: `run` or `cron`",
+    "lane": "the graph's namespace, or a digest",
+    "checkpoint": "the checkpoint, or a digest",
+    "order": "the claim's sequence and the writer's own count, in hexadecimal digits",
+    "number": "of the part, from 0",
+    "label": "the labels of the item's namespace, one token each; digests where they are no ids",
 }
 
 
@@ -98,15 +112,14 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.holders, ["rollCall"], "Who executes these runs? Nothing is kept."
         ),
         "idempotencyKeys": _state(subjects, "key", "KEY", "idempotencyKey"),
-        "apiKeys": _channel(
-            subjects.secret(API_KEY, "KEY"),
-            ["apiKey"],
-            f"Records of kind `{API_KEY}`; the newest message of a subject counts.",
-            subjects.secrets_stream,
-        ),
+        "apiKeys": _secret(subjects, API_KEY, "apiKey"),
         "webhooks": _state(subjects, WEBHOOK, "RUN", "webhook"),
         "crons": _state(subjects, CRON, "CRON", "cronRecord"),
         "observers": _state(subjects, OBSERVER, "KEY", "observer"),
+        "quotas": _state(subjects, QUOTA, "KEY", "quota"),
+        "sharedSecrets": _secret(subjects, SHARED_SECRET, "sharedSecret"),
+        "sinks": _state(subjects, SINK, "KEY", "sink"),
+        "erasures": _state(subjects, ERASED, "THREAD", "erasure"),
         "jobs": _channel(
             subjects.job("ASSISTANT", "RUN"), ["job"], "The work queue.", subjects.jobs_stream
         ),
@@ -120,6 +133,12 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.timer(CRON, "CRON"),
             ["cronTimer"],
             "When crons fire next. It then is kept at the target until a gateway has it.",
+            subjects.timers_stream,
+        ),
+        "firedTimers": _channel(
+            subjects.firing("KIND", "KEY"),
+            ["firedTimer"],
+            "Timers whose time has come, until they are handled.",
             subjects.timers_stream,
         ),
         "retirement": _channel(
@@ -140,7 +159,52 @@ def _channels(subjects: Subjects) -> dict[str, Any]:
             subjects.jobs_stream,
         ),
         "controls": _channel(subjects.control("RUN"), ["nudge"], "Nudges; nothing is kept."),
+        "items": _channel(
+            subjects.item(["LABEL"], "KEY"),
+            ["item"],
+            "What LangGraph's store keeps; the newest message of a subject counts.",
+            subjects.items_stream,
+        ),
+        **_checkpoints(subjects),
     }
+
+
+def _checkpoints(subjects: Subjects) -> dict[str, Any]:
+    spelled = CheckpointSubjects(subjects.prefix)
+    key = CheckpointKey("THREAD", "LANE", "CHECKPOINT", "ORDER", "RUN")
+    stream = subjects.checkpoints_stream
+    part = spelled.part(key, 0).removesuffix("0") + "NUMBER"
+    claim = "Who may write a thread's checkpoints; the newest message counts."
+    return {
+        "checkpoints": _channel(
+            spelled.place(CheckpointKind.ENTRY, key), ["checkpoint"], "Checkpoints.", stream
+        ),
+        "keptCheckpoints": _channel(
+            spelled.place(CheckpointKind.KEPT, key),
+            ["checkpoint"],
+            "Checkpoints that were removed, and whose values others refer to.",
+            stream,
+        ),
+        "checkpointNotes": _channel(
+            spelled.place(CheckpointKind.NOTE, key),
+            ["checkpointNote"],
+            "What tasks wrote on checkpoints.",
+            stream,
+        ),
+        "checkpointParts": _channel(
+            part, ["checkpointPart"], "Parts of what is too large for one message.", stream
+        ),
+        "checkpointClaims": _channel(spelled.claim("THREAD"), ["checkpointClaim"], claim, stream),
+    }
+
+
+def _secret(subjects: Subjects, kind: str, message: str) -> dict[str, Any]:
+    return _channel(
+        subjects.secret(kind, "KEY"),
+        [message],
+        f"Records of kind `{kind}`; the newest message of a subject counts.",
+        subjects.secrets_stream,
+    )
 
 
 def _state(subjects: Subjects, kind: str, key: str, message: str) -> dict[str, Any]:

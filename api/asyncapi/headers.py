@@ -87,6 +87,52 @@ TIMER_STORED: Final[Mapping[str, Schema]] = {
     wire.ROLLUP: _of({"type": "string", "const": "sub"}, "it takes the place of an earlier one"),
 }
 
+#: What the server says of a timer that it has fired.
+TIMER_FIRED: Final[Mapping[str, Schema]] = {
+    "Nats-Scheduler": _of(_TEXT, "where the timer was set"),
+    "Nats-Schedule-Next": _of({"type": "string", "const": "purge"}, "it was fired for good"),
+}
+
+#: What whoever stores something of a thread's checkpoints must still have, and its mark.
+CLAIMED: Final[Mapping[str, Schema]] = {
+    **VERSIONED,
+    wire.EXPECTED_SUBJECT: _of(_TEXT, "where the thread's claim is"),
+    wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the claim's sequence: the condition"),
+    wire.MESSAGE_ID: _of(_TEXT, "makes a repeated copy none"),
+}
+
+CHECKPOINT: Final[Mapping[str, Schema]] = {
+    **CLAIMED,
+    wire.CHECKPOINT_THREAD: _of(_TEXT, "the thread, as a JSON string"),
+    wire.CHECKPOINT_LANE: _of(_TEXT, "the graph's namespace, as a JSON string"),
+    wire.CHECKPOINT_ID: _of(_TEXT, "the checkpoint, as a JSON string"),
+}
+
+CHECKPOINT_OPTIONAL: Final[Mapping[str, Schema]] = {
+    wire.CHECKPOINT_PARTS: _of(_NUMBER, "how many parts have the content; here is none"),
+}
+
+CLAIM: Final[Mapping[str, Schema]] = {
+    **VERSIONED,
+    wire.WRITER: _of(_TEXT, "mark of this very write"),
+    wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the claim that it replaces; 0 for none"),
+    wire.ROLLUP: _of({"type": "string", "const": "sub"}, "it takes the place of earlier ones"),
+}
+
+#: What keeps writers out of a thread that was erased carries beside.
+CLAIM_OPTIONAL: Final[Mapping[str, Schema]] = {wire.TTL: DELETED[wire.TTL]}
+
+ITEM: Final[Mapping[str, Schema]] = {
+    **VERSIONED,
+    wire.MESSAGE_ID: _of(_TEXT, "makes a repeated copy none"),
+}
+
+ITEM_OPTIONAL: Final[Mapping[str, Schema]] = {
+    wire.TTL: DELETED[wire.TTL],
+    wire.ITEM_TOUCHED: _of(_TIME, "when it was put or read last, where it has a time to live"),
+    wire.EXPECTED_SUBJECT_SEQUENCE: _of(_NUMBER, "the copy that a read renews"),
+}
+
 
 def headers_schema(*required: Mapping[str, Schema], **optional: Mapping[str, Schema]) -> Schema:
     """Return the schema of a message's headers; a header that is in no table is not allowed."""

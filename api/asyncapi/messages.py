@@ -15,13 +15,16 @@ from runs.crons.crons import TimedCron
 from runs.graph_questions import GraphQuestion
 from runs.idempotency import KeyedRun
 from runs.observation import ObserverPosition
+from runs.quotas import Quota
 from runs.retirement_line import Place
 from runs.run_timers import TimedRun
 from runs.webhooks.record import WebhookRecord
 from runs.worker import JobPayload
+from store.sink_status import SinkStatus
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
+BINARY: Final = "application/octet-stream"
 _SCHEMA: Final = "#/components/schemas/"
 _MODELS: Final[tuple[type[BaseModel], ...]] = (
     ApiKeyRecord,
@@ -38,9 +41,12 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     CronRecord,
     TimedCron,
     WebhookRecord,
+    Quota,
+    SinkStatus,
 )
 _ID: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 _ANY: Final = {"description": "any JSON value"}
+_BYTES: Final = {"type": "string", "format": "binary"}
 
 
 def schemas() -> dict[str, Any]:
@@ -179,6 +185,16 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "idempotencyKey": _message("The run of a key.", state, _ref(KeyedRun)),
         "apiKey": _message("What an API key allows.", state, _ref(ApiKeyRecord)),
         "webhook": _message("The call of a run's webhook.", state, _ref(WebhookRecord)),
+        "quota": _message("The runs under way that count against a limit.", state, _ref(Quota)),
+        "sharedSecret": _message("Random bytes that gateways sign with.", state, _BYTES, BINARY),
+        "sink": _message(
+            "What the sink says of itself, or is told.",
+            state,
+            {"anyOf": [_ref(SinkStatus), _exactly(paused={"type": "boolean"})]},
+        ),
+        "erasure": _message(
+            "The thread's records were deleted; late ones are refused.", state, _exactly()
+        ),
         "observer": _message("How far an observer was told.", state, _ref(ObserverPosition)),
         "job": _message(
             "A run that waits for a worker, or for the call of its webhook.", job, _ref(JobPayload)
@@ -186,11 +202,60 @@ def messages() -> dict[str, Mapping[str, Any]]:
         "timer": _message("A run that is to begin later.", timer, _ref(TimedRun)),
         "cronRecord": _message("A cron.", state, _ref(CronRecord)),
         "cronTimer": _message("The next time of a cron.", timer, _ref(TimedCron)),
+        "firedTimer": _message(
+            "A timer's content; see the timers.",
+            headers.headers_schema(headers.VERSIONED, headers.TIMER_FIRED),
+            _ANY,
+        ),
         "retirement": _message("A thread that will be removed.", job, _ref(Place)),
         "graphQuestion": _message(
             "About a thread's state, or the graph itself.", none, _ref(GraphQuestion)
         ),
         "nudge": _message(
             "Look at the run's state now.", none, {"type": "string", "maxLength": 0}, TEXT
+        ),
+        **_of_graphs(),
+    }
+
+
+def _of_graphs() -> dict[str, Mapping[str, Any]]:
+    """Return what graphs keep: checkpoints, and the items of their store."""
+    parts = headers.CHECKPOINT_OPTIONAL
+    whole = headers.headers_schema(headers.CHECKPOINT, optional=parts)
+    claimed = headers.headers_schema(headers.CLAIMED)
+    return {
+        "checkpoint": _message(
+            "A line of JSON that says what follows it, then the values.", whole, _BYTES, BINARY
+        ),
+        "checkpointNote": _message(
+            "What one task wrote on a checkpoint, likewise.",
+            headers.headers_schema(headers.CLAIMED, optional=parts),
+            _BYTES,
+            BINARY,
+        ),
+        "checkpointPart": _message(
+            "A piece of what is too large for one message.", claimed, _BYTES, BINARY
+        ),
+        "checkpointClaim": _message(
+            "Who may write the thread.",
+            headers.headers_schema(headers.CLAIM, optional=headers.CLAIM_OPTIONAL),
+            _exactly(
+                run_id={"anyOf": [{"type": "string"}, _NULL]},
+                attempt={"type": "integer"},
+                since={"type": "integer"},
+                is_over={"type": "boolean"},
+            ),
+        ),
+        "item": _message(
+            "An item.",
+            headers.headers_schema(headers.ITEM, optional=headers.ITEM_OPTIONAL),
+            _exactly(
+                namespace={"type": "array", "items": {"type": "string"}},
+                key={"type": "string"},
+                value={"type": "object"},
+                created_at={"type": "string", "format": "date-time"},
+                updated_at={"type": "string", "format": "date-time"},
+                ttl_s={"anyOf": [{"type": "integer"}, _NULL]},
+            ),
         ),
     }

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from api.backup.errors import BackupTargetError
 from api.backup.manifest import BACKUP_VERSION, INDEX, MANIFEST, FileEntry, Manifest
 from bridge.backup.streams import Put, TakenStream
+from store.jsonl import replace_file
 
 
 class BackupFiles:
@@ -26,10 +27,11 @@ class BackupFiles:
     """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root.mkdir(parents=True, exist_ok=True)
         found = next(root.iterdir(), None)
         if found is not None:
             raise BackupTargetError(str(root), found.name)
+        root.chmod(0o700)  # it holds what only operators may read
         self.root = root
         self.count = 0
         self.size_bytes = 0
@@ -83,11 +85,7 @@ class BackupFiles:
         )
         # One call for any number of files.
         os.sync()
-        draft = self.root / f"{MANIFEST}.draft"
-        draft.write_bytes(manifest.model_dump_json(indent=2).encode() + b"\n")
-        os.sync()
-        draft.replace(self.root / MANIFEST)
-        os.sync()
+        replace_file(self.root / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
         return manifest
 
 

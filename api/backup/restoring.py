@@ -60,7 +60,6 @@ class BackupSource:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._root / entry.name, path)
             os.utime(path, ns=(entry.modified_ns, entry.modified_ns))
-        os.sync()
 
 
 async def restore_backup(settings: Settings, source: BackupSource, progress: Progress) -> None:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.console import ERR, OUT
-from api.cli.options import ConfigOption, DataOption, given
-from api.settings import load_settings
+from api.cli.options import JsonOption, with_settings
+from api.cli.output import print_json
+from api.settings import Settings
 from store import Analytics
 
 #: A terminal shows no more; --json gives all.
@@ -21,17 +22,17 @@ ThreadOption = Annotated[str | None, typer.Option("--thread", metavar="ID", help
 MemoryOption = Annotated[str, typer.Option(metavar="SIZE", help="What DuckDB may use.")]
 
 
+@with_settings
 def query(
     sql: Annotated[str, typer.Argument(help="A statement over the view `records`.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
     thread: ThreadOption = None,
     memory: MemoryOption = "1GB",
-    data: DataOption = None,
-    config: ConfigOption = None,
+    settings: Settings,
 ) -> None:
     """Ask the archive with SQL (needs the extra `analytics`)."""
-    with _analytics(data, config, thread, memory) as analytics:
+    with Analytics(settings.data, thread_id=thread, memory_limit=memory) as analytics:
         names, rows = analytics.query(sql)
         if as_json:
             for row in rows:
@@ -46,22 +47,19 @@ def query(
             ERR.print(f"only the first {MAX_SHOWN_ROWS} rows are shown; --json gives all")
 
 
+@with_settings
 def export(
     *,
     parquet: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
     thread: ThreadOption = None,
     memory: MemoryOption = "1GB",
-    data: DataOption = None,
-    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    settings: Settings,
 ) -> None:
     """Write the archive into a Parquet file (needs the extra `analytics`)."""
-    with _analytics(data, config, thread, memory) as analytics:
+    with Analytics(settings.data, thread_id=thread, memory_limit=memory) as analytics:
         count = analytics.export_parquet(parquet)
-    OUT.print(f"{count} records in {parquet}")
-
-
-def _analytics(
-    data: Path | None, config: Path | None, thread: str | None, memory: str
-) -> Analytics:
-    settings = load_settings(given({"data": data, "config": config}))
-    return Analytics(settings.data, thread_id=thread, memory_limit=memory)
+    if as_json:
+        print_json({"records": count, "file": str(parquet)})
+    else:
+        OUT.print(f"{count} records in {parquet}")

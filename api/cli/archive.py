@@ -9,37 +9,36 @@ from rich.table import Table
 
 from api.cli.console import ERR, OUT
 from api.cli.log import open_log
-from api.cli.options import ConfigOption, DataOption, NatsOption, given
-from api.settings import Settings, load_settings
-from api.signals import run_until_signalled
+from api.cli.options import JsonOption, with_settings
+from api.cli.output import print_json
+from api.cli.waiting import finished
+from api.settings import Settings
 from api.startup_errors import DataDirectoryError
 from bridge import RunRef, check_id
-from store import ArchiveLayout, Finding, Repairer, RunReport, StoreError, Verifier
+from store import ArchiveLayout, Finding, Repair, Repairer, RunReport, StoreError, Verifier
 
 #: The status when something is wrong with the archive; 1 means that it could not be verified.
 UNSOUND = 3
 _SHOWN_FINDINGS = 20
 
 
+@with_settings
 def verify(
     *,
     thread: Annotated[str | None, typer.Option(metavar="ID", help="Only this thread.")] = None,
     offline: Annotated[bool, typer.Option(help="Check the files alone, without the log.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run.")] = False,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
+    settings: Settings,
 ) -> None:
     """Compare the archive with the log: holes, duplicates, order, damage.
 
     The exit status is 0 when all is sound, 3 when something is wrong, and 1 when that could not be
     found out.
     """
-    settings = load_settings(given({"nats.url": nats, "data": data, "config": config}))
     if thread is not None:
         check_id("thread", thread)
     totals = Totals()
-    run_until_signalled(_verify(settings, thread, totals, offline=offline, as_json=as_json))
+    finished(_verify(settings, thread, totals, offline=offline, as_json=as_json))
     if not as_json:
         totals.show()
     if totals.findings:
@@ -104,36 +103,36 @@ async def _verify(
             raise DataDirectoryError(settings.data, str(exc)) from exc
 
 
+@with_settings
 def repair(
     thread_id: Annotated[str, typer.Argument(help="The thread.")],
     run_id: Annotated[str, typer.Argument(help="The run whose file is written anew.")],
     *,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    settings: Settings,
 ) -> None:
     """Write a run's file anew from the log, and from its own sound lines. Stop the sink first.
 
     The exit status is 0 when the file is sound now, and 3 when something is missing for good.
     """
-    run = RunRef.checked(thread_id, run_id)
-    settings = load_settings(given({"nats.url": nats, "data": data, "config": config}))
-    report: list[RunReport] = []
-    run_until_signalled(_repair(settings, run, report))
-    if any(not each.is_sound for each in report):
+    done, report = finished(_repair(settings, RunRef.checked(thread_id, run_id)))
+    if as_json:
+        facts = {**done._asdict(), "kept": str(done.kept)}
+        print_json({**facts, "report": report.model_dump(mode="json")})
+    else:
+        OUT.print(
+            f"{done.from_log} records from the log, {done.from_file} from the old file; "
+            f"{done.dropped_lines} lines dropped"
+        )
+        OUT.print(f"the old file is {done.kept}")
+        for finding in report.findings:
+            ERR.print(" ".join(_cells(finding)), style="red")
+    if not report.is_sound:
         raise typer.Exit(UNSOUND)
 
 
-async def _repair(settings: Settings, run: RunRef, reports: list[RunReport]) -> None:
+async def _repair(settings: Settings, run: RunRef) -> tuple[Repair, RunReport]:
     layout = ArchiveLayout(settings.data)
     async with open_log(settings, "jetrun-archive") as bridge:
         done = await Repairer(layout, bridge).repair(run)
-        report = await Verifier(layout, bridge).verify_run(run)
-    OUT.print(
-        f"{done.from_log} records from the log, {done.from_file} from the old file; "
-        f"{done.dropped_lines} lines dropped"
-    )
-    OUT.print(f"the old file is {done.kept}")
-    for finding in report.findings:
-        ERR.print(" ".join(_cells(finding)), style="red")
-    reports.append(report)
+        return done, await Verifier(layout, bridge).verify_run(run)

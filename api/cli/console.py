@@ -11,9 +11,11 @@ OUT: Final = Console(highlight=False, soft_wrap=True)
 ERR: Final = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
-def print_error(message: str) -> None:
-    """Print one red line that says what went wrong and what to do."""
+def print_error(message: str, next_step: str | None) -> None:
+    """Print one red line that says what went wrong, and what to do where it does not say that."""
     ERR.print(Text.assemble(("error: ", "bold red"), (message, "red")))
+    if next_step is not None:
+        ERR.print(Text.assemble(("next: ", "bold"), next_step))
 
 
 def product() -> str:

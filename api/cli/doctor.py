@@ -1,39 +1,30 @@
 """``jetrun doctor``: what is wrong with a deployment, and what to do."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 from rich.text import Text
 
 from api.cli.console import OUT
-from api.cli.options import ConfigOption, DataOption, NatsOption, given
+from api.cli.log import server_of
+from api.cli.options import JsonOption, with_settings
+from api.cli.waiting import finished
 from api.doctor.diagnosis import diagnose
 from api.doctor.report import Report, Severity
-from api.settings import Settings, load_settings
-from api.signals import run_until_signalled
+from api.settings import Settings
 
 #: The exit status by the worst finding.
 STATUS_OF: Final = {None: 0, Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
 _COLOURS: Final = {Severity.NOTE: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 
 
-def doctor(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="As a JSON object.")] = False,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
-) -> None:
+@with_settings
+def doctor(*, as_json: JsonOption = False, settings: Settings) -> None:
     """Look at server, streams, sink, disks and clock; say what is wrong, and what to do.
 
     The exit status is 0 when nothing is, 3 after a warning, and 4 after an error.
     """
-    settings = load_settings(given({"nats.url": nats, "data": data, "config": config}))
-    outcome: list[Report] = []
-    run_until_signalled(_examine(settings, outcome))
-    if not outcome:
-        raise typer.Exit(1)
-    report = outcome[0]
+    report = finished(_examine(settings))
     if as_json:
         typer.echo(report.model_dump_json())
     else:
@@ -41,8 +32,9 @@ def doctor(
     raise typer.Exit(STATUS_OF[report.worst])
 
 
-async def _examine(settings: Settings, outcome: list[Report]) -> None:
-    outcome.append(await diagnose(settings))
+async def _examine(settings: Settings) -> Report:
+    async with server_of(settings) as reached:
+        return await diagnose(reached)
 
 
 def _show(report: Report) -> None:

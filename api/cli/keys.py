@@ -1,35 +1,33 @@
 """``jetrun keys``: make, show, rotate and revoke API keys. A secret is printed once."""
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from pydantic import ValidationError
-from rich.table import Column, Table
-from rich.text import Text
 
 from api.auth.api_keys import ApiKey, ApiKeyGrant, ApiKeyRecord, ApiKeys
 from api.auth.caller import USUAL_SCOPES, Role, Scope
 from api.auth.errors import InvalidApiKeyRequestError
-from api.cli.console import ERR, OUT
+from api.cli.console import ERR
 from api.cli.log import open_log
-from api.cli.options import ConfigOption, DataOption, NatsOption, given
-from api.settings import load_settings
-from api.signals import run_until_signalled
+from api.cli.options import JsonOption, with_settings
+from api.cli.output import print_json, print_rows
+from api.cli.waiting import finished
+from api.settings import Settings
 
 _Result = TypeVar("_Result")
 
 KEYS = typer.Typer(help="API keys of the gateways' callers.", no_args_is_help=True)
 
-_COLUMNS: Final = ("name", "user", "role", "scopes", "created", "expires")
+_COLUMNS: Final = ("id", "name", "user_id", "role", "scopes", "created_at", "expires_at")
 
-_JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="The key's id, not its secret.")]
 
 
 @KEYS.command()
+@with_settings
 def create(  # noqa: PLR0913 - one parameter for each option
     name: Annotated[str, typer.Argument(help="What people call the key.")],
     *,
@@ -41,10 +39,8 @@ def create(  # noqa: PLR0913 - one parameter for each option
     expires_days: Annotated[
         float | None, typer.Option(min=0, help="Days that it is good for. [no end]")
     ] = None,
-    as_json: _JsonOption = False,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    settings: Settings,
 ) -> None:
     """Make a key for a user, or with --operator one that shows everything."""
     if user is None and not operator:
@@ -60,80 +56,63 @@ def create(  # noqa: PLR0913 - one parameter for each option
         )
     except ValidationError as exc:
         raise InvalidApiKeyRequestError(_explained(exc)) from exc
-    options = given({"nats.url": nats, "data": data, "config": config})
-    _show_secret(_do(options, lambda keys: keys.create(grant)), as_json=as_json)
+    _show_secret(_do(settings, lambda keys: keys.create(grant)), as_json=as_json)
 
 
 @KEYS.command("list")
+@with_settings
 def list_keys(
     *,
-    as_json: _JsonOption = False,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    settings: Settings,
 ) -> None:
     """Show the keys that exist, expired ones too; never a secret."""
-    options = given({"nats.url": nats, "data": data, "config": config})
-    records = _do(options, lambda keys: keys.list())
+    records = _do(settings, lambda keys: keys.list())
+    shown = [_shape(*each) for each in records.items()]
     if as_json:
-        typer.echo(json.dumps([_shape(*each) for each in records.items()]))
-        return
-    table = Table(Column("id", no_wrap=True), *_COLUMNS, box=None)
-    for key_id, record in records.items():
-        shown = _shape(key_id, record)
-        shown["scopes"] = " ".join(shown["scopes"])
-        table.add_row(*(Text(str(value or "")) for value in shown.values()))
-    OUT.print(table)
+        print_json(shown)
+    else:
+        print_rows(_COLUMNS, [{**each, "scopes": " ".join(each["scopes"])} for each in shown])
 
 
 @KEYS.command()
+@with_settings
 def rotate(
     key_id: _KeyArgument,
     *,
     overlap_s: Annotated[
         float, typer.Option(min=0, help="Seconds that the secret before stays good.")
     ] = 3600,
-    as_json: _JsonOption = False,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    settings: Settings,
 ) -> None:
     """Give a key another secret; clients have the overlap to change over."""
-    options = given({"nats.url": nats, "data": data, "config": config})
     overlap = timedelta(seconds=overlap_s)
-    _show_secret(_do(options, lambda keys: keys.rotate(key_id, overlap)), as_json=as_json)
+    _show_secret(_do(settings, lambda keys: keys.rotate(key_id, overlap)), as_json=as_json)
 
 
 @KEYS.command()
-def revoke(
-    key_id: _KeyArgument,
-    *,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
-) -> None:
+@with_settings
+def revoke(key_id: _KeyArgument, *, as_json: JsonOption = False, settings: Settings) -> None:
     """Remove a key for good; gateways refuse it a few seconds later."""
-    options = given({"nats.url": nats, "data": data, "config": config})
-    _do(options, lambda keys: keys.revoke(key_id))
-    ERR.print(f"{key_id} is revoked")
+    _do(settings, lambda keys: keys.revoke(key_id))
+    if as_json:
+        print_json({"id": key_id, "revoked": True})
+    else:
+        ERR.print(f"{key_id} is revoked")
 
 
-def _do(options: dict[str, Any], call: Callable[[ApiKeys], Awaitable[_Result]]) -> _Result:
-    results: list[_Result] = []
+def _do(settings: Settings, call: Callable[[ApiKeys], Awaitable[_Result]]) -> _Result:
+    async def work() -> _Result:
+        async with open_log(settings, "jetrun-keys", creates=True) as bridge:
+            return await call(ApiKeys(bridge))
 
-    async def work() -> None:
-        async with open_log(load_settings(options), "jetrun-keys", creates=True) as bridge:
-            results.append(await call(ApiKeys(bridge)))
-
-    run_until_signalled(work())
-    if not results:
-        raise typer.Exit(1)  # interrupted
-    return results[0]
+    return finished(work())
 
 
 def _show_secret(key: ApiKey, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"id": key.key_id, "key": str(key)}))
+        print_json({"id": key.key_id, "key": str(key)})
         return
     typer.echo(str(key))
     ERR.print(f"id {key.key_id}; the key is shown this once and stored nowhere", style="yellow")

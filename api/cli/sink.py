@@ -5,15 +5,14 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from api.cli.console import ERR, OUT
+from api.cli.console import ERR
 from api.cli.log import open_log
-from api.cli.options import ConfigOption, DataOption, NatsOption, given
+from api.cli.options import JsonOption, with_settings
+from api.cli.output import print_facts
 from api.cli.roles import become
-from api.settings import Settings, load_settings
-from api.signals import run_until_signalled
+from api.cli.waiting import finished
+from api.settings import Settings
 from store import SinkRecords, SinkState, SinkStatus
 
 #: A sink looks for wishes about once a second.
@@ -31,15 +30,14 @@ class SinkAction(StrEnum):
     STATUS = "status"
 
 
+@with_settings
 def sink(
     action: Annotated[
         SinkAction | None, typer.Argument(help="Of a sink that is at work. Without one: be one.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="The status as a JSON object.")] = False,
-    nats: NatsOption = None,
-    data: DataOption = None,
-    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    settings: Settings,
 ) -> None:
     """Write the archive: this process becomes the sink of a data directory.
 
@@ -47,30 +45,27 @@ def sink(
     keeps what comes meanwhile. `status` tells how far it is behind; the exit status is 3 when it
     fails, is away, or was never there.
     """
-    options = given({"nats.url": nats, "data": data, "config": config})
     if action is None:
-        become("store.sink", {"nats.url": nats, "data": data, "config": config})
-    outcome: list[SinkStatus | None] = []
-    run_until_signalled(_ask(load_settings(options), action, outcome))
-    status = outcome[0] if outcome else None
+        become("store.sink", settings)
+    status = finished(_ask(settings, action))
     if status is None:
-        ERR.print("no sink has ever been at work on this log")
+        ERR.print("no sink has ever been at work on this log; start one with `jetrun sink`")
     elif as_json:
         typer.echo(status.model_dump_json())
     else:
-        _show(status)
+        print_facts(status.model_dump(mode="json"))
     if status is None or status.state in {SinkState.FAILING, SinkState.AWAY}:
         raise typer.Exit(UNWELL)
 
 
-async def _ask(settings: Settings, action: SinkAction, outcome: list[SinkStatus | None]) -> None:
+async def _ask(settings: Settings, action: SinkAction) -> SinkStatus | None:
     async with open_log(settings, "jetrun-sink-control") as bridge:
         records = SinkRecords(bridge)
         if action is not SinkAction.STATUS:
             is_pause = action is SinkAction.PAUSE
             await records.wish(paused=is_pause)
             await _until_obeyed(records, paused=is_pause)
-        outcome.append(await records.find_status())
+        return await records.find_status()
 
 
 async def _until_obeyed(records: SinkRecords, *, paused: bool) -> None:
@@ -85,10 +80,3 @@ async def _until_obeyed(records: SinkRecords, *, paused: bool) -> None:
             return
         await asyncio.sleep(_POLL_S)
     ERR.print("the wish is stored, but no sink has obeyed yet", style="yellow")
-
-
-def _show(status: SinkStatus) -> None:
-    table = Table(show_header=False, box=None)
-    for name, value in status.model_dump(mode="json").items():
-        table.add_row(name, Text("" if value is None else str(value)))
-    OUT.print(table)

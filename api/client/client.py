@@ -17,7 +17,7 @@ import aiohttp
 from api.client.errors import RunFailedError
 from api.client.events import Event, Gap, item_of
 from api.client.outage import CONNECT_TIMEOUT_S, OUTAGE_BUDGET_S, SILENCE_S, Outage, is_passing
-from api.client.refusals import refusal
+from api.client.refusals import HOPELESS, no_address, refusal
 from api.client.run_stream import END_EVENT, RunStream
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
@@ -224,13 +224,23 @@ class Client:
                     method, url, json=body, headers=headers, timeout=_TIMEOUT
                 ) as response:
                     if response.status < _REFUSED:
-                        text = await response.text()
-                        return json.loads(text) if text else None
+                        return await _document(response, outage)
                     refused = await refusal(response)
                     if not is_passing(response.status):
                         raise refused
                     reason = refused.reason
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            except HOPELESS as exc:
+                raise no_address(url) from exc
+            except (aiohttp.ClientError, OSError, json.JSONDecodeError) as exc:
                 # A document that was cut off is asked for again, too.
                 reason = str(exc) or type(exc).__name__
             await outage.pause(url, reason)
+
+
+async def _document(response: aiohttp.ClientResponse, outage: Outage) -> Any:
+    """Read a document; what comes before it is a sign of life."""
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        outage.is_over()
+        content += chunk
+    return json.loads(content) if content else None

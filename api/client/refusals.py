@@ -1,8 +1,18 @@
 """Read what a gateway says instead of doing what it was asked for."""
 
+from typing import Final
+
 import aiohttp
 
 from api.client.errors import GatewayRequestError
+
+#: What no repeat can help.
+HOPELESS: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+
+
+def no_address(url: str) -> GatewayRequestError:
+    """Return what is told where a URL is none."""
+    return GatewayRequestError(url, "is no http:// or https:// URL")
 
 
 async def refusal(response: aiohttp.ClientResponse) -> GatewayRequestError:

@@ -12,13 +12,12 @@ import aiohttp
 
 from api.client.errors import GatewayRequestError
 from api.client.outage import CONNECT_TIMEOUT_S, OUTAGE_BUDGET_S, SILENCE_S, Outage, is_passing
-from api.client.refusals import refusal
+from api.client.refusals import HOPELESS, no_address, refusal
 from api.client.sse import SseMessage, SseOverflowError, SseParser
 
 END_EVENT: Final = "end"
 
 _OK = 200
-_HOPELESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 _TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_S)
 
 
@@ -76,8 +75,8 @@ class RunStream:
                         yield message
                         if message.event == END_EVENT:
                             return
-            except _HOPELESS as exc:
-                raise GatewayRequestError(self._url, "is no http:// or https:// URL") from exc
+            except HOPELESS as exc:
+                raise no_address(self._url) from exc
             except (aiohttp.ClientError, OSError, SseOverflowError) as exc:
                 reason = str(exc) or type(exc).__name__
                 if not self.connections and isinstance(exc, aiohttp.ClientConnectorError):

@@ -1,8 +1,10 @@
 """What can be learnt of the server's storage: from its monitoring, and from disks that we share."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -95,19 +97,29 @@ def _look_at_disks(
     is_synced: bool | None,
     unanswered: tuple[str, ...],
 ) -> Stores:
-    there = {path: room for path, room in stores.items() if path.is_dir()}
-    disks = [_disk("the NATS store", path, room) for path, room in there.items()]
-    if archive.is_dir():
-        disks.append(_disk("the archive", archive, None))
-    files = [each for path in there for each in path.rglob("*") if each.is_file()]
+    found = {path: _find_disk("the NATS store", path, room) for path, room in stores.items()}
+    there = {path: disk for path, disk in found.items() if disk is not None}
+    disk = _find_disk("the archive", archive, None)
     return Stores(
         is_synced,
         unanswered,
-        tuple(disks),
-        sum(each.stat().st_blocks * _BLOCK_BYTES for each in files) if there else None,
+        (*there.values(), *([] if disk is None else [disk])),
+        sum(map(_used_bytes, there)) if there else None,
     )
 
 
-def _disk(holds: str, path: Path, may_grow_bytes: int | None) -> Disk:
-    whole = shutil.disk_usage(path)
+def _find_disk(holds: str, path: Path, may_grow_bytes: int | None) -> Disk | None:
+    try:
+        whole = shutil.disk_usage(path)
+    except OSError:  # of another machine or container, or not ours to see
+        return None
     return Disk(holds, path, whole.total, whole.free, may_grow_bytes)
+
+
+def _used_bytes(directory: Path) -> int:
+    used = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):  # the server removes files meanwhile
+                used += Path(folder, name).lstat().st_blocks * _BLOCK_BYTES
+    return used

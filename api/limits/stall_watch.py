@@ -24,6 +24,19 @@ class StallWatch:
         on_stall: Called then, once; the watch has ended.
     """
 
+    __slots__ = (
+        "_least_bytes",
+        "_limit_s",
+        "_loop",
+        "_moved_at",
+        "_on_stall",
+        "_taken",
+        "_timer",
+        "_transport",
+        "_writer",
+        "_written_before",
+    )
+
     def __init__(
         self,
         transport: asyncio.Transport,

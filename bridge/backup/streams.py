@@ -5,13 +5,13 @@ where that would hurt:
 
 1. The log's snapshot, so that a run which leaves the log meanwhile is still in it.
 2. Jobs and timers: what the state has and they lack is derived from it again, what they have and
-   the state does not want is dropped by whoever gets it.
+   the state does not want is dropped by whoever gets it. Secrets and dead letters, too.
 3. The state.
 4. The log to its end: of every run that the state calls ended it has the terminal event.
 5. Checkpoints and items: of every run that the log calls ended they have what it left.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias
 
@@ -24,7 +24,7 @@ from bridge.errors import ApiError, TopologyDriftError
 from bridge.settings import BridgeSettings
 from bridge.stream_reader import StreamReader
 from bridge.subjects import Subjects
-from bridge.topology import STREAM_NOT_FOUND, check_server, streams
+from bridge.topology import STREAM_NOT_FOUND, check_server, differences, streams
 
 #: Stores the next bytes of a file.
 Put: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -94,12 +94,14 @@ class StreamBackup:
             OSError: The disk refused.
         """
         names = self._names
+        last = (names.checkpoints_stream, names.items_stream)
+        apart = {names.events_stream, names.state_stream, *last}
         log = await self._snapshot(names.events_stream, files)
-        before = [names.jobs_stream, names.timers_stream, names.dead_stream, names.state_stream]
-        taken = [await self._take_one(name, files) for name in before]
+        # Whatever streams there will be: what the state does not speak of may come before it.
+        first = [name for name in self._wanted if name not in apart]
+        taken = [await self._take_one(name, files) for name in (*first, names.state_stream)]
         taken.append(await self._later(log, files))
-        after = (names.checkpoints_stream, names.items_stream)
-        return [*taken, *[await self._take_one(name, files) for name in after]]
+        return [*taken, *[await self._take_one(name, files) for name in last]]
 
     async def _take_one(self, name: str, files: FilesToWrite) -> TakenStream:
         return await self._later(await self._snapshot(name, files), files)
@@ -157,11 +159,8 @@ class StreamBackup:
         if wanted is None:
             names = ", ".join(self._wanted)
             raise TopologyDriftError("the backup", "stream", names, taken.name)
-        for field, value in wanted.items():
-            found = taken.config.get(field, type(value)())
-            if isinstance(value, Mapping):
-                found = {key: found.get(key) for key in value}
-            if field not in _OF_THE_PLACE and found != value:
+        for field, value, found in differences(wanted, taken.config):
+            if field not in _OF_THE_PLACE:
                 raise TopologyDriftError(f"stream {taken.name}", field, value, found)
 
     async def restore(self, taken: TakenStream, files: FilesToRead) -> None:
@@ -181,12 +180,12 @@ class StreamBackup:
         with files.open(snapshot_file(taken.name)) as file:
             await put_snapshot(self._connection, config, taken.state, _pieces(file))
         names = self._names
-        exact = {names.events_stream, names.state_stream, names.checkpoints_stream}
+        inexact = {names.jobs_stream, names.timers_stream, names.dead_stream, names.items_stream}
         later = LaterMessages(
             self._connection,
             taken.name,
             config["subjects"][0].replace(">", "~.~"),
-            is_exact=taken.name in exact,
+            is_exact=taken.name not in inexact,
         )
         with files.open(later_file(taken.name)) as file:
             await later.put(decode_later(file), taken.last_seq)

@@ -17,7 +17,7 @@ from bridge.settings import BridgeSettings
 from bridge.state import JetStreamStates
 from bridge.stream_reader import StreamReader
 from bridge.subjects import Subjects
-from bridge.topology import STREAM_NOT_FOUND, StreamConfig, differences, streams
+from bridge.topology import NOT_ENABLED, STREAM_NOT_FOUND, StreamConfig, differences, streams
 
 
 class Examiner:
@@ -74,20 +74,19 @@ class Examiner:
         found: dict[str, StreamFacts] = {}
         missing = []
         offset_s, error_s = None, 0.0
-        if self._connection.has_jetstream:
-            for wanted in streams(self._settings):
-                began = time.time()
-                answer = await self._find_stream(wanted["name"])
-                if answer is None:
-                    missing.append(wanted["name"])
-                else:
-                    found[wanted["name"]] = _facts_of(wanted, answer)
-                    error_s = (time.time() - began) / 2
-                    offset_s = _instant(answer["ts"]) - (began + error_s)
+        for wanted in streams(self._settings) if await self._has_jetstream() else ():
+            began = time.time()
+            answer = await self._find_stream(wanted["name"])
+            if answer is None:
+                missing.append(wanted["name"])
+            else:
+                found[wanted["name"]] = _facts_of(wanted, answer)
+                error_s = (time.time() - began) / 2
+                offset_s = _instant(answer["ts"]) - (began + error_s)
         events = found.pop(self._subjects.events_stream, None)
         return ServerFacts(
             version=self._connection.server_version,
-            has_jetstream=self._connection.has_jetstream,
+            has_jetstream=bool(found or missing),
             events=events,
             others=tuple(found.values()),
             missing=tuple(missing),
@@ -99,6 +98,18 @@ class Examiner:
         """Return one consumer of the event log; see :meth:`Consuming.get_consumer`."""
         found = await find_consumer(self._connection, self._subjects.events_stream, name)
         return consumer_info(self._subjects, found)
+
+    async def _has_jetstream(self) -> bool:
+        """Whether the server has it, and our account may use it."""
+        if not self._connection.has_jetstream:
+            return False
+        try:
+            await self._connection.api("$JS.API.INFO")
+        except ApiError as error:
+            if error.err_code not in NOT_ENABLED:
+                raise
+            return False
+        return True
 
     async def _find_stream(self, name: str) -> dict[str, Any] | None:
         try:

@@ -97,6 +97,11 @@ class EmbeddedServer:
         return f"nats://{HOST}:{self.port}"
 
     @property
+    def sync_always(self) -> bool:
+        """Whether it forces each write to disk before it acknowledges it."""
+        return self._settings.sync_always
+
+    @property
     def pid(self) -> int:
         """The process id of the running server."""
         if self._process is None:

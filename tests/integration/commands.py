@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,13 @@ class Outcome(NamedTuple):
     err: str
 
 
-async def start_command(settings, *arguments, **environment):
-    """Start a command with the settings of a test; variables given by name come on top."""
-    return await asyncio.create_subprocess_exec(
+@asynccontextmanager
+async def running_command(settings, *arguments, **environment):
+    """Start a command with the settings of a test; variables given by name come on top.
+
+    What still runs at the end of the context is killed.
+    """
+    process = await asyncio.create_subprocess_exec(
         JETRUN,
         *map(str, arguments),
         stdin=asyncio.subprocess.PIPE,
@@ -28,11 +33,19 @@ async def start_command(settings, *arguments, **environment):
         stderr=asyncio.subprocess.PIPE,
         env={**child_environment(settings), "COLUMNS": "200", **environment},
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
-async def run_command(settings, *arguments, given=b"", within_s=60, **environment):
+async def run_command(settings, *arguments, given=b"", within_s=90, **environment):
     """Run a command to its end."""
-    process = await start_command(settings, *arguments, **environment)
-    async with asyncio.timeout(within_s):
+    async with (
+        asyncio.timeout(within_s),
+        running_command(settings, *arguments, **environment) as process,
+    ):
         out, err = await process.communicate(given)
-    return Outcome(process.returncode, out.decode(), err.decode())
+        return Outcome(process.returncode, out.decode(), err.decode())

@@ -12,11 +12,11 @@ from store.sink import Sink
 
 
 @pytest.fixture
-async def sink(gateway, settings):
+async def sink(bridge, settings):
     """A sink at work."""
     stop = asyncio.Event()
     quick = ArchiveSettings(fetch_wait_s=0.02, standby_poll_s=0.01)
-    running = asyncio.create_task(Sink(gateway.bridge, settings.data, quick).run(stop))
+    running = asyncio.create_task(Sink(bridge, settings.data, quick).run(stop))
     yield
     stop.set()
     await running

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import nats
 import pytest
-from commands import run_command, start_command
+from commands import run_command, running_command
 
 from api.backup.errors import (
     BackupTargetError,
@@ -28,6 +28,7 @@ from bridge import (
     new_event,
     new_id,
 )
+from bridge.topology import streams
 from runs import AssistantCatalog, RunManager, RunSpec, RunStatus, WorkerSettings
 from runs.langgraph import JetStreamSaver
 from store import ArchiveColdTier, ArchiveLayout, ArchiveReader, encode_line
@@ -278,6 +279,20 @@ async def test_a_damaged_backup_is_refused_before_anything_is_changed(sound, els
     assert await nothing_was_touched(elsewhere)
 
 
+async def test_every_stream_is_in_a_backup_and_secrets_keep_their_revisions(
+    source, settings, elsewhere, tmp_path
+):
+    revision = await source.secrets.create("api-key", "key-1", b"{}")
+    revision = await source.secrets.update("api-key", "key-1", b"{}", revision=revision)
+    manifest = await take_backup(settings, tmp_path / "backup", "jetrun", nobody)
+    names = {each["name"] for each in streams(settings.bridge)}
+    assert {taken.name for taken in manifest.streams} == names
+    await restore(elsewhere, tmp_path / "backup")
+    async with JetStreamBridge(elsewhere.bridge) as restored:
+        assert (await restored.secrets.find("api-key", "key-1")).revision == revision
+        await restored.secrets.delete("api-key", "key-1", revision=revision)
+
+
 async def test_a_backup_of_a_newer_version_is_refused_by_name(sound, elsewhere):
     manifest = json.loads((sound / "manifest.json").read_text())
     (sound / "manifest.json").write_text(json.dumps({**manifest, "version": 2}))
@@ -304,10 +319,8 @@ async def test_a_backup_that_was_killed_is_none(source, settings, elsewhere, tmp
     await source.create("run-1", thread_id="thread-1")
     for _ in range(10):
         await source.publish_many("run-1", [new_event("note", {"x": "y" * 1000})] * 500)
-    process = await start_command(settings, "backup", target)
-    await eventually(lambda: any(target.rglob("*.snapshot")), within_s=30)
-    process.kill()
-    await process.communicate()
+    async with running_command(settings, "backup", target):
+        await eventually(lambda: any(target.rglob("*.snapshot")), within_s=60)
     assert not (target / "manifest.json").exists()
     outcome = await run_command(elsewhere, "restore", target)
     assert (outcome.status, "no backup" in outcome.err) == (1, True)

@@ -20,6 +20,8 @@ from api.doctor.diagnosis import diagnose
 from api.doctor.report import Cause, Durability, Severity
 from api.doctor.stores import Disk
 from api.environment import child_environment
+from api.nats_server import embedded_server
+from api.settings import Settings
 from bridge import (
     EmbeddedServer,
     EmbeddedServerSettings,
@@ -134,6 +136,15 @@ async def test_an_old_server_is_named_with_what_to_upgrade_to(settings, proxy, v
     finding = await cause_in(changed(settings, url=proxy.url), cause)
     assert version in finding.detail
     assert "upgrade nats-server" in finding.advice
+
+
+async def test_a_server_without_jetstream_is_named(settings, proxy):
+    async def announce(_wire, message):
+        message.raw = message.raw.replace(b'"jetstream":true', b'"jetstream":false')
+        return True
+
+    proxy.on_down = announce
+    await cause_in(changed(settings, url=proxy.url), Cause.NO_JETSTREAM)
 
 
 async def test_lost_replicas_are_named_and_how_many_are_left(settings, tmp_path, eventually):
@@ -268,23 +279,34 @@ async def test_a_server_that_is_away_and_one_that_refuses_are_told_apart(setting
     assert causes(await diagnose(stranger)).keys() == {Cause.ACCESS_DENIED}
 
 
-@pytest.mark.parametrize("as_json", [True, False])
-@pytest.mark.usefixtures("log")
-async def test_the_command_says_the_same_and_ends_with_a_status(settings, as_json):
-    command = await asyncio.create_subprocess_exec(
-        *(JETRUN, "doctor", *(["--json"] if as_json else [])),
-        env=child_environment(settings),
+async def command(*arguments, environment=None):
+    """Run ``jetrun doctor``; return its exit status and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(JETRUN, "doctor", *arguments),
+        env=environment,
         stdout=asyncio.subprocess.PIPE,
     )
-    said = (await command.communicate())[0].decode()
-    assert command.returncode in {3, 4}
-    if as_json:
-        told = json.loads(said)
-        assert told["durability"] == "process"
-        assert Cause.SINK_STOPPED in {each["cause"] for each in told["findings"]}
-    else:
-        assert "sink-stopped" in said
-        assert "jetrun sink" in said
+    said = (await process.communicate())[0].decode()
+    return process.returncode, said
+
+
+@pytest.mark.usefixtures("log")
+async def test_the_command_says_what_is_wrong_and_what_to_do_and_ends_with_a_status(settings):
+    status, said = await command(environment=child_environment(settings))
+    assert status in {3, 4}  # 4 where a disk is nearly full
+    assert "sink-stopped" in said
+    assert "jetrun sink" in said
+    assert "power cut" in said
+
+
+async def test_the_command_finds_the_server_that_another_process_runs_on_a_data_directory(settings):
+    synced = EmbeddedServerSettings(sync_always=True)
+    own = Settings(data=settings.data, embedded=synced)
+    async with embedded_server(own) as reached, JetStreamBridge(reached.bridge):
+        _, said = await command("--json", "--data", settings.data)
+    told = json.loads(said)
+    assert told["durability"] == Durability.MACHINE
+    assert 0 <= told["logical_bytes"] < told["disk_bytes"]
 
 
 async def test_the_gateway_tells_operators_and_nobody_else(start_gateway, new_session):

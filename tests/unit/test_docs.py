@@ -188,7 +188,7 @@ def test_every_page_is_in_the_navigation_of_the_site():
 
 
 def test_the_site_has_no_link_that_leads_nowhere(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run(
         command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True

@@ -16,7 +16,9 @@ def lock(tmp_path):
 
 
 def access(pid):
-    return ServerAccess(url="nats://127.0.0.1:1", user="u", password="p", pid=pid)
+    return ServerAccess(
+        url="nats://127.0.0.1:1", user="u", password="p", sync_always=False, pid=pid
+    )
 
 
 async def test_a_file_is_believed_while_its_writer_holds_the_directory(tmp_path, lock):

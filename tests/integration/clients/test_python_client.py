@@ -110,6 +110,13 @@ async def test_a_gateway_that_stays_away_is_told_when_the_budget_is_used_up():
             await client.create_thread()
 
 
+@pytest.mark.parametrize("url", ["somewhere", "nats://127.0.0.1:1"])
+async def test_what_is_no_url_is_told_at_once(url):
+    async with Client(url) as client:
+        with pytest.raises(GatewayRequestError, match="is no http"):
+            await client.create_thread()
+
+
 async def test_the_credential_goes_with_every_call(start_gateway):
     asked = []
 

@@ -7,6 +7,8 @@ from gateway_process import GatewayProcess
 from graph_stack import with_graphs
 from langgraph_sdk import get_client
 
+pytestmark = pytest.mark.timeout(240)
+
 STEPS = 8
 YEARLY = "0 0 1 1 *"
 SAID = {"messages": [{"role": "user", "content": "add 1 2"}]}
@@ -30,8 +32,8 @@ async def client(api):
 
 
 @pytest.fixture
-async def kill_everything(api, server, start_role):
-    """Kill what runs, if anything does, and start all of it again."""
+async def kill_everything(api, client, server, start_role):
+    """Kill all that runs, start it again, and wait until a run was executed."""
     roles = ("runs.worker", "store.sink")
     running = [await start_role(role) for role in roles]
 
@@ -42,6 +44,7 @@ async def kill_everything(api, server, start_role):
         await server.restart()
         await api.start()
         running[:] = [await start_role(role) for role in roles]
+        await client.runs.wait(None, "echo", input={"n": 0})
 
     return kill_everything
 

@@ -1,4 +1,4 @@
-"""A real browser, and a site of another origin than the gateway's whose pages it opens."""
+"""A real browser."""
 
 import os
 import shutil
@@ -7,11 +7,9 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from aiohttp import web
-from js_client import HERE, NODE
+from js_client import NODE
 from playwright.async_api import async_playwright
 
-PAGES = HERE / "browser" / "page"
 # It looks for its maker's hosts otherwise, and the tests run as root.
 ARGUMENTS = (
     "--no-sandbox",
@@ -80,41 +78,3 @@ async def connected_browser(url):
             yield browser
         finally:
             await browser.close()
-
-
-def bundle(sdk, into):
-    """Write the page, built with one version of the SDK, into a directory."""
-    subprocess.run(
-        [
-            NODE,
-            HERE / "node_modules" / "esbuild" / "bin" / "esbuild",
-            PAGES / "app.jsx",
-            "--bundle",
-            "--format=esm",
-            "--jsx=automatic",
-            '--define:process.env.NODE_ENV="production"',
-            f"--alias:sdk={sdk}",
-            f"--outfile={into / 'app.js'}",
-            "--log-level=warning",
-        ],
-        cwd=HERE,
-        check=True,
-        timeout=60,
-    )
-    for page in PAGES.glob("*.html"):
-        shutil.copy(page, into)
-
-
-@asynccontextmanager
-async def serve_files(directory: Path):
-    """Serve a directory on a port of its own; yields the site's URL."""
-    app = web.Application()
-    app.router.add_static("/", directory)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
-    finally:
-        await runner.cleanup()

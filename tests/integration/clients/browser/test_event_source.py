@@ -3,8 +3,8 @@
 from urllib.parse import urlencode
 
 import pytest
-from chromium import PAGES, serve_files
 from gateway_process import GatewayProcess
+from sites import PAGES, serve_files
 from thread_page import ThreadPage
 
 pytestmark = pytest.mark.usefixtures("worker")

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from chromium import serve_files
 from graph_stack import with_graphs
+from sites import serve_files
 
 pytestmark = pytest.mark.usefixtures("worker")
 

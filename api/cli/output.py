@@ -1,0 +1,49 @@
+"""What commands print: tables and lists of facts for people, JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.table import Column, Table
+from rich.text import Text
+
+from api.cli.console import OUT
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document on one line."""
+    typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table; the first column holds what other commands are given.
+
+    Args:
+        columns: The names of what is shown.
+        rows: May hold more than that.
+    """
+    first, *others = columns
+    table = Table(Column(first, no_wrap=True), *others, box=None)
+    for row in rows:
+        table.add_row(*(_shown(row.get(name)) for name in columns))
+    OUT.print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print what is known of one thing, a line each."""
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        table.add_row(name, _shown(value))
+    OUT.print(table)
+
+
+def _shown(value: Any) -> Text:
+    # Text takes brackets for what they are.
+    match value:
+        case None:
+            return Text("")
+        case str():
+            return Text(value)
+        case _:
+            return Text(json.dumps(value, ensure_ascii=False, default=str))
