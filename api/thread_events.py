@@ -26,7 +26,7 @@ from bridge.subscription import NOTHING, Handled
 from bridge.thread_follower import ThreadFollower
 from runs import RunsFacade, UnsupportedOptionError
 
-_HEADERS: Final = MappingProxyType({"Location": RESUMED_HEADERS["Location"]})
+_RESUMED: Final = MappingProxyType({"Location": RESUMED_HEADERS["Location"]})
 
 
 class ThreadEventRoutes:
@@ -51,7 +51,7 @@ class ThreadEventRoutes:
         return [web.get("/threads/{thread_id}/stream", self.stream, allow_head=False)]
 
     @operation(
-        Answer(ServerSentEvent, media_type=EVENT_STREAM, headers=_HEADERS),
+        Answer(ServerSentEvent, media_type=EVENT_STREAM, headers=_RESUMED),
         raises=(ConsumerDriftError, UnsupportedOptionError),
         parameters=(STREAM_MODE, LAST_EVENT_ID, LAST_EVENT_ID_QUERY, SUBSCRIPTION),
     )

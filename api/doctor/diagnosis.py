@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 from api.doctor.archive_checks import check_disk, check_sink
 from api.doctor.report import SURVIVES, Cause, Finding, Report, Severity, worst_first
-from api.doctor.server_checks import check_server, check_streams, durability_of
+from api.doctor.server_checks import check_server, check_streams, durability_of, no_jetstream
 from api.doctor.stores import Stores, find_stores
 from api.settings import Settings
-from bridge import AccessDeniedError, ApiError, Examiner, ServerFacts, UnavailableError
+from bridge import (
+    AccessDeniedError,
+    ApiError,
+    Examiner,
+    JetStreamDisabledError,
+    ServerFacts,
+    UnavailableError,
+)
 from store import SinkRecords, SinkStatus
 
 
@@ -24,6 +31,8 @@ async def diagnose(settings: Settings) -> Report:
             status = await SinkRecords(examiner).find_status() if has_records else None
     except AccessDeniedError as error:
         return _nothing_known(_denied(error), stores)
+    except JetStreamDisabledError as error:
+        return _nothing_known(no_jetstream(str(error)), stores)
     except (UnavailableError, ApiError) as error:
         return _nothing_known(_unreachable(error), stores)
     durability = None if server.events is None else durability_of(server.events, stores)

@@ -66,13 +66,19 @@ def check_server(server: ServerFacts) -> Iterator[Finding]:
                 advice="upgrade nats-server to its newest release",
             )
     if not server.has_jetstream:
-        yield Finding(
-            cause=Cause.NO_JETSTREAM,
-            severity=Severity.ERROR,
-            detail="the server, or the account, has no JetStream",
-            advice="enable it: a section jetstream with a store_dir in the server's configuration",
-        )
+        yield no_jetstream("the server runs without JetStream")
     yield from _check_clock(server)
+
+
+def no_jetstream(detail: str) -> Finding:
+    """Say that nothing can be stored at all."""
+    return Finding(
+        cause=Cause.NO_JETSTREAM,
+        severity=Severity.ERROR,
+        detail=detail,
+        advice="enable it: a section jetstream with a store_dir in the server's configuration, and "
+        "one in the account",
+    )
 
 
 def _check_clock(server: ServerFacts) -> Iterator[Finding]:

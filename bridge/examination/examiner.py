@@ -9,7 +9,7 @@ from typing import Any, Self
 from bridge.connection import Connection
 from bridge.consumers import consumer_info
 from bridge.consumption import ConsumerInfo
-from bridge.errors import ApiError
+from bridge.errors import ApiError, JetStreamDisabledError
 from bridge.examination.facts import Drift, ServerFacts, StreamFacts
 from bridge.log_state import current_replicas
 from bridge.pull_consumer import find_consumer
@@ -68,13 +68,14 @@ class Examiner:
         """Ask for everything.
 
         Raises:
+            JetStreamDisabledError: The server has JetStream, and our account has not.
             ApiError: JetStream refuses to answer.
             UnavailableError: The server fell silent.
         """
         found: dict[str, StreamFacts] = {}
         missing = []
         offset_s, error_s = None, 0.0
-        for wanted in streams(self._settings) if await self._has_jetstream() else ():
+        for wanted in streams(self._settings) if self._connection.has_jetstream else ():
             began = time.time()
             answer = await self._find_stream(wanted["name"])
             if answer is None:
@@ -86,7 +87,7 @@ class Examiner:
         events = found.pop(self._subjects.events_stream, None)
         return ServerFacts(
             version=self._connection.server_version,
-            has_jetstream=bool(found or missing),
+            has_jetstream=self._connection.has_jetstream,
             events=events,
             others=tuple(found.values()),
             missing=tuple(missing),
@@ -99,22 +100,12 @@ class Examiner:
         found = await find_consumer(self._connection, self._subjects.events_stream, name)
         return consumer_info(self._subjects, found)
 
-    async def _has_jetstream(self) -> bool:
-        """Whether the server has it, and our account may use it."""
-        if not self._connection.has_jetstream:
-            return False
-        try:
-            await self._connection.api("$JS.API.INFO")
-        except ApiError as error:
-            if error.err_code not in NOT_ENABLED:
-                raise
-            return False
-        return True
-
     async def _find_stream(self, name: str) -> dict[str, Any] | None:
         try:
             return await self._connection.api(f"$JS.API.STREAM.INFO.{name}")
         except ApiError as error:
+            if error.err_code in NOT_ENABLED:
+                raise JetStreamDisabledError(error.description) from error
             if error.err_code != STREAM_NOT_FOUND:
                 raise
             return None

@@ -44,7 +44,7 @@ class ServerFacts:
 
     Attributes:
         version: What it announced.
-        has_jetstream: Whether it has JetStream, and our account may use it.
+        has_jetstream: Whether it announced JetStream.
         events: The event log; ``None`` when it does not exist, or the server did not say.
         others: The other streams that exist.
         missing: Streams that do not exist.

@@ -9,7 +9,7 @@ from composition import ROOT, Composition
 from machine import program
 from typer.main import get_command
 
-from api.cli.program import _APP
+from api.cli.program import APP
 from api.environment import to_environment
 from api.settings import Settings
 from bridge import NatsUser, check_environment
@@ -17,7 +17,7 @@ from bridge.server.binary import find_server_binary
 from bridge.server.config import EmbeddedServerSettings, nats_conf_variables
 from bridge.server.users import ServerPasswords
 
-COMMANDS = get_command(_APP).commands
+COMMANDS = get_command(APP).commands
 PAGE = ROOT / "docs/deploy.md"
 USERS = {
     **dict.fromkeys(("gateway-1", "gateway-2"), NatsUser.GATEWAY),

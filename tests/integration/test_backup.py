@@ -155,6 +155,7 @@ async def loaded(settings, source, tmp_path, chaos_factor, eventually):
     return tmp_path / "backup", started, before, records
 
 
+@pytest.mark.timeout(300)
 async def test_a_loaded_system_goes_on_elsewhere_with_all_that_was_acknowledged(
     loaded, settings, source, elsewhere, eventually
 ):

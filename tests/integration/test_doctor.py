@@ -13,15 +13,16 @@ import pytest
 from lossy_wire import LossyProxy
 
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
-from api.auth.caller import Role, Scope
+from api.auth.caller import Role as CallerRole
+from api.auth.caller import Scope
 from api.auth.settings import AuthSettings
 from api.doctor.archive_checks import check_disk
 from api.doctor.diagnosis import diagnose
 from api.doctor.report import Cause, Durability, Severity
 from api.doctor.stores import Disk
 from api.environment import child_environment
-from api.nats_server import embedded_server
-from api.settings import Settings
+from api.nats_server import as_operator, as_role, embedded_server
+from api.settings import Role, Settings
 from bridge import (
     EmbeddedServer,
     EmbeddedServerSettings,
@@ -29,6 +30,7 @@ from bridge import (
     LogSettings,
     NatsSettings,
     RunRef,
+    make_streams,
 )
 from bridge.server import embedded
 from bridge.server.cluster import EmbeddedCluster
@@ -302,17 +304,26 @@ async def test_the_command_says_what_is_wrong_and_what_to_do_and_ends_with_a_sta
 async def test_the_command_finds_the_server_that_another_process_runs_on_a_data_directory(settings):
     synced = EmbeddedServerSettings(sync_always=True)
     own = Settings(data=settings.data, embedded=synced)
-    async with embedded_server(own) as reached, JetStreamBridge(reached.bridge):
+    async with embedded_server(own) as running:
+        await make_streams(as_operator(own, running).bridge)
         _, said = await command("--json", "--data", settings.data)
     told = json.loads(said)
     assert told["durability"] == Durability.MACHINE
     assert 0 <= told["logical_bytes"] < told["disk_bytes"]
 
 
+@pytest.mark.usefixtures("log")
+@pytest.mark.parametrize("role", Role)
+async def test_the_users_of_processes_may_see_what_it_looks_at(settings, server, role):
+    report = await diagnose(as_role(settings, server, role))
+    assert report.durability is Durability.PROCESS
+    assert Cause.SINK_STOPPED in causes(report)
+
+
 async def test_the_gateway_tells_operators_and_nobody_else(start_gateway, new_session):
     gateway = await start_gateway(auth=AuthSettings(methods=("api-key",)))
     http, keys = await new_session(gateway.url), ApiKeys(gateway.bridge)
-    for user_id, role, status in (("her", Role.USER, 403), (None, Role.OPERATOR, 200)):
+    for user_id, role, status in (("her", CallerRole.USER, 403), (None, CallerRole.OPERATOR, 200)):
         facts = {"name": "test", "user_id": user_id, "role": role, "expires_at": None}
         key = await keys.create(ApiKeyGrant(**facts, scopes=(Scope.READ,)))
         async with http.get("/doctor", headers={"x-api-key": str(key)}) as answer:

@@ -68,6 +68,21 @@ async def test_a_gateway_that_closes_cuts_the_stream_so_that_its_client_comes_ag
         await stopping
 
 
+async def test_a_gateway_without_room_sends_clients_of_a_thread_away_to_come_again(
+    start_gateway, new_session, open_run
+):
+    http = await new_session((await start_gateway(max_streams=1)).url)
+    path = f"/threads/{open_run.thread_id}/stream?stream_mode=custom"
+    async with http.get(path) as first:
+        assert (await first.content.readline()).startswith(b"id: ")
+        async with http.get(path, headers={"Last-Event-ID": "5-2"}) as second:
+            assert second.status == 200
+            assert second.headers["Location"] == f"{path}&last_event_id=5-2"
+            assert (await second.content.readline()).startswith(b": ")
+            with pytest.raises(aiohttp.ClientError):
+                await second.content.read()
+
+
 async def test_a_follower_goes_on_when_the_server_was_killed_and_restarted(
     settings, server, open_run
 ):

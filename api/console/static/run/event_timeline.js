@@ -6,13 +6,15 @@
 import { element, fill } from "../dom/element.js";
 import { count } from "../dom/format.js";
 import { notice } from "../dom/notice.js";
-import { RunStream } from "../http/run_stream.js";
 import { MIN_PAUSE_MS } from "../shell/refresh.js";
-import { currentPlace, linkToRun, noteQuery } from "../shell/route.js";
-import { entryOfBlock, idOf } from "./entry.js";
+import { currentPlace, noteQuery } from "../shell/route.js";
+import { idOf } from "./entry.js";
+import { copyLink } from "./event_link.js";
 import { EventList } from "./event_list.js";
 import { EventPages } from "./event_pages.js";
 import { EventWindow } from "./event_window.js";
+import { LiveFeed } from "./live_feed.js";
+import { firstInSight, keepingSight } from "./sight.js";
 import "./timeline_controls.js";
 
 /** @typedef {import("./entry.js").Entry} Entry */
@@ -28,13 +30,13 @@ export class EventTimeline extends HTMLElement {
   isUnderWay = false;
 
   #window = new EventWindow();
-  #list = new EventList({ onLink: (entry) => this.#copyLink(entry), readWhole: (entry) => this.#readWhole(entry) });
+  #list = new EventList({ onLink: (entry) => copyLink(this.run, entry), readWhole: (entry) => this.#readWhole(entry) });
   #pages = /** @type {EventPages} */ (/** @type {any} */ (null));
   #controls = /** @type {import("./timeline_controls.js").TimelineControls} */ (element("timeline-controls"));
   #scroller = element("div", { class: "timeline-scroll" });
   #state = element("p", { class: "timeline-state", role: "status" });
-  /** @type {RunStream | null} */
-  #stream = null;
+  /** @type {LiveFeed | null} */
+  #feed = null;
   /** @type {Entry | null} The newest event of the run that is known. */
   #newest = null;
   #follows = false;
@@ -60,7 +62,7 @@ export class EventTimeline extends HTMLElement {
 
   disconnectedCallback() {
     this.#turn += 1;
-    this.#stream?.stop();
+    this.#feed?.stop();
     clearTimeout(this.#settling);
     cancelAnimationFrame(this.#frame);
   }
@@ -75,13 +77,17 @@ export class EventTimeline extends HTMLElement {
     const [seq, runSeq] = (currentPlace().query.get("event") ?? "").split("-").map(Number);
     this.#list.target = runSeq || 0;
     try {
-      if (runSeq) await this.#openAt(seq, runSeq, turn);
-      else await this.#openEnd(turn);
+      if (runSeq) {
+        await this.#openAt(seq, turn);
+        if (turn === this.#turn) this.#lookAt(runSeq);
+      } else {
+        await this.#openEnd(turn);
+      }
     } catch (error) {
-      if (turn === this.#turn) this.#say(/** @type {Error} */ (error).message, true);
+      if (turn === this.#turn) this.#sayRefused(/** @type {Error} */ (error));
       return;
     }
-    if (turn === this.#turn && this.#stream === null && this.isUnderWay) this.#listen();
+    if (turn === this.#turn && this.#feed === null && this.isUnderWay) this.#listen();
   }
 
   /** @param {number} turn */
@@ -100,10 +106,9 @@ export class EventTimeline extends HTMLElement {
 
   /**
    * @param {number} seq
-   * @param {number} runSeq
    * @param {number} turn
    */
-  async #openAt(seq, runSeq, turn) {
+  async #openAt(seq, turn) {
     const [before, behind, newest] = await Promise.all([
       this.#pages.before(seq),
       this.#pages.after(seq - 1),
@@ -115,55 +120,51 @@ export class EventTimeline extends HTMLElement {
     this.#window.replace([...before.entries, ...behind.entries], ends);
     this.#setFollows(false);
     this.#draw();
+  }
+
+  /** @param {number} runSeq Of an event that was asked for. */
+  #lookAt(runSeq) {
     const row = this.#list.rowOf(runSeq);
     row?.scrollIntoView({ block: "center" });
     if (!row) notice(`Event ${count(runSeq)} is not there; this is where it would be.`, "bad");
   }
 
   /** Follow the run from its newest known event on. */
-  async #listen() {
+  #listen() {
     const after = this.#newest ? idOf(this.#newest) : "-1";
-    const stream = (this.#stream = new RunStream(this.run, after, (state) => this.#controls.showConnection(state)));
-    try {
-      for await (const blocks of stream.batches()) {
-        this.#take(blocks);
-        if (stream.hasEnded) break;
-      }
-    } catch (error) {
-      this.#say(/** @type {Error} */ (error).message, true);
-    }
-    if (stream.hasEnded) {
-      this.isUnderWay = false;
-      this.#controls.showConnection("ended");
-      await this.#settle();
-      this.dispatchEvent(new CustomEvent("run-ended", { bubbles: true }));
-    }
+    this.#feed = new LiveFeed(this.run, after, {
+      onEntries: (entries) => this.#take(entries),
+      onGap: (missing, reason) => this.#noteGap(missing, reason),
+      onConnection: (state) => this.#controls.showConnection(state),
+      onEnd: () => this.#end(),
+      onRefusal: (error) => this.#sayRefused(error),
+    });
+    this.#feed.listen();
   }
 
-  /** @param {import("../http/sse_parser.js").Block[]} blocks */
-  #take(blocks) {
-    const entries = [];
-    for (const block of blocks) {
-      if (block.id === null) this.#noteGap(block.data);
-      else if (block.event !== "end") entries.push(entryOfBlock(block));
-    }
-    const last = entries.at(-1);
-    if (!last) return;
-    this.#noteNewest(last);
-    if (this.#pages.isFiltered) {
-      this.#window.reachesEnd = false; // what fits is read with the next records
-    } else if (this.#window.reachesEnd && this.#follows) {
+  async #end() {
+    this.isUnderWay = false;
+    await this.#settle();
+    this.dispatchEvent(new CustomEvent("run-ended", { bubbles: true }));
+  }
+
+  /** @param {Entry[]} entries */
+  #take(entries) {
+    this.#noteNewest(/** @type {Entry} */ (entries.at(-1)));
+    if (this.#window.reachesEnd && this.#follows && !this.#pages.isFiltered) {
       this.#window.append(entries);
       this.#planDraw();
     } else {
-      this.#window.reachesEnd = false;
+      this.#window.reachesEnd = false; // what fits is read with the next records
     }
     this.#planSettling();
   }
 
-  /** @param {string} data */
-  #noteGap(data) {
-    const { missing, reason } = JSON.parse(data);
+  /**
+   * @param {number | null} missing
+   * @param {string} reason
+   */
+  #noteGap(missing, reason) {
     const first = (this.#newest?.run_seq ?? 0) + 1;
     this.#list.reasons.set(first, `the gateway counted ${missing ?? "an unknown number"} (${reason})`);
   }
@@ -207,28 +208,10 @@ export class EventTimeline extends HTMLElement {
   }
 
   #draw() {
-    const anchor = this.#anchor();
-    this.#list.draw(this.#window, !this.#pages.isFiltered);
-    if (anchor && anchor.row.isConnected) {
-      this.#scroller.scrollTop += anchor.row.getBoundingClientRect().top - anchor.top;
-    }
+    keepingSight(this.#scroller, this.#list.root, () => this.#list.draw(this.#window, !this.#pages.isFiltered));
     const isEmpty = this.#window.entries.length === 0;
     this.#say(isEmpty ? (this.#pages.isFiltered ? "No event fits the filter." : "No event yet.") : this.#ending());
     this.#showPlace();
-  }
-
-  /** @returns {{row: Element, top: number} | null} The first line in sight. */
-  #anchor() {
-    const edge = this.#scroller.getBoundingClientRect().top;
-    const rows = this.#list.root.children;
-    let [low, high] = [0, rows.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (rows[middle].getBoundingClientRect().bottom > edge) high = middle;
-      else low = middle + 1;
-    }
-    const row = rows[low];
-    return row ? { row, top: row.getBoundingClientRect().top } : null;
   }
 
   #ending() {
@@ -300,9 +283,8 @@ export class EventTimeline extends HTMLElement {
     try {
       const seq = await this.#pages.placeOf(runSeq, this.#newest);
       if (turn !== this.#turn) return;
-      await this.#openAt(seq, 0, turn);
-      const row = this.#list.rowOf(runSeq) ?? this.#list.root.firstElementChild;
-      row?.scrollIntoView({ block: "center" });
+      await this.#openAt(seq, turn);
+      if (turn === this.#turn) this.#lookAt(runSeq);
     } catch (error) {
       notice(/** @type {Error} */ (error).message, "bad");
     }
@@ -334,24 +316,12 @@ export class EventTimeline extends HTMLElement {
   }
 
   #showPlace() {
-    const anchor = this.#anchor();
-    const at = Number(anchor?.row.getAttribute("data-run-seq") ?? 0);
+    const first = firstInSight(this.#scroller, this.#list.root);
+    const at = Number(first?.getAttribute("data-run-seq") ?? 0);
     const total = this.#newest?.run_seq ?? 0;
     const shown = this.#window.last?.run_seq ?? 0;
     const unseen = this.#follows ? 0 : total - shown;
     this.#controls.showPlace({ at, total, follows: this.#follows, isUnderWay: this.isUnderWay, unseen });
-  }
-
-  /** @param {Entry} entry */
-  async #copyLink(entry) {
-    const link = new URL(linkToRun(this.run, { event: idOf(entry) }), location.href).href;
-    try {
-      await navigator.clipboard.writeText(link);
-      notice(`The link to event ${count(entry.run_seq)} is copied.`);
-    } catch {
-      location.hash = linkToRun(this.run, { event: idOf(entry) });
-      notice("The address of this page leads to the event now.");
-    }
   }
 
   /** @param {Entry} entry */
@@ -361,13 +331,17 @@ export class EventTimeline extends HTMLElement {
     return JSON.stringify(content, null, 2);
   }
 
-  /**
-   * @param {string} text
-   * @param {boolean} [isProblem]
-   */
-  #say(text, isProblem = false) {
-    this.#state.classList.toggle("problem", isProblem);
+  /** @param {string} text */
+  #say(text) {
+    this.#state.classList.remove("problem");
     if (this.#state.textContent !== text) this.#state.textContent = text;
+  }
+
+  /** @param {Error} error */
+  #sayRefused(error) {
+    this.#state.classList.add("problem");
+    const again = element("button", { type: "button", onclick: () => this.#open() }, "Try again");
+    fill(this.#state, `${error.message} `, again);
   }
 }
 

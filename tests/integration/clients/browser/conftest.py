@@ -5,10 +5,25 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlencode
 
 import pytest
+from chromium import connected_browser, running_chromium
 from console_page import ConsolePage
 from gateway_process import GatewayProcess
 from sites import bundle, serve_files
 from thread_page import ThreadPage
+
+
+@pytest.fixture(scope="session")
+def chromium_url(tmp_path_factory):
+    """Where a real browser listens that all tests of this process share."""
+    with running_chromium(tmp_path_factory.mktemp("chromium")) as url:
+        yield url
+
+
+@pytest.fixture
+async def browser(chromium_url):
+    """A real browser, without a window; contexts of it share nothing."""
+    async with connected_browser(chromium_url) as connected:
+        yield connected
 
 
 @pytest.fixture(scope="session")
