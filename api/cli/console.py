@@ -12,10 +12,14 @@ ERR: Final = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def print_error(message: str, next_step: str | None) -> None:
-    """Print one red line that says what went wrong, and what to do where it does not say that."""
-    ERR.print(Text.assemble(("error: ", "bold red"), (message, "red")))
-    if next_step is not None:
-        ERR.print(Text.assemble(("next: ", "bold"), next_step))
+    """Print one red line that says what went wrong and what to do.
+
+    Args:
+        message: What went wrong.
+        next_step: What to do; None where the message says it.
+    """
+    step = "" if next_step is None else f"; next: {next_step}"
+    ERR.print(Text.assemble(("error: ", "bold red"), (message, "red"), step))
 
 
 def product() -> str:

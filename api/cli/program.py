@@ -47,7 +47,7 @@ for _name, _group in (("keys", KEYS), ("streams", STREAMS)):
 
 
 def main() -> None:
-    """Run the command line; expected errors end it with a red line, a next step, and status 1."""
+    """Run the command line; expected errors end it with status 1 and one line with what to do."""
     try:
         APP()
     except (StartupError, GatewayRequestError, BridgeError, RunsError, StoreError) as exc:
