@@ -7,10 +7,15 @@ import time
 
 import pytest
 import uvloop
+from hypothesis import settings
 
 from bridge.errors import BridgeError
 from bridge.server.binary import find_server_binary
 from bridge.server.embedded import EmbeddedServer
+
+#: Other tests share the machine, and speed is never asserted.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 def pytest_sessionstart():

@@ -101,8 +101,8 @@ def check_streams(server: ServerFacts, stores: Stores) -> Iterator[Finding]:
             cause=Cause.STREAM_MISSING,
             severity=Severity.NOTE,
             detail=f"stream {name} does not exist",
-            advice="the first process that starts makes it; if there was one, restore a backup "
-            "before you start any",
+            advice="jetrun streams makes it, as does the first process whose user may; if there "
+            "was one, restore a backup before",
         )
     for stream in server.streams:
         yield from _check_drift(stream)

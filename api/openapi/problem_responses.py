@@ -91,8 +91,6 @@ def problem_responses(
 
 def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]]:
     """Yield what need not be declared, because it follows from what an operation reads and is."""
-    if route in OPERATOR_ROUTES:
-        yield OperatorsOnlyError
     if route not in OPEN_ROUTES:
         yield from _GUARDED
         if not route.startswith("GET "):

@@ -286,6 +286,5 @@ TestTwoLogs = pytest.mark.timeout(1200)(pytest.mark.chaos(TwoLogs.TestCase))
 TestTwoLogs.settings = settings(
     max_examples=50 * int(os.environ.get("CHAOS_FACTOR", "1")),
     stateful_step_count=60,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -450,9 +450,7 @@ JSON = st.recursive(
 
 
 @given(contents=st.lists(st.tuples(st.integers(0, 2), JSON), max_size=8))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_value_in_any_interleaving_of_runs_comes_back(store, settle, contents):
     known = {record.seq for record in await store.list_messages(T, limit=10_000)}
     stored = [await put(store, 0, run_id=f"run-{run}", content=value) for run, value in contents]

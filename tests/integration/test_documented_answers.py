@@ -104,7 +104,6 @@ def test_every_answer_is_one_that_the_document_promises(route, url, session, kno
         max_examples=EXAMPLES,
         derandomize=FACTOR == 1,  # new finds are for long runs
         phases=[Phase.generate],
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -253,9 +253,7 @@ RUN_QUERIES = st.builds(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(threads_strategy() | RUNS | REMOVALS, max_size=12),
     thread_queries=st.lists(THREAD_QUERIES, min_size=3, max_size=3),

@@ -63,7 +63,6 @@ def escaped(payload):
 @given(published=PUBLISHED)
 @hypothesis_settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_whatever_is_published_is_in_the_files_byte_for_byte(

@@ -81,9 +81,7 @@ def test_torn_and_damaged_lines_and_markers_are_no_rows(tmp_path, write):
 
 
 @given(contents=st.lists(JSON, min_size=1, max_size=6))
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_is_read_as_it_was_published(tmp_path, write, contents):
     events = [make_event(n, payload=encode_json(each)) for n, each in enumerate(contents, start=1)]
     write(lines_of(events))

@@ -69,7 +69,7 @@ def sent(message):
     return json.loads(json.dumps(message.model_dump()))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(CHUNKS, min_size=1, max_size=5))
 def test_pieces_add_up_as_langchain_adds_them(chunks):
     theirs = chunks[0]

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -115,7 +115,6 @@ def test_the_passage_with_the_rarer_word_ranks_first():
     assert best.passage.text == "the red key"
 
 
-@settings(deadline=None)
 @given(st.text(max_size=500).filter(str.strip), st.text(min_size=1, max_size=60))
 async def test_any_text_and_any_question_give_events_that_can_be_stored(text, question):
     events, values = await ask(text, question=question)
@@ -124,7 +123,6 @@ async def test_any_text_and_any_question_give_events_that_can_be_stored(text, qu
     encode_json(values)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=2000))
 def test_no_line_with_words_is_lost_in_the_split(text):
     parts = split_passages(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 from archived_run import RUN, lines_of, make_event, make_events
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import InvalidIdError, RunRef, encode_json
@@ -136,7 +136,6 @@ def test_an_invalid_payload_becomes_a_dead_letter_and_blocks_nothing(open_file, 
     payloads=st.lists(st.text(max_size=30).map(encode_json), min_size=1, max_size=5),
     torn_at=st.integers(min_value=0),
 )
-@settings(deadline=None)
 def test_wherever_a_write_tears_the_next_process_ends_with_whole_lines(
     tmp_path_factory, payloads, torn_at
 ):
@@ -156,7 +155,6 @@ def test_wherever_a_write_tears_the_next_process_ends_with_whole_lines(
 
 
 @given(batches=st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6)), max_size=12))
-@settings(deadline=None)
 def test_whatever_is_redelivered_in_whatever_pieces_each_event_is_there_once_in_order(
     tmp_path_factory, batches
 ):
