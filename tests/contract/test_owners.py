@@ -70,6 +70,7 @@ FACADE = {
     "list_runs": lambda f, run, who: f.list_runs(run.thread_id, user_id=who),
     "search_runs": lambda f, run, who: f.search_runs(RunQuery(ids=(run.run_id,), user_id=who)),
     "count_runs": lambda f, run, who: f.count_runs(RunQuery(ids=(run.run_id,), user_id=who)),
+    "tally_runs": lambda f, run, who: f.tally_runs(RunQuery(ids=(run.run_id,), user_id=who)),
     "get_webhook": lambda f, run, who: f.get_webhook(*run, user_id=who),
     "cancel": lambda f, run, who: f.cancel(*run, user_id=who),
     "cancel_all": lambda f, run, who: f.cancel_all(thread_id=run.thread_id, user_id=who),

@@ -181,7 +181,7 @@ async def test_what_sdks_send_without_meaning_is_ignored(http, thread_id):
         "feedback_keys": ["a"],
         "langsmith_tracer": {"project_name": "x"},
         "checkpoint_during": False,
-        "strict_resume": True,
+        "strict_resume": False,
         "durability": "sync",
         "interrupt_before": [],
         "command": {},
