@@ -80,7 +80,7 @@ class RunObservation:
         self._timeout_s = timeout_s
         self._known_runs: OrderedDict[str, _Told] = OrderedDict()
         self._known_threads: OrderedDict[str, ThreadStatus] = OrderedDict()
-        self._position = _NOWHERE
+        self._position = self._noted = _NOWHERE
         self._revision = 0
         self.failures = 0
 
@@ -98,6 +98,9 @@ class RunObservation:
         finally:
             telling.cancel()
             await asyncio.wait((telling,), timeout=self._timeout_s)
+            if self._noted != self._position:  # what was told need not be told again
+                with suppress(BridgeError):
+                    await self._note(self._position)
         if telling.done() and not telling.cancelled():
             telling.result()
 
@@ -109,7 +112,7 @@ class RunObservation:
         position, self._revision = ObserverPosition.decode(found.value), found.revision
         # Revisions count all changes, so that of a new name's record is where news begins.
         here = ObserverPosition(runs=found.revision, threads=found.revision)
-        self._position = here if position == _NOWHERE else position
+        self._position = self._noted = here if position == _NOWHERE else position
 
     async def _tell_for_ever(self) -> None:
         while True:
@@ -142,6 +145,7 @@ class RunObservation:
             # Another process has the name as well. Both go on; who notes last is found later.
             found = await self._states.find(OBSERVER, self._name)
             self._revision = self._revision if found is None else found.revision
+        self._noted = reached
 
     async def _tell_run(self, run: RunRecord) -> None:
         told = self._known_runs.get(run.run_id, _Told.NOTHING)

@@ -188,7 +188,7 @@ async def publish_in_every_way(bridge, run):
     await bridge.publish_event(run.run_id, new_event("traced", 1)._replace(trace=TRACE_PARENT))
 
 
-async def do_everything(bridge, http, open_run):
+async def do_everything(bridge, http, open_run, start_worker):
     """Have every kind of message published."""
     await publish_in_every_way(bridge, open_run)
     await bridge.mark_awaiting_input(open_run.run_id)
@@ -205,6 +205,7 @@ async def do_everything(bridge, http, open_run):
     await Departure(bridge._log, bridge.states, bridge._seals).remove(ended)
     for roll_call in (bridge.holders, RollCall(bridge._connection, Subjects().readers)):
         await roll_call.ask([open_run.run_id])
+    await start_worker()  # before, it would take the open run
     keyed = {"assistant_id": "echo", "input": {"events": 2}}
     async with http.post("/runs/wait", json=keyed, headers={"Idempotency-Key": "k"}) as answer:
         assert answer.status == 200, await answer.text()
@@ -221,14 +222,14 @@ async def do_everything(bridge, http, open_run):
 
 
 @pytest.fixture
-def everything(bridge, gateway, http, client, open_run):
+def everything(bridge, gateway, http, client, open_run, start_worker):
     """Have every kind of message published: ``await everything()``."""
-    return partial(have_all_published, bridge, gateway, http, client, open_run)
+    return partial(have_all_published, bridge, gateway, http, client, open_run, start_worker)
 
 
-async def have_all_published(bridge, gateway, http, client, open_run):
+async def have_all_published(bridge, gateway, http, client, open_run, start_worker):
     await announce_and_observe(gateway, open_run)
-    await do_everything(bridge, http, open_run)
+    await do_everything(bridge, http, open_run, start_worker)
     await keep_what_graphs_keep(bridge)
     await count_say_and_sign(bridge, http, open_run)
     await leave_a_fired_timer(client, http)
@@ -236,7 +237,6 @@ async def have_all_published(bridge, gateway, http, client, open_run):
     await ask_nobody(gateway.bridge)
 
 
-@pytest.mark.usefixtures("worker")
 async def test_every_message_fits_the_document_and_everything_documented_is_seen(
     seen, client, everything, eventually
 ):

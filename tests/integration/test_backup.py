@@ -321,7 +321,8 @@ async def test_a_backup_that_was_killed_is_none(source, settings, elsewhere, tmp
     for _ in range(10):
         await source.publish_many("run-1", [new_event("note", {"x": "y" * 1000})] * 500)
     async with running_command(settings, "backup", target):
-        await eventually(lambda: any(target.rglob("*.snapshot")), within_s=60)
+        # Its first file: on a quiet machine it is done a moment after its first stream.
+        await eventually(lambda: any(target.rglob("*")), within_s=60)
     assert not (target / "manifest.json").exists()
     outcome = await run_command(elsewhere, "restore", target)
     assert (outcome.status, "no backup" in outcome.err) == (1, True)

@@ -50,9 +50,8 @@ def acknowledged(gateway):
 
 
 @pytest.fixture
-def trim_behind_the_archive(gateway, settings, eventually):
+def trim_behind_the_archive(gateway, bridge, settings, eventually):
     """Archive a run up to an event, then leave only the newest ones in the log."""
-    bridge = gateway.bridge
 
     async def trim(run, event_id, *, keep):
         ref = RunRef(run.thread_id, run.run_id)
@@ -61,7 +60,7 @@ def trim_behind_the_archive(gateway, settings, eventually):
         archiving = asyncio.create_task(Sink(bridge, settings.data, settings.archive).run(stop))
 
         async def is_archived():
-            return bool(await bridge.read_archived(ref, run_seq - 1))
+            return bool(await gateway.bridge.read_archived(ref, run_seq - 1))
 
         await eventually(is_archived)
         stop.set()
