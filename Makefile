@@ -11,7 +11,7 @@ WORKERS ?= 3
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check docs bench bench-smoke bench-peers chaos lock clean run-env test-env
+.PHONY: help demo serve test coverage check docs bench bench-smoke bench-peers chaos lock clean run-env test-env
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -23,7 +23,10 @@ demo: run-env ## send a file to the built-in agent, kill parts of the system, sh
 serve: run-env ## NATS server, gateway, worker and sink on this machine
 	@$(BIN)/jetrun serve $(ARGS)
 
-test: test-env ## all tests, with branch coverage
+test: test-env ## all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+coverage: test-env ## all tests, a third slower, and which lines and branches they reach
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: test-env ## formatting, lint, types, import contracts

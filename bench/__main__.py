@@ -13,6 +13,7 @@ from bench import (
     archive_page,
     archive_sink,
     checkpoints,
+    console,
     create_and_wait,
     delivery,
     fanout,
@@ -60,7 +61,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
         archive_lag,
         archive_page,
         search,
-        checkpoints,
+        console,
     )
 }
 

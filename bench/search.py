@@ -43,14 +43,14 @@ _READ_MODEL: Final = "read_model"
 
 async def measure(*, smoke: bool) -> list[Figure]:
     count = SMOKE_RUNS if smoke else RUNS
-    async with _stored(count) as settings, _stored(0) as empty:
+    async with stored_runs(count) as settings, stored_runs(0) as empty:
         starts = await _starts(settings, empty, 1 if smoke else STARTS)
         searches = await _searches(settings, count, SMOKE_ROUNDS if smoke else ROUNDS)
     return [*_figures_of_starts(count, starts), *_figures_of_searches(count, searches)]
 
 
 @asynccontextmanager
-async def _stored(count: int) -> AsyncGenerator[Settings]:
+async def stored_runs(count: int) -> AsyncGenerator[Settings]:
     """Run a server whose state stream holds ``count`` ended runs; yields the gateway's settings."""
     with tempfile.TemporaryDirectory(prefix="jetrun-bench-") as directory:
         async with running_server() as server:

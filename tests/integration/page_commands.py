@@ -80,9 +80,15 @@ async def _serve(command, directory, environment):
     process = await asyncio.create_subprocess_shell(
         f"exec {free}", cwd=directory, env=environment, stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(WITHIN_S):
-        line = (await process.stdout.readline()).decode()
-    return process, re.search(r"http://\S+", line)[0]
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            # A make that runs below another one first says where it is.
+            while not (found := re.search(rb"http://\S+", await process.stdout.readline())):
+                assert not process.stdout.at_eof(), "it ended before it told its URL"
+    except BaseException:
+        process.terminate()
+        raise
+    return process, found[0].decode()
 
 
 async def _run(steps, url, directory, environment):
