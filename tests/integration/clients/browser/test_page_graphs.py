@@ -38,7 +38,7 @@ async def test_a_question_is_shown_and_its_answer_lets_the_graph_go_on(open_page
     await answer(await asked(open_page))
 
 
-async def test_a_question_outlives_page_gateway_and_server(open_page, api, server, sdk):
+async def test_a_question_outlives_page_gateway_and_server(open_page, api, server):
     page = await asked(open_page)
     await api.kill()
     await server.kill()
@@ -46,8 +46,6 @@ async def test_a_question_outlives_page_gateway_and_server(open_page, api, serve
     await api.start()
     await page.reload()
     await page.shows("interrupt", QUESTION)
-    if sdk == "sdk-2.0.0":
-        pytest.xfail("the answer is shown, but the question stays on the page: docs/STATUS.md, G6")
     await answer(page)
 
 

@@ -16,6 +16,7 @@ function rememberThread(threadId) {
 function Thread() {
   const [numbers, setNumbers] = useState([]);
   const [failure, setFailure] = useState("");
+  const [finished, setFinished] = useState("");
   const stream = useStream({
     apiUrl: query.get("api"),
     assistantId: query.get("assistant") ?? "echo",
@@ -24,6 +25,9 @@ function Thread() {
     reconnectOnMount: true,
     onCustomEvent: ({ n }) => setNumbers((seen) => [...seen, n]),
     onError: (error) => setFailure(error.message),
+    // Version 2.0.0 reads the thread's state after a run for this alone: without it, a question that
+    // was there when the page was loaded stays on the page, answered or not.
+    onFinish: (state) => setFinished(state.checkpoint?.checkpoint_id ?? ""),
   });
   const submit = (input, options) => stream.submit(input, options);
   return (
@@ -37,6 +41,7 @@ function Thread() {
       <output id="texts">{stream.messages.map((message) => message.content).join("|")}</output>
       <output id="interrupt">{JSON.stringify(stream.interrupt?.value ?? null)}</output>
       <output id="error">{failure}</output>
+      <output id="finished">{finished}</output>
     </main>
   );
 }
