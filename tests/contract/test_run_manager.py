@@ -17,6 +17,7 @@ from runs import (
     AssistantCatalog,
     AssistantNotFoundError,
     CancelOutcome,
+    ContentionError,
     MultitaskStrategy,
     QueueFullError,
     RunConflictError,
@@ -452,6 +453,25 @@ async def test_a_log_without_room_leaves_the_thread_free(facade, manager, bridge
     for run_id in await bridge.states.keys("run"):
         assert await manager.records.find_run(run_id) is None
     await facade.create_background(spec(thread, multitask_strategy=MultitaskStrategy.REJECT))
+
+
+async def test_a_run_whose_rival_cannot_be_stopped_at_once_is_let_in_all_the_same(
+    facade, manager, bridge, thread, monkeypatch
+):
+    async def is_contended(*_, **__):
+        raise ContentionError("the record", 16)
+
+    rival = await facade.create_background(spec(thread))
+    monkeypatch.setattr(manager.reconciler, "_close_record", is_contended)
+    run = await facade.create_background(spec(thread, multitask_strategy="interrupt"))
+    assert await bridge.find_thread(run.run_id) == thread
+    monkeypatch.undo()
+    await manager.reconciler.repair(thread)
+    assert (await facade.get_run(thread, rival.run_id)).status is RunStatus.INTERRUPTED
+    assert (await facade.get_thread(thread)).active.run_id == run.run_id
+    assert await jobs_of(bridge) == [rival.run_id, run.run_id]
+    await succeed(bridge, facade, run, {"n": 1})
+    assert await facade.join_wait(thread, run.run_id) == {"n": 1}
 
 
 async def create_and_die(manager, bridge, thread, *, before):
