@@ -78,7 +78,7 @@ class Outbox:
             BridgeError: Some event could not be stored.
         """
         while self._flying:
-            await asyncio.wait([self._flying[-1][0]])
+            await asyncio.wait([publishing for publishing, _ in self._flying])
             self._reap()
         self._raise_failure()
 
