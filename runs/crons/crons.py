@@ -119,6 +119,7 @@ class Crons:
             user_id: Who asks.
 
         Raises:
+            ValueError: There is no such field, or the value does not fit; nothing was changed.
             RunsError, BridgeError: As for :meth:`create`; nothing was changed.
             CronNotFoundError: There is none, or it is someone else's.
         """
@@ -126,11 +127,10 @@ class Crons:
         options = {name: changes[name] for name in changes.keys() - TIMING}
         for _ in range(self._settings.max_conflicts):
             found = await self._get(cron_id, user_id)
-            spec = found.record.spec.model_copy(update=options)
+            spec = found.record.spec.with_changes(options)
             if options:  # what cannot run any more can still be disabled
                 await self._check(spec)
-            changed = {**timing, "spec": spec, "updated_at": now()}
-            cron = found.record.model_copy(update=changed)
+            cron = found.record.with_changes({**timing, "spec": spec, "updated_at": now()})
             if timing:
                 self._check_schedule(cron)
                 cron = cron.planned(cron.updated_at)

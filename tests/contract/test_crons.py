@@ -214,6 +214,17 @@ async def test_a_cron_whose_assistant_is_gone_can_be_disabled(crons, book, made)
     assert (await crons.update(cron.cron_id, {"enabled": False})).next_at is None
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"end_time": datetime(2999, 1, 1)}, {"shedule": "@daily"}, {"metadata": None}],  # noqa: DTZ001 - what is refused
+)
+async def test_a_change_that_does_not_fit_is_refused_and_spoils_no_search(crons, changes):
+    cron = await crons.create(SPEC, SELDOM, enabled=False)
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        await crons.update(cron.cron_id, changes)
+    assert await crons.search(CronQuery()) == [cron]
+
+
 async def test_enabling_a_cron_plans_it_from_now(crons):
     cron = await crons.create(SPEC, EVERY_SECOND, enabled=False)
     assert cron.next_at is None
