@@ -39,6 +39,7 @@ from runs import (
     UnsupportedStrategyError,
 )
 from runs.commands import RequestCancel
+from runs.due_runs import DueRuns
 from runs.models import CancelAction, now
 from runs.sweeper import Sweeper
 
@@ -551,6 +552,24 @@ async def test_an_old_record_that_no_thread_refers_to_is_removed(manager, thread
         await manager.settle(RunRef(thread, "orphan"))
     assert await manager.records.find_run("orphan") is None
     assert (await manager.settle(RunRef(thread, "young"))).status is RunStatus.PENDING
+
+
+async def test_a_run_whose_time_has_come_waits_while_its_thread_cannot_be_read(
+    facade, manager, bridge, thread, caplog, eventually
+):
+    run = await facade.create_background(spec(thread, after_seconds=0.01))
+    kept = await bridge.states.find("thread", thread)
+    spoilt = await bridge.states.update("thread", thread, b"{}", revision=kept.revision)
+    serving = asyncio.create_task(DueRuns(bridge.timers, manager).serve(0.2))
+    await eventually(lambda: "run.not_begun" in caplog.messages)
+    await bridge.states.update("thread", thread, kept.value, revision=spoilt)
+
+    async def is_active():
+        return (await facade.get_thread(thread)).find_active(run.run_id)
+
+    await eventually(is_active)
+    serving.cancel()
+    await asyncio.wait([serving])
 
 
 async def test_settling_twice_from_two_processes_releases_the_next_run_once(
