@@ -78,7 +78,7 @@ class Outbox:
             BridgeError: Some event could not be stored.
         """
         while self._flying:
-            await asyncio.wait([self._flying[-1][0]])
+            await asyncio.wait([publishing for publishing, _ in self._flying])
             self._reap()
         self._raise_failure()
 
@@ -162,8 +162,8 @@ class RunContext:
         """Append one event to the run, in order.
 
         It returns before the event is stored, unless too much is on its way or the run emits more
-        in a second than it may; a failure surfaces
-        at a later call or at the end of the run, which is then an error.
+        in a second than it may; a failure surfaces at a later call or at the end of the run, which
+        is then an error.
 
         Args:
             event: The name that clients dispatch on.

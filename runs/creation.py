@@ -35,6 +35,8 @@ from runs.turns import Step
 _MAX_TRIES: Final = 8
 #: Threads without a run that this process remembers; of others the record is read.
 _MAX_NEW_THREADS: Final = 1024
+#: Of a thread that is remembered; a client may give one megabytes of metadata.
+_MAX_NEW_THREAD_BYTES: Final = 4096
 
 
 class RunCreation:
@@ -72,6 +74,8 @@ class RunCreation:
 
         If it has changed meanwhile, the commit of that run finds that out, and decides again.
         """
+        if len(thread.record.encode()) > _MAX_NEW_THREAD_BYTES:
+            return
         self._new_threads[thread.record.thread_id] = thread
         if len(self._new_threads) > _MAX_NEW_THREADS:
             self._new_threads.popitem(last=False)
@@ -109,19 +113,23 @@ class RunCreation:
         async with self._reconciler.quotas.counted(record):
             stored = await self._announce(record)
             try:
-                return await self._admit(stored, thread, decided)
+                taken = await self._let_in(stored, thread, decided)
             except RunsError:  # a race was lost
-                await self._bridge.disclaim(RunRef(record.thread_id, record.run_id))
+                # Only here: once it is let in, a run whose ref is gone could never be born.
+                await self._bridge.disclaim(_ref(record))
                 raise
+            await self._bring_up(stored, taken)
+            return record
 
     async def _announce(self, record: RunRecord) -> Versioned[RunRecord]:
         """Store the record and, at the same time, whose the run is: neither needs the other."""
-        run = RunRef(record.thread_id, record.run_id)
-        claiming = asyncio.create_task(self._bridge.claim(run))
+        claiming = asyncio.create_task(self._bridge.claim(_ref(record)))
         try:
             stored = await self._records.create_run(record)
         except BaseException:
+            # What is refused for its form is refused before the claim has begun.
             claiming.cancel()
+            await asyncio.gather(claiming, return_exceptions=True)
             raise
         try:
             await claiming
@@ -173,7 +181,7 @@ class RunCreation:
     async def _is_admitted(self, record: RunRecord) -> bool:
         if record.status is not RunStatus.PENDING:
             return True
-        run = RunRef(record.thread_id, record.run_id)
+        run = _ref(record)
         thread = await self._records.find_thread(run.thread_id)
         if thread is not None and thread.record.has_inflight(run.run_id):
             return True
@@ -221,25 +229,24 @@ class RunCreation:
     ) -> RunRecord:
         try:
             async with self._reconciler.quotas.counted(run.record):
-                return await self._admit(run, thread)
+                await self._bring_up(run, await self._let_in(run, thread))
         except TooManyRunsError:
             await self._withdraw(run)
             raise
+        return run.record
 
-    async def _admit(
+    async def _let_in(
         self,
         run: Versioned[RunRecord],
         thread: Versioned[ThreadRecord],
         decided: Step | None = None,
-    ) -> RunRecord:
+    ) -> Taken:
         command = self._command(run.record)
         try:
-            taken = await self._steps.take(run.record.thread_id, command, thread, decided)
+            return await self._steps.take(run.record.thread_id, command, thread, decided)
         except RunsError:
             await self._withdraw(run)
             raise
-        await self._bring_up(run, taken)
-        return run.record
 
     async def _withdraw(self, run: Versioned[RunRecord]) -> None:
         # If it changed, somebody refers to it after all.
@@ -251,6 +258,9 @@ class RunCreation:
             await self._reconciler.apply(taken)
         except UnavailableError:
             raise  # what is left to do stands in the state
+        except RunsError:
+            # Of the runs that give way to this one, which has its log: that stands there, too.
+            return
         except BridgeError as exc:
             fault = RunFault(error=type(exc).__name__, message=str(exc))
             outcome = Outcome(RunStatus.ERROR, error=fault)
@@ -259,6 +269,10 @@ class RunCreation:
             with suppress(BridgeError):  # what is left to do stands in the state
                 await self._reconciler.repair(run.record.thread_id)
             raise
+
+
+def _ref(record: RunRecord) -> RunRef:
+    return RunRef(record.thread_id, record.run_id)
 
 
 def _temporary(spec: RunSpec, thread_id: str) -> ThreadRecord:

@@ -49,12 +49,14 @@ class DueRuns:
     async def _handle(self, fired: FiredTimer) -> None:
         try:
             run = RunRef(TimedRun.decode(fired.payload).thread_id, fired.key)
-            await self._manager.become_due(run)
-        except ThreadNotFoundError:
-            await fired.ack()  # deleted meanwhile
         except UnreadableRecordError:
             _LOG.error("timer.malformed", extra={"run_id": fired.key})
             await fired.ack()  # not ours
+            return
+        try:
+            await self._manager.become_due(run)
+        except ThreadNotFoundError:
+            await fired.ack()  # deleted meanwhile
         except (BridgeError, RunsError) as exc:
             facts = {"run_id": fired.key, "error": f"{type(exc).__name__}: {exc}"}
             _LOG.warning("run.not_begun", extra=facts)

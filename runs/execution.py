@@ -61,7 +61,7 @@ class Execution:
         settings: Grace and polling.
 
     Attributes:
-        ended: How the run ended, once it did by this execution.
+        ended: How the run ended, once this execution has brought that about or found it done.
     """
 
     def __init__(  # noqa: PLR0913 - the collaborators of one run; made in one place
@@ -225,13 +225,17 @@ class Execution:
 
     async def _finish(self, outcome: Outcome, context: RunContext) -> None:
         told = outcome._replace(model_name=context.model_name, usage=context.usage)
-        await self._settle(await self._manager.reconciler.seal(self._run, told))
-        self.ended = outcome.status
+        terminal_id = await self._manager.reconciler.seal(self._run, told)
+        settled = await self._settle(terminal_id)
+        # Somebody else may have sealed the log first, and differently.
+        self.ended = outcome.status if settled is None else settled.status
 
-    async def _settle(self, terminal_id: str | None = None) -> None:
+    async def _settle(self, terminal_id: str | None = None) -> RunRecord | None:
+        settled = None
         with suppress(RunNotFoundError):  # it is rolled back
-            await self._manager.reconciler.settle(self._run, terminal_id, self._known)
+            settled = await self._manager.reconciler.settle(self._run, terminal_id, self._known)
         await self._job.ack()
+        return settled
 
     async def _watch_state(self, record: RunRecord) -> None:
         while not self._stop.done():

@@ -7,7 +7,7 @@ is never touched. Any number of processes may do this; doing it twice does no ha
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from bridge import BridgeError, RunRef, UnavailableError
@@ -42,6 +42,8 @@ class Expiry:
         self._manager = manager
         self._settings = settings
         self._trim = trim
+        #: What could not be deleted lately: however much it is, it must not hide the others.
+        self._failed: set[str] = set()
 
     @asynccontextmanager
     async def going_on(self) -> AsyncGenerator[None]:
@@ -69,6 +71,8 @@ class Expiry:
     async def step(self) -> int:
         """Delete what has expired, at most ``max_per_step``, the oldest first.
 
+        What could not be deleted is tried again when all others were.
+
         Returns:
             How many runs and threads went, or lost their history.
 
@@ -81,16 +85,26 @@ class Expiry:
             limits.idle_thread_ttl_s, limits.idle_thread_strategy, limits.max_threads
         )
         deleted = 0
-        for each in await self._model.expired_threads(of_threads, limit=limits.max_per_step):
+        threads = await self._model.expired_threads(
+            of_threads, limit=limits.max_per_step + len(self._failed)
+        )
+        for each in self._next(threads, limits.max_per_step):
             deleted += await self._try(each, self._end_thread(each))
+        room = limits.max_per_step - deleted
         runs = await self._model.expired_runs(
             ttl_s=limits.ended_run_ttl_s,
             max_runs=limits.max_ended_runs,
-            limit=limits.max_per_step - deleted,
+            limit=room + len(self._failed),
         )
-        for each in runs:
+        for each in self._next(runs, room):
             deleted += await self._try(each, self._delete_run(each))
         return deleted
+
+    def _next(self, expired: Sequence[Expired], count: int) -> Sequence[Expired]:
+        untried = [each for each in expired if each.id not in self._failed]
+        if not untried:
+            self._failed.difference_update(each.id for each in expired)
+        return (untried or expired)[:count]
 
     async def _try(self, expired: Expired, deletion: Awaitable[bool]) -> bool:
         try:
@@ -101,6 +115,7 @@ class Expiry:
             # It must not keep the others waiting.
             facts = {"expired": expired.id, "error": f"{type(error).__name__}: {error}"}
             _LOG.warning("expiry.not_deleted", extra=facts)
+            self._failed.add(expired.id)
             return False
 
     async def _end_thread(self, expired: Expired) -> bool:

@@ -123,7 +123,7 @@ class RunsFacade(QuestionsFacade):
             RunNotFoundError: There is no such run in this thread, or it is someone else's.
             RunNotCancellableError: It has finished by itself.
         """
-        run = _checked(thread_id, run_id)
+        run = RunRef.checked(thread_id, run_id)
         outcome = await self._manager.cancel(run, action, user_id=user_id)
         if wait and outcome is CancelOutcome.STOPPING:
             with suppress(RunNotFoundError):  # it is rolled back
@@ -180,7 +180,7 @@ class RunsFacade(QuestionsFacade):
         Raises:
             UnavailableError: The server fell silent; call again.
         """
-        run = _checked(thread_id, run_id)
+        run = RunRef.checked(thread_id, run_id)
         if user_id is not None:
             thread = await self._manager.records.find_thread(thread_id)
             if thread is None or thread.record.user_id != user_id:
@@ -266,7 +266,7 @@ class RunsFacade(QuestionsFacade):
         Raises:
             RunNotFoundError: There is no such run, or it is rolled back.
         """
-        return await self._waits.settled(_checked(thread_id, run_id), within_s=within_s)
+        return await self._waits.settled(RunRef.checked(thread_id, run_id), within_s=within_s)
 
     async def settle(self, thread_id: str, run_id: str) -> RunRecord:
         """Make record and thread final when the run's log is sealed; call it before showing that.
@@ -274,8 +274,4 @@ class RunsFacade(QuestionsFacade):
         Raises:
             RunNotFoundError: There is no such run in this thread.
         """
-        return await self._manager.settle(_checked(thread_id, run_id))
-
-
-def _checked(thread_id: str, run_id: str) -> RunRef:
-    return RunRef.checked(thread_id, run_id)
+        return await self._manager.settle(RunRef.checked(thread_id, run_id))

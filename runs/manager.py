@@ -12,7 +12,7 @@ from typing import Any
 from bridge import RunBridge, RunRef, StateConflictError
 from runs.admission import new_thread
 from runs.answers import Answers
-from runs.assistant_book import AssistantBook
+from runs.assistant_book import AssistantBook, Chosen
 from runs.catalog import AssistantCatalog
 from runs.commands import Amend, Ask, BecomeDue, NoteTrimmed, Release, RequestCancel, Start
 from runs.creation import RunCreation
@@ -70,7 +70,7 @@ class RunManager:
         self._creation = RunCreation(
             bridge, self._assistants, self.records, self._steps, self.reconciler, limits
         )
-        self.crons = Crons(bridge, catalog, limits, self._check_lasting)
+        self.crons = Crons(bridge, limits, self._check_lasting)
         self.deletion = Deletion(
             bridge,
             self.records,
@@ -164,12 +164,13 @@ class RunManager:
         await self._check_webhook(spec)
         await self._creation.check(spec)
 
-    async def _check_lasting(self, spec: RunSpec) -> None:
+    async def _check_lasting(self, spec: RunSpec) -> Chosen:
         """Raise what would refuse such runs at any time; a thread that is busy now does not."""
         await self._check_webhook(spec)
-        await self._creation.choose(spec)
+        chosen = await self._creation.choose(spec)
         if spec.thread_id is not None:
             await self.get_thread(spec.thread_id, user_id=spec.user_id)
+        return chosen
 
     async def create(self, spec: RunSpec) -> RunRecord:
         """Create a run; it is executed when its turn comes.

@@ -106,6 +106,14 @@ class Frozen(BaseModel):
             raise InvalidContentError(str(exc)) from exc
         return value
 
+    def with_changes(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with other values, which are checked as those of a new one are.
+
+        Raises:
+            ValueError: There is no such field, or a value does not fit.
+        """
+        return type(self).model_validate({**dict(self), **changes})
+
     @classmethod
     def decode(cls, value: bytes) -> Self:
         """Read what :meth:`encode` wrote.

@@ -133,28 +133,20 @@ class Records:
             ContentionError: It changed all the time.
             UnavailableError: The server fell silent; call again.
         """
-        for _ in range(_MAX_CONFLICTS):
-            found = await self.find_run(run_id)
-            if found is None:
-                return
-            with suppress(StateConflictError):
-                await self.delete_run(found)
-        raise ContentionError(f"the record of run {run_id}", _MAX_CONFLICTS)
+        await self._remove(RUN, run_id)
 
     async def remove_thread(self, thread_id: str) -> None:
-        """Remove a thread's record for good, whatever it says; without one, nothing changes.
+        """Remove a thread's record for good; as :meth:`remove_run`."""
+        await self._remove(THREAD, thread_id)
 
-        Raises:
-            ContentionError: It changed all the time.
-            UnavailableError: The server fell silent; call again.
-        """
+    async def _remove(self, kind: str, key: str) -> None:
         for _ in range(_MAX_CONFLICTS):
-            found = await self.find_thread(thread_id)
+            found = await self._states.find(kind, key)
             if found is None:
                 return
             with suppress(StateConflictError):
-                await self._states.delete(THREAD, thread_id, revision=found.revision)
-        raise ContentionError(f"thread {thread_id}", _MAX_CONFLICTS)
+                await self._states.delete(kind, key, revision=found.revision)
+        raise ContentionError(f"the record of {kind} {key}", _MAX_CONFLICTS)
 
     async def delete_run(self, run: Versioned[RunRecord]) -> None:
         """Remove the record for good.

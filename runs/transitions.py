@@ -50,9 +50,7 @@ def transition(thread: ThreadRecord, command: Command) -> Step:
         case Start() | Release():
             return _execute(thread, command)
         case Ask() | GiveAnswer():
-            return (
-                ask(thread, command) if isinstance(command, Ask) else give_answer(thread, command)
-            )
+            return _talk(thread, command)
         case RequestCancel():
             return _request_cancel(thread, command)
         case Finish():

@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from bridge import (
     ConflictError,
@@ -61,6 +62,8 @@ class JetStreamRunEventStore(RunEventStore):
     def __init__(self, bridge: JetStreamBridge, root: Path) -> None:
         self._bridge = bridge
         self._files = FileRecords(ArchiveReader(root))
+        # The log tells processes that race for a type apart, not the callers of this one.
+        self._racing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def _append(self, run: RunRef, events: Sequence[NewEvent]) -> list[Record]:
         await self._ensure_run(run)
@@ -71,8 +74,14 @@ class JetStreamRunEventStore(RunEventStore):
         ]
 
     async def _append_if_absent(self, run: RunRef, event: NewEvent) -> tuple[Record, bool]:
-        wanted = event_type(event.event)
         digest = hashlib.sha256(f"{run.run_id}:{event.event}".encode()).hexdigest()
+        # Whoever races uses the same id, so that the log keeps the first one alone.
+        once = event._replace(event_id=f"once-{digest}")
+        async with self._racing.setdefault(digest, asyncio.Lock()):
+            return await self._append_once(run, once)
+
+    async def _append_once(self, run: RunRef, once: NewEvent) -> tuple[Record, bool]:
+        wanted = event_type(once.event)
         while True:
             began = time.monotonic()
             known = await self._find_of_type(run, wanted)
@@ -81,8 +90,6 @@ class JetStreamRunEventStore(RunEventStore):
             if time.monotonic() - began < _MAX_SEARCH_S:
                 break
         await self._ensure_run(run)
-        # Whoever races uses the same id, so that the log keeps the first one alone.
-        once = event._replace(event_id=f"once-{digest}")
         event_id = await self._born(run, partial(self._bridge.publish_event, run.run_id, once))
         stored = await self._bridge.find_event(run.run_id, event_id)
         if stored is None:

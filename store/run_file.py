@@ -51,7 +51,11 @@ class RunFile:
         self._dead_letters = dead_letters
         # What comes of a compressed run is nearly always known: it is compressed when it has ended.
         self._lines = None if is_compressed(layout, run) else self._open_plain()
-        self._tail = self._durable_tail = self._read_tail()
+        try:
+            self._tail = self._durable_tail = self._read_tail()
+        except BaseException:
+            self.close()
+            raise
 
     def _open_plain(self) -> JsonlFile:
         lines = JsonlFile(self._layout.run(self._run), root=self._layout.root)

@@ -1,8 +1,9 @@
 """What the sink does beside writing: compress ended runs, let the oldest go, erase deleted ones.
 
 A run that goes on is never touched, nor is one of which the log holds an event that the archive
-does not. Of a run that goes, the line that says how it ended stays first, so that whoever asks is
-told of a gap; that goes as well when it is old itself and the log has forgotten the run.
+does not, nor a file that cannot be read. Of a run that goes, the line that says how it ended stays
+first, so that whoever asks is told of a gap; that goes as well when it is old itself and the log
+has forgotten the run.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Protocol, TypeVar
 from bridge import BridgeError, EventId, RunRef, StreamEvent
 from bridge.events import DELETED
 from store.archiver import Archiver, History
+from store.errors import DamagedFileError
 from store.inventory import RunOnDisk, take_inventory
 from store.layout import ArchiveLayout
 from store.placing import deletion_of
@@ -156,7 +158,12 @@ class Upkeep:
         return True
 
     async def _last_event(self, run: RunRef) -> StreamEvent | None:
-        return await self._aside(lambda: self._reader.find_last_event(run))
+        try:
+            return await self._aside(lambda: self._reader.find_last_event(run))
+        except DamagedFileError as error:
+            # It stays for whoever repairs it, and must not keep other files from what is due.
+            _LOG.warning("archive.file.damaged", extra={"error": str(error)})
+            return None
 
     async def _aside(self, work: Callable[[], _R]) -> _R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bridge import RunBridge, StateConflictError, check_id, new_id
-from runs.catalog import AssistantCatalog
+from runs.assistant_book import Chosen
 from runs.crons.queries import CronQuery
 from runs.crons.record import CronRecord
 from runs.crons.schedule import Schedule
@@ -40,20 +40,17 @@ class Crons:
 
     Args:
         bridge: A started bridge.
-        catalog: The assistants that may be asked for.
         settings: How many there may be, and how often one may fire.
-        check: Raises when runs can never be created so.
+        check: Returns what executes such runs, or raises when none can ever be created.
     """
 
     def __init__(
         self,
         bridge: RunBridge,
-        catalog: AssistantCatalog,
         settings: RunSettings,
-        check: Callable[[RunSpec], Awaitable[None]],
+        check: Callable[[RunSpec], Awaitable[Chosen]],
     ) -> None:
         self._bridge = bridge
-        self._catalog = catalog
         self._settings = settings
         self._check = check
 
@@ -82,8 +79,7 @@ class Crons:
             StreamCapacityExceededError: There is no room; call again, or delete it.
             UnavailableError: The server fell silent; the cron may exist.
         """
-        await self._check(spec)
-        assistant = self._catalog.get(spec.assistant_id)
+        assistant = (await self._check(spec)).assistant
         at = now()
         cron = CronRecord(
             cron_id=new_id(),
@@ -123,6 +119,7 @@ class Crons:
             user_id: Who asks.
 
         Raises:
+            ValueError: There is no such field, or the value does not fit; nothing was changed.
             RunsError, BridgeError: As for :meth:`create`; nothing was changed.
             CronNotFoundError: There is none, or it is someone else's.
         """
@@ -130,11 +127,10 @@ class Crons:
         options = {name: changes[name] for name in changes.keys() - TIMING}
         for _ in range(self._settings.max_conflicts):
             found = await self._get(cron_id, user_id)
-            spec = found.record.spec.model_copy(update=options)
+            spec = found.record.spec.with_changes(options)
             if options:  # what cannot run any more can still be disabled
                 await self._check(spec)
-            changed = {**timing, "spec": spec, "updated_at": now()}
-            cron = found.record.model_copy(update=changed)
+            cron = found.record.with_changes({**timing, "spec": spec, "updated_at": now()})
             if timing:
                 self._check_schedule(cron)
                 cron = cron.planned(cron.updated_at)
@@ -214,6 +210,6 @@ class Crons:
         crons = await self._all()
         if len(crons) >= self._settings.max_crons:
             raise TooManyCronsError("the deployment", len(crons))
-        own = [each for each in crons if user_id is not None and each.user_id == user_id]
-        if len(own) >= self._settings.max_crons_per_user and user_id is not None:
-            raise TooManyCronsError("the user", len(own))
+        own = sum(each.user_id == user_id for each in crons)
+        if user_id is not None and own >= self._settings.max_crons_per_user:
+            raise TooManyCronsError("the user", own)

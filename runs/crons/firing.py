@@ -65,6 +65,9 @@ class CronFirings:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
 
     async def _again(self, serve: Callable[[], Awaitable[None]]) -> None:
         while True:

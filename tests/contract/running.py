@@ -1,8 +1,6 @@
 """Ways to ask for runs, to play their worker, and to die half way."""
 
-import asyncio
-
-from bridge import END, StreamEvent, Terminal
+from bridge import Terminal
 from bridge.subjects import RunRef
 from runs import RunSpec
 
@@ -39,26 +37,6 @@ async def jobs_of(bridge, executor="echo", wait_s=0.2):
         found.extend(job.run_id for job in jobs)
     await consumer.close()
     return found
-
-
-async def log_of(bridge, run, *, within_s=30):
-    """Return all events of a run, once it has ended."""
-    events = []
-    async with asyncio.timeout(within_s), bridge.follow(run.run_id) as following:
-        async for batch in following.batches():
-            events.extend(item for item in batch if isinstance(item, StreamEvent))
-            if batch[-1] is END:
-                break
-    return events
-
-
-async def first_event(bridge, run, name, *, within_s=20):
-    """Return the first event of that name; the run must not end before."""
-    async with asyncio.timeout(within_s), bridge.subscribe(run.run_id) as items:
-        async for item in items:
-            if isinstance(item, StreamEvent) and item.event == name:
-                return item
-    raise AssertionError(f"run {run.run_id} ended without an event {name}")
 
 
 async def stored_count(bridge):

@@ -7,7 +7,10 @@ import pytest
 
 from bridge import new_id
 from runs import (
+    AssistantBook,
+    AssistantCatalog,
     AssistantNotFoundError,
+    AssistantVersion,
     CronFirings,
     CronNotFoundError,
     CronQuery,
@@ -181,13 +184,45 @@ async def test_another_schedule_counts_at_once(crons, facade, fired, make_firing
     assert run.kwargs["input"] == {"n": 2}
 
 
-async def test_a_cron_whose_assistant_is_gone_can_be_disabled(crons, monkeypatch):
-    cron = await crons.create(SPEC, SELDOM)
-    monkeypatch.setattr(crons._catalog, "_by_name", {})
-    monkeypatch.setattr(crons._catalog, "_by_id", {})
+@pytest.fixture
+def book(bridge):
+    return AssistantBook(bridge, AssistantCatalog(), max_versions=2)
+
+
+@pytest.fixture
+async def made(book):
+    """The id of an assistant that a client made."""
+    return (await book.create(AssistantVersion(graph_id="echo", name="mine"))).assistant_id
+
+
+async def test_a_cron_creates_runs_of_an_assistant_that_a_client_made(
+    crons, facade, fired, make_firings, made
+):
+    cron = await crons.create(SPEC.model_copy(update={"assistant_id": made}), SELDOM)
+    await overdue(crons, cron)
+    await make_firings().handle(fired, wait_s=10)
+    (run,) = (await facade.search_runs(RunQuery())).runs
+    assert [(each.assistant_id, each.executor) for each in (cron, run)] == [(made, "echo")] * 2
+    assert await crons.search(CronQuery(assistant=made)) == [await crons.get(cron.cron_id)]
+
+
+async def test_a_cron_whose_assistant_is_gone_can_be_disabled(crons, book, made):
+    cron = await crons.create(SPEC.model_copy(update={"assistant_id": made}), SELDOM)
+    await book.delete(made)
     with pytest.raises(AssistantNotFoundError):
         await crons.update(cron.cron_id, {"input": 1})
     assert (await crons.update(cron.cron_id, {"enabled": False})).next_at is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"end_time": datetime(2999, 1, 1)}, {"shedule": "@daily"}, {"metadata": None}],  # noqa: DTZ001 - what is refused
+)
+async def test_a_change_that_does_not_fit_is_refused_and_spoils_no_search(crons, changes):
+    cron = await crons.create(SPEC, SELDOM, enabled=False)
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        await crons.update(cron.cron_id, changes)
+    assert await crons.search(CronQuery()) == [cron]
 
 
 async def test_enabling_a_cron_plans_it_from_now(crons):

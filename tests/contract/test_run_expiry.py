@@ -7,6 +7,7 @@ import pytest
 
 from bridge import StreamNotFoundError, Terminal
 from runs import (
+    AssistantNotFoundError,
     CancelOutcome,
     Expiry,
     ExpirySettings,
@@ -201,6 +202,20 @@ async def test_a_history_that_cannot_be_removed_now_is_tried_again(facade, expir
     await facade.update_thread(thread, {}, ttl=HISTORY)
     assert await expiry(fail).step() == 0
     assert await expiry().step() == 1
+
+
+async def test_histories_that_cannot_be_removed_do_not_keep_others_from_it(facade, expiry):
+    stuck, other = [(await facade.create_thread(ttl=HISTORY)).thread_id for _ in range(2)]
+    tried = []
+
+    async def trim(record):
+        tried.append(record.thread_id)
+        if record.thread_id == stuck:
+            raise AssistantNotFoundError("gone")
+
+    trimming = expiry(trim, max_per_step=1)
+    assert [await trimming.step() for _ in range(4)] == [0, 1, 0, 0]
+    assert tried == [stuck, other, stuck, stuck]
 
 
 async def test_a_run_that_comes_in_the_same_moment_keeps_its_thread(

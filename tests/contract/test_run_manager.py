@@ -17,6 +17,7 @@ from runs import (
     AssistantCatalog,
     AssistantNotFoundError,
     CancelOutcome,
+    ContentionError,
     MultitaskStrategy,
     QueueFullError,
     RunConflictError,
@@ -38,6 +39,7 @@ from runs import (
     UnsupportedStrategyError,
 )
 from runs.commands import RequestCancel
+from runs.due_runs import DueRuns
 from runs.models import CancelAction, now
 from runs.sweeper import Sweeper
 
@@ -454,6 +456,25 @@ async def test_a_log_without_room_leaves_the_thread_free(facade, manager, bridge
     await facade.create_background(spec(thread, multitask_strategy=MultitaskStrategy.REJECT))
 
 
+async def test_a_run_whose_rival_cannot_be_stopped_at_once_is_let_in_all_the_same(
+    facade, manager, bridge, thread, monkeypatch
+):
+    async def is_contended(*_, **__):
+        raise ContentionError("the record", 16)
+
+    rival = await facade.create_background(spec(thread))
+    monkeypatch.setattr(manager.reconciler, "_close_record", is_contended)
+    run = await facade.create_background(spec(thread, multitask_strategy="interrupt"))
+    assert await bridge.find_thread(run.run_id) == thread
+    monkeypatch.undo()
+    await manager.reconciler.repair(thread)
+    assert (await facade.get_run(thread, rival.run_id)).status is RunStatus.INTERRUPTED
+    assert (await facade.get_thread(thread)).active.run_id == run.run_id
+    assert await jobs_of(bridge) == [rival.run_id, run.run_id]
+    await succeed(bridge, facade, run, {"n": 1})
+    assert await facade.join_wait(thread, run.run_id) == {"n": 1}
+
+
 async def create_and_die(manager, bridge, thread, *, before):
     target, name = {"birth": (bridge, "create"), "job": (bridge.jobs, "put")}[before]
     original = getattr(target, name)
@@ -531,6 +552,24 @@ async def test_an_old_record_that_no_thread_refers_to_is_removed(manager, thread
         await manager.settle(RunRef(thread, "orphan"))
     assert await manager.records.find_run("orphan") is None
     assert (await manager.settle(RunRef(thread, "young"))).status is RunStatus.PENDING
+
+
+async def test_a_run_whose_time_has_come_waits_while_its_thread_cannot_be_read(
+    facade, manager, bridge, thread, caplog, eventually
+):
+    run = await facade.create_background(spec(thread, after_seconds=0.01))
+    kept = await bridge.states.find("thread", thread)
+    spoilt = await bridge.states.update("thread", thread, b"{}", revision=kept.revision)
+    serving = asyncio.create_task(DueRuns(bridge.timers, manager).serve(0.2))
+    await eventually(lambda: "run.not_begun" in caplog.messages)
+    await bridge.states.update("thread", thread, kept.value, revision=spoilt)
+
+    async def is_active():
+        return (await facade.get_thread(thread)).find_active(run.run_id)
+
+    await eventually(is_active)
+    serving.cancel()
+    await asyncio.wait([serving])
 
 
 async def test_settling_twice_from_two_processes_releases_the_next_run_once(

@@ -27,7 +27,7 @@ A late success overwrites interrupted
 Runs stay "running" after a crash, and the thread is blocked
     here:
         test_a_run_whose_worker_is_gone_ends_and_frees_the_thread
-    ../integration/test_worker.py:
+    ../integration/test_worker_processes.py:
         test_a_crash_leaves_no_run_running_for_ever_and_the_thread_free
 The second cancel is refused
     test_run_manager.py:
@@ -60,6 +60,7 @@ A bridge hiccup or a leaving watcher cancels a healthy run
         test_watchers_that_leave_do_not_disturb_the_run
     ../integration/test_worker.py:
         test_a_run_goes_on_through_an_outage_of_the_server
+    ../integration/test_worker_processes.py:
         test_an_outage_longer_than_the_lease_takes_no_run_from_a_healthy_worker
 Finished records are never evicted
     test_run_deletion.py:
@@ -72,7 +73,7 @@ Finished records are never evicted
 A worker that lost its lease keeps writing
     here:
         test_a_worker_whose_run_was_taken_over_cannot_write_any_more
-    ../integration/test_worker.py:
+    ../integration/test_worker_processes.py:
         test_a_worker_that_lost_its_lease_cannot_write_any_more
 An idempotent retry blocks a peer
     test_run_idempotency.py:
@@ -94,7 +95,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from running import first_event, log_of, ref, spec, succeed
+from run_logs import first_event, log_of
+from running import ref, spec, succeed
 
 from bridge import StreamFencedError, StreamTerminatedError
 from runs import (

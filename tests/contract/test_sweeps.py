@@ -2,6 +2,7 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from holding import Holding
 from reading import events_of, read_all, take
 
 from bridge import (
@@ -18,24 +19,6 @@ from bridge import (
 
 ENDED_LEAVE = {"terminal_ttl_s": 0.05, "orphan_timeout_s": 0.05, "sweep_interval_s": 0.1}
 SILENT_END = {"no_publish_timeout_s": 0.4, "sweep_interval_s": 0.1}
-
-
-class Holding:
-    """Those who hold some runs."""
-
-    def __init__(self, *run_ids):
-        self.run_ids = set(run_ids)
-        self.asked = self.settled = ()
-
-    async def find_held(self, runs):
-        self.asked = (*self.asked, *(run.run_id for run in runs))
-        return self.run_ids
-
-    async def explain(self, run):
-        return f"{run.run_id} was left"
-
-    async def settle(self, run):
-        self.settled = (*self.settled, run.run_id)
 
 
 @pytest.fixture(params=["memory", "jetstream"])

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from holding import Holding
 
 from bridge import (
     BridgeSettings,
@@ -15,24 +16,6 @@ from bridge import (
 from bridge.retention.shard_claims import ShardClaims
 
 SOON = {"no_publish_timeout_s": 0.3, "unheld_grace_s": 0.1, "sweep_interval_s": 0.1}
-
-
-class Holding:
-    """Those who hold some runs."""
-
-    def __init__(self, *run_ids):
-        self.run_ids = set(run_ids)
-        self.asked = self.settled = ()
-
-    async def find_held(self, runs):
-        self.asked = (*self.asked, *(run.run_id for run in runs))
-        return self.run_ids
-
-    async def explain(self, run):
-        return f"{run.run_id} was left"
-
-    async def settle(self, run):
-        self.settled = (*self.settled, run.run_id)
 
 
 @pytest.fixture

@@ -37,3 +37,13 @@ def lines_of(events):
 def compress(layout, run=RUN):
     """Do what the sink's upkeep does with a run that has been quiet."""
     assert adopt_draft(layout, run, write_draft(layout, run, lambda: True))
+
+
+def write_run(layout, content, run=RUN, *, is_compressed=False):
+    """Make a run's file of bytes, in either form; returns the path of the plain one."""
+    path = layout.run(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    if is_compressed:
+        compress(layout, run)
+    return path

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from archived_run import RUN, compress, lines_of, make_event, make_events
+from archived_run import RUN, lines_of, make_event, make_events, write_run
 
 from bridge import RunRef
 from store import (
@@ -31,15 +32,7 @@ def layout(tmp_path):
 def archive(layout, request):
     """Write the bytes of a run's file: ``archive(lines)``; returns its path."""
 
-    def write(content, run=RUN):
-        path = layout.run(run)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        if request.param == "compressed":
-            compress(layout, run)
-        return path
-
-    return write
+    return partial(write_run, layout, is_compressed=request.param == "compressed")
 
 
 def numbers(records):

@@ -75,6 +75,5 @@ async def test_verifying_and_repairing_do_not_take_it_for_damage(layout):
 
 
 def test_sql_does_not_count_its_lines(layout):
-    pytest.importorskip("duckdb")
     with Analytics(layout.root) as analytics, pytest.raises(QueryError, match="newer version"):
         list(analytics.query("SELECT count(*) FROM records")[1])

@@ -174,6 +174,23 @@ async def test_what_was_compressed_leaves_as_well(layout, write, upkeep):
     assert forms(layout) == ["run-0.jsonl"]
 
 
+async def test_a_damaged_file_keeps_no_other_one_from_what_is_due(layout, write, log, upkeep):
+    for run in RUNS[:3]:
+        write(run, days=9)
+        compress(layout, run)
+    damaged = layout.compressed(RUNS[0])
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    for run, days in zip(RUNS[:3], (9, 8, 7), strict=True):
+        age(layout, run, days)
+    log.deleted = {"run-0", "run-1"}
+    async with upkeep(max_age_s=DAY_S) as (keeping, archiver):
+        await keeping.erase_deleted()
+        assert (await archiver.archived_run_seq(RUNS[1])) == 502  # its marker
+        await keeping.go_round()
+        assert len(list(ArchiveReader(layout.root).read_run(RUNS[2]))) == 1
+    assert damaged.exists()
+
+
 async def test_the_directories_of_a_thread_go_with_its_last_run(layout, write, upkeep):
     write(RUNS[0], days=9, count=0)
     async with upkeep(max_age_s=DAY_S) as (keeping, archiver):

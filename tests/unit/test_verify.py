@@ -1,10 +1,11 @@
 """Verifying says what is wrong with a file and nothing else; repairing brings back what is left."""
 
 from contextlib import closing
+from functools import partial
 
 import pytest
 import zstandard
-from archived_run import RUN, compress, lines_of, make_event, make_events
+from archived_run import RUN, lines_of, make_event, make_events, write_run
 
 from bridge import RunRef
 from store import (
@@ -46,15 +47,7 @@ def layout(tmp_path):
 def write(layout, request):
     """Make a run's file in either form: ``write(lines)``; returns the path of the plain one."""
 
-    def write(content, run=RUN):
-        path = layout.run(run)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        if request.param == "compressed":
-            compress(layout, run)
-        return path
-
-    return write
+    return partial(write_run, layout, is_compressed=request.param == "compressed")
 
 
 def content_of(layout):
