@@ -6,9 +6,10 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-#: Long lines are left to the terminal, so that URLs and ids can be copied and piped.
-OUT: Final = Console(highlight=False, soft_wrap=True)
-ERR: Final = Console(highlight=False, soft_wrap=True, stderr=True)
+#: Long lines are left to the terminal, so that URLs and ids can be copied and piped. Paths and
+#: errors of others are among what is printed: their brackets and colons are no markup.
+OUT: Final = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+ERR: Final = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
 
 
 def print_error(message: str, next_step: str | None) -> None:
