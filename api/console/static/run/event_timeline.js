@@ -87,7 +87,7 @@ export class EventTimeline extends HTMLElement {
       if (turn === this.#turn) this.#sayRefused(/** @type {Error} */ (error));
       return;
     }
-    if (turn === this.#turn && this.#feed === null && this.isUnderWay) this.#listen();
+    if (turn === this.#turn) this.#listen();
   }
 
   /** @param {number} turn */
@@ -129,15 +129,19 @@ export class EventTimeline extends HTMLElement {
     if (!row) notice(`Event ${count(runSeq)} is not there; this is where it would be.`, "bad");
   }
 
-  /** Follow the run from its newest known event on. */
+  /** Follow the run from its newest known event on, unless that is done already. */
   #listen() {
+    if (this.#feed !== null || !this.isUnderWay) return;
     const after = this.#newest ? idOf(this.#newest) : "-1";
     this.#feed = new LiveFeed(this.run, after, {
       onEntries: (entries) => this.#take(entries),
       onGap: (missing, reason) => this.#noteGap(missing, reason),
       onConnection: (state) => this.#controls.showConnection(state),
       onEnd: () => this.#end(),
-      onRefusal: (error) => this.#sayRefused(error),
+      onRefusal: (error) => {
+        this.#feed = null; // another try opens another one
+        this.#sayRefused(error);
+      },
     });
     this.#feed.listen();
   }
@@ -153,10 +157,10 @@ export class EventTimeline extends HTMLElement {
     this.#noteNewest(/** @type {Entry} */ (entries.at(-1)));
     if (this.#window.reachesEnd && this.#follows && !this.#pages.isFiltered) {
       this.#window.append(entries);
-      this.#planDraw();
     } else {
       this.#window.reachesEnd = false; // what fits is read with the next records
     }
+    this.#planDraw();
     this.#planSettling();
   }
 
@@ -202,7 +206,7 @@ export class EventTimeline extends HTMLElement {
       this.#planDraw();
       if (page.hasMore && shown.firstUnsettled) this.#planSettling();
       else if (page.hasMore && this.#follows) await this.#openEnd(turn);
-    } catch (error) {
+    } catch {
       if (turn === this.#turn) this.#planSettling(); // the stream tells that the gateway is away
     }
   }
@@ -286,7 +290,7 @@ export class EventTimeline extends HTMLElement {
       await this.#openAt(seq, turn);
       if (turn === this.#turn) this.#lookAt(runSeq);
     } catch (error) {
-      notice(/** @type {Error} */ (error).message, "bad");
+      if (turn === this.#turn) notice(/** @type {Error} */ (error).message, "bad");
     }
   }
 
@@ -295,9 +299,16 @@ export class EventTimeline extends HTMLElement {
     this.#setFollows(follows);
     if (!follows) return;
     const turn = (this.#turn += 1);
-    if (!this.#window.reachesEnd) await this.#openEnd(turn);
+    try {
+      if (!this.#window.reachesEnd) await this.#openEnd(turn);
+    } catch (error) {
+      if (turn === this.#turn) this.#sayRefused(/** @type {Error} */ (error));
+      return;
+    }
+    if (turn !== this.#turn) return;
     this.#setFollows(true);
     this.#toBottom();
+    this.#listen(); // the opening that would have done it may not have come to its end
   }
 
   /** @param {boolean} follows */
