@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.table import Column, Table
 
-from api.cli.console import OUT
+from api.cli.console import OUT, printable
 
 
 def print_json(content: Any) -> None:
@@ -42,6 +42,6 @@ def _shown(value: Any) -> str:
         case None:
             return ""
         case str():
-            return value
+            return printable(value)
         case _:
-            return json.dumps(value, ensure_ascii=False, default=str)
+            return printable(json.dumps(value, ensure_ascii=False, default=str))
