@@ -46,7 +46,7 @@ def _parse(body: bytes, bodies: Bodies) -> object:
 
 
 def read_query(request: web.Request, model: type[_Model]) -> _Model:
-    """Read the request's query; of a repeated name the last counts.
+    """Read the request's query; of a repeated name the first counts.
 
     Raises:
         InvalidRequestError: It does not fit ``model``; the message names each place.

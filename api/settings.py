@@ -194,12 +194,11 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 
 def shown_settings(settings: Settings) -> str:
     """Return the settings as JSON for people: credentials are masked, also those in URLs."""
-    url = _USER_INFO.sub("//**********@", settings.nats.url)
-    nats = settings.nats.model_copy(update={"url": url})
-    return settings.model_copy(update={"nats": nats}).model_dump_json(indent=2)
+    return _USER_INFO.sub("//**********@", settings.model_dump_json(indent=2))
 
 
-_USER_INFO = re.compile(r"//[^/@,]*@")
+#: Of a URL in a JSON text: no further than the text, or the URL behind a comma.
+_USER_INFO: Final = re.compile(r'//(?:[^/@,"\\]|\\.)*@')
 
 
 def _refuse_parts_of_plain_settings(environ: Mapping[str, str]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge import DeadCause, wire
+from bridge.dead_letters import MAX_REASON_LENGTH
+from bridge.events import MAX_EVENT_NAME_LENGTH, MAX_NAME_LENGTH
 
 Schema = Mapping[str, Any]
 
@@ -18,10 +20,12 @@ def _of(schema: Schema, description: str) -> Schema:
 
 #: What every event carries.
 EVENT: Final[Mapping[str, Schema]] = {
-    wire.EVENT: _of({**_TEXT, "maxLength": 128}, "the name that clients dispatch on"),
+    wire.EVENT: _of(
+        {**_TEXT, "maxLength": MAX_EVENT_NAME_LENGTH}, "the name that clients dispatch on"
+    ),
     wire.SEQ: _of(_NUMBER, "number of the event in its run, from 1, without holes"),
     wire.BYTES: _of(_NUMBER, "payload bytes of the run up to and including this event"),
-    wire.CATEGORY: _of({**_TEXT, "maxLength": 128}, "what kind of event it is"),
+    wire.CATEGORY: _of({**_TEXT, "maxLength": MAX_NAME_LENGTH}, "what kind of event it is"),
     wire.TIME: _of(_TIME, "the publisher's clock when the event was made"),
     wire.WRITER: _of(_TEXT, "mark of the writer that stored it"),
     wire.VERSION: _of({"type": "string", "const": wire.WIRE_VERSION}, "version of these headers"),
@@ -61,7 +65,7 @@ DEAD_LETTER: Final[Mapping[str, Schema]] = {
     wire.DEAD_CONSUMER: _of(_TEXT, "who gave the event up"),
     wire.DEAD_SEQUENCE: _of(_NUMBER, "the event's stream sequence"),
     wire.DEAD_CAUSE: _of({"type": "string", "enum": [each.value for each in DeadCause]}, "why"),
-    wire.DEAD_REASON: _of({**_TEXT, "maxLength": 512}, "the same for people"),
+    wire.DEAD_REASON: _of({**_TEXT, "maxLength": MAX_REASON_LENGTH}, "the same for people"),
     wire.DEAD_ATTEMPT: _of(_NUMBER, "how often the event had been handed out"),
     wire.DEAD_TIME: _of(_TIME, "when it was given up"),
     wire.MESSAGE_ID: _of(_TEXT, "{consumer}:{sequence}: makes a repeated letter none"),

@@ -33,6 +33,10 @@ class ApiKey(NamedTuple):
     def __str__(self) -> str:
         return f"jrk_{self.key_id}_{self.secret}"
 
+    def __repr__(self) -> str:
+        """Return it without the secret: representations end up in logs."""
+        return f"ApiKey({self.key_id!r})"
+
     @property
     def digest(self) -> str:
         """What is stored of the secret."""

@@ -8,6 +8,7 @@ from aiohttp import web
 from api.auth.errors import CredentialRefusedError
 from api.open_streams import OpenStreams
 from bridge import BridgeError
+from runs import UnreadableRecordError
 
 
 class Withdrawals:
@@ -38,7 +39,9 @@ class Withdrawals:
                     await caller.recheck()
                 except CredentialRefusedError:
                     self._streams.end_of(caller)
-                except BridgeError:
-                    pass  # NATS is away: found out at a later look, and nobody is cut off for it
+                except (BridgeError, UnreadableRecordError):
+                    # NATS is away, or a newer version wrote the key: nobody is cut off for it, and
+                    # the other credentials are looked at all the same.
+                    pass
                 # Keys are remembered, so many looks in a row would not let go of the loop.
                 await asyncio.sleep(0)

@@ -19,6 +19,7 @@ from bridge import BridgeError
 from bridge.backup.streams import StreamBackup, TakenStream, open_streams
 from store import ArchiveLayout, StoreError
 from store.archive_copy import find_occupied
+from store.jsonl import sync_directory
 from store.lock import ArchiveLock
 
 _DRAFT: Final = "restoring"
@@ -51,7 +52,7 @@ class BackupSource:
         return (self._root / name).open("rb")
 
     def copy_archive(self, target: Path) -> None:
-        """Copy the files of the archive below a directory."""
+        """Copy the files of the archive below a directory; they are durable then."""
         for entry in entries(self._root):
             place, _, name = entry.name.partition("/")
             if place != ARCHIVE:
@@ -60,6 +61,8 @@ class BackupSource:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._root / entry.name, path)
             os.utime(path, ns=(entry.modified_ns, entry.modified_ns))
+        # One call for any number of files.
+        os.sync()
 
 
 async def restore_backup(settings: Settings, source: BackupSource, progress: Progress) -> None:
@@ -108,13 +111,14 @@ async def _restore(
     draft = layout.root / _DRAFT
     begun: list[TakenStream] = []
     try:
-        await asyncio.to_thread(source.copy_archive, draft)
+        await _to_its_end(source.copy_archive, draft)
         progress("the archive's files are copied")
         for taken in source.manifest.streams:
             begun.append(taken)
             await target.restore(taken, source)
             progress(f"stream {taken.name}")
-        await asyncio.to_thread(_adopt, draft, layout)
+        # From here on nothing is awaited that a signal could end half-way.
+        _adopt(draft, layout)
     except asyncio.CancelledError:
         await _take_back(target, draft, begun)
         raise
@@ -123,12 +127,31 @@ async def _restore(
         raise RestoreInterruptedError(str(exc), left) from exc
 
 
+async def _to_its_end(work: Callable[[Path], None], draft: Path) -> None:
+    """Run what blocks; a cancel waits for it: what is still being written cannot be taken back."""
+    working = asyncio.create_task(asyncio.to_thread(work, draft))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
+
+
 def _adopt(draft: Path, layout: ArchiveLayout) -> None:
-    if draft.exists():
-        for path in sorted(draft.iterdir()):
+    """Give the archive's few entries their places: all of them, or none."""
+    if not draft.exists():
+        return  # the backup has no archive
+    found = sorted(draft.iterdir())
+    try:
+        for path in found:
             path.replace(layout.root / path.name)
+        sync_directory(layout.root)
         draft.rmdir()
-    os.sync()
+    except OSError:
+        for path in found:
+            if not path.exists():
+                (layout.root / path.name).replace(path)
+        raise
 
 
 async def _take_back(target: StreamBackup, draft: Path, begun: list[TakenStream]) -> list[str]:

@@ -7,9 +7,8 @@ from typing import Annotated, Final
 import orjson
 import typer
 from rich.table import Table
-from rich.text import Text
 
-from api.cli.console import ERR, OUT
+from api.cli.console import ERR, OUT, printable
 from api.cli.options import JsonOption, with_settings
 from api.cli.output import print_json
 from api.settings import Settings
@@ -41,7 +40,7 @@ def query(
             return
         table = Table(*names)
         for row in islice(rows, MAX_SHOWN_ROWS):
-            table.add_row(*(Text("" if value is None else str(value)) for value in row))
+            table.add_row(*("" if value is None else printable(str(value)) for value in row))
         OUT.print(table)
         if next(rows, None) is not None:
             ERR.print(f"only the first {MAX_SHOWN_ROWS} rows are shown; --json gives all")

@@ -68,8 +68,10 @@ class Totals:
         OUT.print(f"{self.records} records of {self.runs} runs")
         if self.behind:
             OUT.print(f"{self.behind} events are in the log only: the sink is behind, or stopped")
-        verdict = f"[red]{self.findings} findings[/]" if self.findings else "[green]sound[/]"
-        OUT.print(verdict)
+        if self.findings:
+            OUT.print(f"{self.findings} findings", style="red")
+        else:
+            OUT.print("sound", style="green")
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ KEYS = typer.Typer(help="API keys of the gateways' callers.", no_args_is_help=Tr
 
 _COLUMNS: Final = ("id", "name", "user_id", "role", "scopes", "created_at", "expires_at")
 
+_MAX_DAYS: Final = 36_500
+_MAX_OVERLAP_S: Final = 31_536_000
+
 _KeyArgument = Annotated[str, typer.Argument(metavar="ID", help="The key's id, not its secret.")]
 
 
@@ -37,7 +40,8 @@ def create(  # noqa: PLR0913 - one parameter for each option
         list[Scope] | None, typer.Option(help="May be given again. [read, run, operate]")
     ] = None,
     expires_days: Annotated[
-        float | None, typer.Option(min=0, help="Days that it is good for. [no end]")
+        float | None,
+        typer.Option(min=0, max=_MAX_DAYS, help="Days that it is good for. [no end]"),
     ] = None,
     as_json: JsonOption = False,
     settings: Settings,
@@ -81,7 +85,8 @@ def rotate(
     key_id: _KeyArgument,
     *,
     overlap_s: Annotated[
-        float, typer.Option(min=0, help="Seconds that the secret before stays good.")
+        float,
+        typer.Option(min=0, max=_MAX_OVERLAP_S, help="Seconds that the secret before stays good."),
     ] = 3600,
     as_json: JsonOption = False,
     settings: Settings,

@@ -6,9 +6,8 @@ from typing import Any
 
 import typer
 from rich.table import Column, Table
-from rich.text import Text
 
-from api.cli.console import OUT
+from api.cli.console import OUT, printable
 
 
 def print_json(content: Any) -> None:
@@ -38,12 +37,11 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     OUT.print(table)
 
 
-def _shown(value: Any) -> Text:
-    # Text takes brackets for what they are.
+def _shown(value: Any) -> str:
     match value:
         case None:
-            return Text("")
+            return ""
         case str():
-            return Text(value)
+            return printable(value)
         case _:
-            return Text(json.dumps(value, ensure_ascii=False, default=str))
+            return printable(json.dumps(value, ensure_ascii=False, default=str))

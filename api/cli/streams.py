@@ -112,7 +112,7 @@ def _tell(reports: list[StreamReport], *, as_json: bool) -> None:
     if as_json:
         print_json([_shape(each) for each in reports])
     elif not unsound:
-        OUT.print("[green]all streams are as the settings want them[/]")
+        OUT.print("all streams are as the settings want them", style="green")
     else:
         rows = [
             {

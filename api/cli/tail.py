@@ -9,7 +9,7 @@ import aiohttp
 import typer
 from rich.text import Text
 
-from api.cli.console import ERR, OUT
+from api.cli.console import ERR, OUT, printable
 from api.cli.gateway import Gateway, with_gateway
 from api.cli.runs import RunArgument
 from api.cli.waiting import finished
@@ -72,7 +72,7 @@ def as_text(message: SseMessage) -> Text:
     """Return a message for people."""
     colour = _COLOURS.get(message.event, "blue")
     return Text.assemble(
-        (f"{message.id:>12} ", "dim"), (f"{message.event:<12} ", colour), message.data
+        (f"{message.id:>12} ", "dim"), (f"{message.event:<12} ", colour), printable(message.data)
     )
 
 

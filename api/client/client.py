@@ -1,7 +1,7 @@
 """Create runs, publish to them and follow them from another service, through every outage.
 
-Each call is made again, for a while, when the gateway does not answer; each call that changes
-something carries a key by which a repeat is known, so that what an answer was lost of is done once.
+Each call is made again, for a while, when the gateway does not answer. What has lost its answer is
+done once all the same: a repeat is known by its key, or finds what is there already.
 """
 
 import json
@@ -202,7 +202,8 @@ class Client:
         """Ask for a run to be stopped; it ends soon, as ``interrupted``.
 
         Raises:
-            GatewayRequestError: It has ended by itself, or nobody answered.
+            GatewayRequestError: It has ended already, by itself or through an earlier attempt of
+                this call whose answer was lost; or nobody answered.
         """
         await self._call("POST", f"{run.path}/cancel")
 

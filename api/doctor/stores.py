@@ -44,7 +44,7 @@ class Stores:
 
     Attributes:
         is_synced: Whether each write is synced before it is acknowledged; ``None``: unknown.
-        unanswered: Monitoring URLs that gave no answer.
+        unanswered: Monitoring URLs that gave no answer, without credentials.
         disks: Those that this machine has as well.
         used_bytes: What the server's files take; ``None`` when they are elsewhere.
     """
@@ -71,7 +71,9 @@ async def find_stores(settings: Settings) -> Stores:
         settings.data,
         places,
         is_synced=all(synced) if synced else settings.nats.sync_always,
-        unanswered=tuple(url for url, server in servers.items() if server is None),
+        unanswered=tuple(
+            url.rpartition("@")[2] for url, server in servers.items() if server is None
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from api.asyncapi import asyncapi_document
 from api.asyncapi.messages import CONTROL_EVENTS
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from bridge import LogSettings, NoAnswerError, Subjects, new_event
+from bridge.events import MAX_EVENT_NAME_LENGTH, MAX_NAME_LENGTH
 from bridge.retention.departure import Departure
 from bridge.roll_call import RollCall
 from runs import (
@@ -184,6 +185,7 @@ async def end_in_every_way(bridge):
 
 async def publish_in_every_way(bridge, run):
     await run.publish("plain", {"n": 1}, event_id="once", metadata={"k": 1})
+    await run.publish("n" * MAX_EVENT_NAME_LENGTH, {}, category="c" * MAX_NAME_LENGTH)
     await run.publish_many([new_event("burst", n) for n in range(60)])
     await bridge.publish_event(run.run_id, new_event("traced", 1)._replace(trace=TRACE_PARENT))
 

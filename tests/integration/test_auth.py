@@ -244,6 +244,7 @@ async def test_secrets_are_in_no_record_and_no_answer_and_no_log(gateway, http, 
     record = await gateway.bridge.secrets.find("api-key", key.key_id)
     assert key.secret not in record.value.decode()
     assert key.digest in record.value.decode()
+    assert key.secret not in repr(key)
     logged = "".join(json.dumps(vars(each), default=repr) for each in caplog.records)
     assert key.secret not in logged
     assert wrong.secret not in logged

@@ -338,6 +338,28 @@ async def test_a_restore_that_fails_is_taken_back(sound, elsewhere):
     assert ArchiveLayout(elsewhere.data).has(RunRef("thread-1", "run-1"))
 
 
+async def test_a_restore_that_is_interrupted_while_it_copies_leaves_nothing(
+    source, settings, elsewhere, tmp_path, eventually
+):
+    layout = ArchiveLayout(settings.data)
+    await source.create("run-0", thread_id="thread-1")
+    (line,) = map(encode_line, await source.read_after(RunRef("thread-1", "run-0"), 0))
+    layout.run(RunRef("thread-1", "run-0")).parent.mkdir(parents=True)
+    for number in range(2000):
+        layout.run(RunRef("thread-1", f"run-{number}")).write_bytes(line)
+    await take_backup(settings, tmp_path / "backup", "jetrun", nobody)
+    restoring = asyncio.create_task(restore(elsewhere, tmp_path / "backup"))
+    draft = elsewhere.data / "restoring"
+    # So many that more come while they are removed.
+    await eventually(lambda: len(list(draft.rglob("*.jsonl"))) > 500, within_s=60)
+    restoring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await restoring
+    assert not draft.exists()
+    await restore(elsewhere, tmp_path / "backup")
+    assert ArchiveLayout(elsewhere.data).has(RunRef("thread-1", "run-1999"))
+
+
 @asynccontextmanager
 async def plain_stream(settings, name, subject):
     """A stream that somebody else has on the server, for the length of a context."""

@@ -189,7 +189,10 @@ async def test_without_monitoring_it_says_that_it_does_not_know(settings):
     finding = await cause_in(settings, Cause.SYNC_UNKNOWN)
     assert finding.severity is Severity.NOTE
     assert "JETRUN_NATS__MONITOR_URL" in finding.advice
-    await cause_in(changed(settings, monitor_url="http://127.0.0.1:9"), Cause.MONITORING_SILENT)
+    silent = changed(settings, monitor_url="http://u:hidden@127.0.0.1:9")
+    finding = await cause_in(silent, Cause.MONITORING_SILENT)
+    assert "127.0.0.1:9" in finding.detail
+    assert "hidden" not in finding.detail
 
 
 async def test_a_sink_that_is_gone_is_named_with_what_waits_for_it(

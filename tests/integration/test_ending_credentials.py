@@ -10,7 +10,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from api.auth.api_keys import ApiKeyGrant, ApiKeys
+from api.auth.api_keys import API_KEY, ApiKeyGrant, ApiKeys
 from api.auth.caller import USUAL_SCOPES, Role
 from api.auth.jwt_settings import JwtSettings
 from api.auth.settings import AuthSettings
@@ -149,6 +149,26 @@ async def test_a_stream_ends_when_its_secret_is_rotated_away(
     new = await follow(by(fresh))
     await ended(old)
     await still_open(new, run, 1)
+
+
+async def test_a_key_that_a_newer_version_wrote_keeps_no_other_one_from_being_taken_back(
+    gateway, http, key, run, follow, eventually
+):
+    keys = ApiKeys(gateway.bridge)
+    spare = await keys.create((await keys.find(key.key_id)).grant)
+    unknown, revoked = await follow(by(spare)), await follow(by(key))
+    secrets = gateway.bridge.secrets
+    stored = await secrets.find(API_KEY, spare.key_id)
+    await secrets.update(API_KEY, spare.key_id, b'{"newer": 1}', revision=stored.revision)
+
+    async def is_unreadable():
+        async with http.get(run.path, headers=by(spare)) as answer:
+            return (await answer.json()).get("code") == "unreadable-record"
+
+    await eventually(is_unreadable)
+    await keys.revoke(key.key_id)
+    await ended(revoked)
+    await still_open(unknown, run, 1)
 
 
 async def test_streams_stay_open_while_nats_cannot_tell_of_their_keys(

@@ -183,10 +183,15 @@ def test_a_child_inherits_everything_but_the_settings_of_its_parent(monkeypatch)
 
 def test_shown_settings_hold_every_value_and_no_credentials(monkeypatch):
     monkeypatch.setenv("JETRUN_NATS__PASSWORD", SECRET)
-    settings = load_settings({"nats": {"url": f"nats://u:{SECRET}@h:1,nats://:{SECRET}@i:2"}})
+    urls = {
+        "url": f"nats://u:{SECRET}@h:1,nats://:{SECRET}@i:2",
+        "monitor_url": f'https://u:"{SECRET}@h:3',
+    }
+    settings = load_settings({"nats": urls})
 
     shown = shown_settings(settings)
 
     assert SECRET not in shown
     assert json.loads(shown)["nats"]["url"] == "nats://**********@h:1,nats://**********@i:2"
+    assert json.loads(shown)["nats"]["monitor_url"] == "https://**********@h:3"
     assert json.loads(shown)["http"]["port"] == 2024

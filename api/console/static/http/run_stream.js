@@ -83,37 +83,20 @@ export class RunStream {
     const { thread_id, run_id } = this.#run;
     const url = apiUrl(`threads/${thread_id}/runs/${run_id}/stream?stream_mode=*`);
     const headers = { ...credentialHeaders(), "Last-Event-ID": this.cursor };
-    const response = await fetch(url, {
-      headers,
-      signal: connection.signal,
-      cache: "no-store",
-      credentials: "omit",
-    });
+    const options = /** @type {const} */ ({ cache: "no-store", credentials: "omit" });
+    const response = await unlessSilent(connection, fetch(url, { ...options, headers, signal: connection.signal }));
     if (!response.ok) throw await problemOf(response);
     this.#onConnection("open");
     const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
     const decoder = new TextDecoder();
     const parser = new SseParser();
     while (true) {
-      const { done, value } = await this.#chunk(reader, connection);
+      const { done, value } = await unlessSilent(connection, reader.read());
       if (done) return;
       const blocks = parser.push(decoder.decode(value, { stream: true }));
       for (const block of blocks) this.#note(block);
       if (blocks.length) yield blocks;
       if (this.hasEnded || connection.signal.aborted) return;
-    }
-  }
-
-  /**
-   * @param {ReadableStreamDefaultReader<Uint8Array>} reader
-   * @param {AbortController} connection
-   */
-  async #chunk(reader, connection) {
-    const silence = setTimeout(() => connection.abort(), SILENCE_MS);
-    try {
-      return await reader.read();
-    } finally {
-      clearTimeout(silence);
     }
   }
 
@@ -127,12 +110,29 @@ export class RunStream {
   #wait() {
     const pause = this.#pause;
     this.#pause = Math.min(pause * 2, MAX_PAUSE_MS);
+    const { signal } = this.#stopped;
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, pause);
-      this.#stopped.signal.addEventListener("abort", () => {
+      const goOn = () => {
         clearTimeout(timer);
+        signal.removeEventListener("abort", goOn);
         resolve(undefined);
-      }, { once: true });
+      };
+      const timer = setTimeout(goOn, pause);
+      signal.addEventListener("abort", goOn);
     });
+  }
+}
+
+/**
+ * @template Answer
+ * @param {AbortController} connection Aborted when nothing comes for too long.
+ * @param {Promise<Answer>} answer What the gateway is to send.
+ */
+async function unlessSilent(connection, answer) {
+  const silence = setTimeout(() => connection.abort(), SILENCE_MS);
+  try {
+    return await answer;
+  } finally {
+    clearTimeout(silence);
   }
 }

@@ -22,6 +22,14 @@ const MAX_GUESSES = 16;
  * @property {boolean} hasMore Whether there are more on the side that was read towards.
  */
 
+/**
+ * @typedef {object} Stretch
+ * @property {Entry[]} entries Ascending, without a break.
+ * @property {boolean} reachesStart Whether nothing comes before.
+ * @property {boolean} reachesEnd Whether nothing comes behind, as far as is known.
+ * @property {Entry | null} newest The run's newest event, whatever the filter.
+ */
+
 export class EventPages {
   #path;
   #filter;
@@ -48,6 +56,21 @@ export class EventPages {
   /** @param {number} seq @returns {Promise<EventPage>} */
   after(seq) {
     return this.#read({ after_seq: seq, limit: PAGE_EVENTS }, this.#filter);
+  }
+
+  /** @returns {Promise<Stretch>} The last ones. */
+  async end() {
+    const { entries, hasMore } = await this.before();
+    // With a filter the last one shown is not the run's last one.
+    const newest = this.isFiltered ? await this.newest() : (entries.at(-1) ?? null);
+    return { entries, reachesStart: !hasMore, reachesEnd: true, newest };
+  }
+
+  /** @param {number} seq @returns {Promise<Stretch>} What stands before a place, and from it on. */
+  async around(seq) {
+    const [before, behind, newest] = await Promise.all([this.before(seq), this.after(seq - 1), this.newest()]);
+    const entries = [...before.entries, ...behind.entries];
+    return { entries, reachesStart: !before.hasMore, reachesEnd: !behind.hasMore, newest };
   }
 
   /** @returns {Promise<Entry | null>} The newest event, whatever the filter. */

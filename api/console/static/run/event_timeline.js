@@ -14,15 +14,10 @@ import { EventList } from "./event_list.js";
 import { EventPages } from "./event_pages.js";
 import { EventWindow } from "./event_window.js";
 import { LiveFeed } from "./live_feed.js";
-import { firstInSight, keepingSight } from "./sight.js";
 import "./timeline_controls.js";
+import { TimelineView } from "./timeline_view.js";
 
 /** @typedef {import("./entry.js").Entry} Entry */
-
-/** Screens from an end of the window at which more is read. */
-const NEAR_SCREENS = 1.5;
-/** So near to the end is at the end. */
-const BOTTOM_PX = 24;
 
 export class EventTimeline extends HTMLElement {
   /** @type {{thread_id: string, run_id: string}} */
@@ -33,18 +28,14 @@ export class EventTimeline extends HTMLElement {
   #list = new EventList({ onLink: (entry) => copyLink(this.run, entry), readWhole: (entry) => this.#readWhole(entry) });
   #pages = /** @type {EventPages} */ (/** @type {any} */ (null));
   #controls = /** @type {import("./timeline_controls.js").TimelineControls} */ (element("timeline-controls"));
-  #scroller = element("div", { class: "timeline-scroll" });
-  #state = element("p", { class: "timeline-state", role: "status" });
+  #view = new TimelineView(this.#list, () => this.#onScroll(), () => this.#follows && this.#view.toBottom());
   /** @type {LiveFeed | null} */
   #feed = null;
   /** @type {Entry | null} The newest event of the run that is known. */
   #newest = null;
   #follows = false;
   #isReading = false;
-  #frame = 0;
   #settling = 0;
-  /** How far it was scrolled at the last look. */
-  #top = 0;
   /** Grows with everything that is shown instead of what was: late answers are for nobody. */
   #turn = 0;
 
@@ -52,10 +43,7 @@ export class EventTimeline extends HTMLElement {
     this.#controls.addEventListener("view", (event) => this.#show(/** @type {CustomEvent} */ (event).detail));
     this.#controls.addEventListener("go-to", (event) => this.#goTo(/** @type {CustomEvent} */ (event).detail));
     this.#controls.addEventListener("follow", (event) => this.#follow(/** @type {CustomEvent} */ (event).detail));
-    this.#scroller.append(this.#list.root, this.#state);
-    fill(this, this.#controls, this.#scroller);
-    this.#scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    new ResizeObserver(() => this.#follows && this.#toBottom()).observe(this.#scroller);
+    fill(this, this.#controls, this.#view.root);
     this.#controls.show(currentPlace().query);
     this.#open();
   }
@@ -64,7 +52,7 @@ export class EventTimeline extends HTMLElement {
     this.#turn += 1;
     this.#feed?.stop();
     clearTimeout(this.#settling);
-    cancelAnimationFrame(this.#frame);
+    this.#view.stop();
   }
 
   /** Begin anew with what the controls say. */
@@ -73,13 +61,12 @@ export class EventTimeline extends HTMLElement {
     this.#pages = new EventPages(this.run, this.#controls.filter);
     this.#list.setRaw(this.#controls.isRaw);
     this.#window = new EventWindow();
-    this.#say("Reading events…");
+    this.#view.say("Reading events…");
     const [seq, runSeq] = (currentPlace().query.get("event") ?? "").split("-").map(Number);
     this.#list.target = runSeq || 0;
     try {
       if (runSeq) {
-        await this.#openAt(seq, turn);
-        if (turn === this.#turn) this.#lookAt(runSeq);
+        if (await this.#replace(this.#pages.around(seq), turn, false)) this.#lookAt(runSeq);
       } else {
         await this.#openEnd(turn);
       }
@@ -87,57 +74,51 @@ export class EventTimeline extends HTMLElement {
       if (turn === this.#turn) this.#sayRefused(/** @type {Error} */ (error));
       return;
     }
-    if (turn === this.#turn && this.#feed === null && this.isUnderWay) this.#listen();
+    if (turn === this.#turn) this.#listen();
   }
 
   /** @param {number} turn */
   async #openEnd(turn) {
-    const page = await this.#pages.before();
-    if (turn !== this.#turn) return;
-    // With a filter the last one shown is not the run's last one.
-    const newest = this.#pages.isFiltered ? await this.#pages.newest() : (page.entries.at(-1) ?? null);
-    if (turn !== this.#turn) return;
-    this.#noteNewest(newest);
-    this.#window.replace(page.entries, { reachesStart: !page.hasMore, reachesEnd: true });
-    this.#setFollows(this.isUnderWay);
-    this.#draw();
-    this.#toBottom();
+    if (await this.#replace(this.#pages.end(), turn, this.isUnderWay)) this.#view.toBottom();
   }
 
   /**
-   * @param {number} seq
+   * Show another part of the run.
+   *
+   * @param {Promise<import("./event_pages.js").Stretch>} reading
    * @param {number} turn
+   * @param {boolean} follows
+   * @returns {Promise<boolean>} Whether it is shown; it comes too late where it is not.
    */
-  async #openAt(seq, turn) {
-    const [before, behind, newest] = await Promise.all([
-      this.#pages.before(seq),
-      this.#pages.after(seq - 1),
-      this.#pages.newest(),
-    ]);
-    if (turn !== this.#turn) return;
-    this.#noteNewest(newest);
-    const ends = { reachesStart: !before.hasMore, reachesEnd: !behind.hasMore };
-    this.#window.replace([...before.entries, ...behind.entries], ends);
-    this.#setFollows(false);
+  async #replace(reading, turn, follows) {
+    const stretch = await reading;
+    if (turn !== this.#turn) return false;
+    this.#noteNewest(stretch.newest);
+    this.#window.replace(stretch.entries, stretch);
+    this.#setFollows(follows);
     this.#draw();
+    return true;
   }
 
   /** @param {number} runSeq Of an event that was asked for. */
   #lookAt(runSeq) {
-    const row = this.#list.rowOf(runSeq);
-    row?.scrollIntoView({ block: "center" });
-    if (!row) notice(`Event ${count(runSeq)} is not there; this is where it would be.`, "bad");
+    if (this.#view.toEvent(runSeq)) return;
+    notice(`Event ${count(runSeq)} is not there; this is where it would be.`, "bad");
   }
 
-  /** Follow the run from its newest known event on. */
+  /** Follow the run from its newest known event on, unless that is done already. */
   #listen() {
+    if (this.#feed !== null || !this.isUnderWay) return;
     const after = this.#newest ? idOf(this.#newest) : "-1";
     this.#feed = new LiveFeed(this.run, after, {
       onEntries: (entries) => this.#take(entries),
       onGap: (missing, reason) => this.#noteGap(missing, reason),
       onConnection: (state) => this.#controls.showConnection(state),
       onEnd: () => this.#end(),
-      onRefusal: (error) => this.#sayRefused(error),
+      onRefusal: (error) => {
+        this.#feed = null; // another try opens another one
+        this.#sayRefused(error);
+      },
     });
     this.#feed.listen();
   }
@@ -153,10 +134,10 @@ export class EventTimeline extends HTMLElement {
     this.#noteNewest(/** @type {Entry} */ (entries.at(-1)));
     if (this.#window.reachesEnd && this.#follows && !this.#pages.isFiltered) {
       this.#window.append(entries);
-      this.#planDraw();
     } else {
       this.#window.reachesEnd = false; // what fits is read with the next records
     }
+    this.#planDraw();
     this.#planSettling();
   }
 
@@ -170,10 +151,9 @@ export class EventTimeline extends HTMLElement {
   }
 
   #planDraw() {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => {
+    this.#view.plan(() => {
       this.#draw();
-      if (this.#follows) this.#toBottom();
+      if (this.#follows) this.#view.toBottom();
     });
   }
 
@@ -202,15 +182,15 @@ export class EventTimeline extends HTMLElement {
       this.#planDraw();
       if (page.hasMore && shown.firstUnsettled) this.#planSettling();
       else if (page.hasMore && this.#follows) await this.#openEnd(turn);
-    } catch (error) {
+    } catch {
       if (turn === this.#turn) this.#planSettling(); // the stream tells that the gateway is away
     }
   }
 
   #draw() {
-    keepingSight(this.#scroller, this.#list.root, () => this.#list.draw(this.#window, !this.#pages.isFiltered));
+    this.#view.draw(this.#window, !this.#pages.isFiltered);
     const isEmpty = this.#window.entries.length === 0;
-    this.#say(isEmpty ? (this.#pages.isFiltered ? "No event fits the filter." : "No event yet.") : this.#ending());
+    this.#view.say(isEmpty ? (this.#pages.isFiltered ? "No event fits the filter." : "No event yet.") : this.#ending());
     this.#showPlace();
   }
 
@@ -220,16 +200,11 @@ export class EventTimeline extends HTMLElement {
   }
 
   #onScroll() {
-    const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
-    const isAtBottom = scrollTop + clientHeight >= scrollHeight - BOTTOM_PX;
-    // Only people scroll up; what grows and shrinks leaves the end behind, too.
-    if (this.#follows && scrollTop < this.#top && !isAtBottom) this.#setFollows(false);
-    this.#top = scrollTop;
+    if (this.#view.hasLeftEnd()) this.#follows = false;
     this.#showPlace();
     if (this.#isReading) return;
-    const near = clientHeight * NEAR_SCREENS;
-    if (scrollTop < near && !this.#window.reachesStart) this.#readBefore();
-    else if (scrollTop + clientHeight > scrollHeight - near && !this.#window.reachesEnd) this.#readBehind();
+    if (this.#view.isNearStart && !this.#window.reachesStart) this.#readBefore();
+    else if (this.#view.isNearEnd && !this.#window.reachesEnd) this.#readBehind();
   }
 
   async #readBefore() {
@@ -283,10 +258,9 @@ export class EventTimeline extends HTMLElement {
     try {
       const seq = await this.#pages.placeOf(runSeq, this.#newest);
       if (turn !== this.#turn) return;
-      await this.#openAt(seq, turn);
-      if (turn === this.#turn) this.#lookAt(runSeq);
+      if (await this.#replace(this.#pages.around(seq), turn, false)) this.#lookAt(runSeq);
     } catch (error) {
-      notice(/** @type {Error} */ (error).message, "bad");
+      if (turn === this.#turn) notice(/** @type {Error} */ (error).message, "bad");
     }
   }
 
@@ -295,9 +269,16 @@ export class EventTimeline extends HTMLElement {
     this.#setFollows(follows);
     if (!follows) return;
     const turn = (this.#turn += 1);
-    if (!this.#window.reachesEnd) await this.#openEnd(turn);
+    try {
+      if (!this.#window.reachesEnd) await this.#openEnd(turn);
+    } catch (error) {
+      if (turn === this.#turn) this.#sayRefused(/** @type {Error} */ (error));
+      return;
+    }
+    if (turn !== this.#turn) return;
     this.#setFollows(true);
-    this.#toBottom();
+    this.#view.toBottom();
+    this.#listen(); // the opening that would have done it may not have come to its end
   }
 
   /** @param {boolean} follows */
@@ -306,18 +287,13 @@ export class EventTimeline extends HTMLElement {
     this.#showPlace();
   }
 
-  #toBottom() {
-    this.#scroller.scrollTop = this.#scroller.scrollHeight;
-  }
-
   /** @param {Entry | null} entry */
   #noteNewest(entry) {
     if (entry && entry.run_seq > (this.#newest?.run_seq ?? 0)) this.#newest = entry;
   }
 
   #showPlace() {
-    const first = firstInSight(this.#scroller, this.#list.root);
-    const at = Number(first?.getAttribute("data-run-seq") ?? 0);
+    const { at } = this.#view;
     const total = this.#newest?.run_seq ?? 0;
     const shown = this.#window.last?.run_seq ?? 0;
     const unseen = this.#follows ? 0 : total - shown;
@@ -331,17 +307,9 @@ export class EventTimeline extends HTMLElement {
     return JSON.stringify(content, null, 2);
   }
 
-  /** @param {string} text */
-  #say(text) {
-    this.#state.classList.remove("problem");
-    if (this.#state.textContent !== text) this.#state.textContent = text;
-  }
-
   /** @param {Error} error */
   #sayRefused(error) {
-    this.#state.classList.add("problem");
-    const again = element("button", { type: "button", onclick: () => this.#open() }, "Try again");
-    fill(this.#state, `${error.message} `, again);
+    this.#view.sayRefused(error, () => this.#open());
   }
 }
 

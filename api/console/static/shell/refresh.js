@@ -51,6 +51,7 @@ export class Refresh {
       this.#pause = Math.min(this.#pause * 2, MAX_PAUSE_MS);
       this.#onProblem(/** @type {Error} */ (error));
     }
+    if (running.signal.aborted) return; // whoever was told wants no more
     this.#running = null;
     this.#plan();
   }

@@ -166,6 +166,18 @@ async def test_what_is_not_there_is_said_with_a_way_on(console):
     await page.sees("h2", "No runs yet")
 
 
+async def test_what_is_not_there_is_not_asked_for_again_and_again(console):
+    page = await console("threads/nobody/runs/nothing")
+    await page.page.clock.install()
+    await page.page.reload()
+    await page.sees("[role=alert] h2", "does not exist")
+    asked = []
+    page.page.on("request", lambda request: asked.append(request.url))
+    await page.page.clock.fast_forward("10:00")
+    await page.page.evaluate("fetch('../ok')")
+    assert [url.rpartition("/")[2] for url in asked] == ["ok"]
+
+
 @pytest.mark.timeout(300)
 async def test_a_very_long_run_opens_at_its_end_and_the_page_stays_small(
     open_timeline, open_run, archive
