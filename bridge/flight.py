@@ -79,8 +79,9 @@ class Flight:
 
     def head(self, first_seq: int) -> Head:
         """Return the run's head once this is stored with its first event at ``first_seq``."""
+        run_seq, total_bytes = self.end
         last = len(self.events) - 1
-        return Head(first_seq + last, *self.end, self.events[last].event)
+        return Head(first_seq + last, run_seq, total_bytes, self.events[last].event)
 
     async def send(self, connection: Connection) -> Ack:
         """Send once.

@@ -6,6 +6,7 @@ deposed may still answer: then the same flight is sent again, and the compare-an
 one copy in.
 """
 
+import time
 from typing import Final
 
 from bridge.connection import Connection
@@ -18,6 +19,8 @@ from bridge.errors import (
     UnavailableError,
 )
 from bridge.flight import Flight
+from bridge.ids import EventId
+from bridge.metrics.publishing import PublishFigures
 from bridge.outage import Outage
 from bridge.publication import BATCH_NOT_STORED, DECIDE_BY_READING, FULL, WRONG_LAST_SEQUENCE, Ack
 from bridge.replies import SilenceError
@@ -39,23 +42,28 @@ class Landing:
         log: The run's stored events.
         flight: What is sent.
         divisible: Whether the events of a batch may be stored one by one instead.
+        figures: What comes of it is counted here.
 
     Attributes:
-        flight: What is sent.
         must_split: The server would not take the batch now.
-        retries: How often it was sent again.
     """
 
     def __init__(
-        self, connection: Connection, log: RunLog, flight: Flight, *, divisible: bool
+        self,
+        connection: Connection,
+        log: RunLog,
+        flight: Flight,
+        *,
+        divisible: bool,
+        figures: PublishFigures | None = None,
     ) -> None:
         self._connection = connection
         self._log = log
-        self.flight = flight
+        self._flight = flight
         self._divisible = divisible
+        self._figures = figures or PublishFigures()
         self._stored = Stored.NO
         self.must_split = False
-        self.retries = 0
 
     async def land(self) -> Ack | None:
         """Send until it is known to be stored, or overtaken.
@@ -70,10 +78,22 @@ class Landing:
             EventTooLargeError: The server takes less than it did when the event was queued.
             StreamNotFoundError: The run is gone.
         """
+        began = time.monotonic()
+        ack: Ack | None
         try:
-            return await self.flight.send(self._connection)
-        except _REFUSALS as error:
-            refusal = self._judge(error)
+            try:
+                ack = await self._flight.send(self._connection)
+            except _REFUSALS as error:
+                ack = await self._insist(self._judge(error))
+        except BridgeError as error:
+            self._figures.failures[error.code] += 1
+            raise
+        if ack is not None:
+            self._note_stored(ack, time.monotonic() - began)
+        return ack
+
+    async def _insist(self, refusal: int) -> Ack | None:
+        """Send again what was refused, until it is known what became of it."""
         outage = self._connection.outage(f"publishing to run {self._log.run.run_id}")
         while True:
             if refusal in _SPLIT_ON and self._divisible and self._stored is Stored.NO:
@@ -81,14 +101,24 @@ class Landing:
                 return None
             if refusal or self._stored is Stored.UNKNOWN:
                 decided, first_seq = await self._decide(refusal, outage)
+                if first_seq is not None:
+                    return Ack(first_seq, duplicate=False)
                 if decided:
-                    return None if first_seq is None else Ack(first_seq, duplicate=False)
+                    self._figures.races += 1
+                    return None
             await outage.wait(self._stored)
-            self.retries += 1
+            self._figures.retries += 1
             try:
-                return await self.flight.send(self._connection)
+                return await self._flight.send(self._connection)
             except _REFUSALS as error:
                 refusal = self._judge(error)
+
+    def _note_stored(self, ack: Ack, took_s: float) -> None:
+        events = () if ack.duplicate else self._flight.events
+        self._figures.stored(len(events), took_s)
+        spans = self._connection.spans
+        if spans is not None:
+            spans.appended(events, EventId(ack.seq, self._flight.first_run_seq), took_s)
 
     def _judge(self, error: SilenceError | ApiError | EventTooLargeError) -> int:
         """Return the code of a refusal to decide on.
@@ -116,15 +146,15 @@ class Landing:
         Returns:
             Whether it is decided, and if it was stored, its first sequence.
         """
-        expected = self.flight.predecessor.stream_seq
+        expected = self._flight.predecessor.stream_seq
         async with outage.bounding(self._stored):
             successor = await self._log.find_next(expected + 1)
             if successor is None and refusal == WRONG_LAST_SEQUENCE:
                 await self._log.last()
         if successor is None:
             return False, None
-        first_seq = self.flight.find_first(successor)
-        is_cut_off = first_seq is None and successor.run_seq > self.flight.first_run_seq
+        first_seq = self._flight.find_first(successor)
+        is_cut_off = first_seq is None and successor.run_seq > self._flight.first_run_seq
         if is_cut_off and self._stored is Stored.UNKNOWN:
             # What came behind the predecessor was trimmed meanwhile: nobody knows any more.
             raise UnavailableError(f"publishing to run {self._log.run.run_id}", Stored.UNKNOWN)

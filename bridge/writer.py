@@ -5,7 +5,6 @@ Callers that give up leave the others undisturbed.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -111,7 +110,7 @@ class RunWriter:
             UnavailableError: The server fell silent; call again.
         """
         flight = self._flight([birth], NOTHING)
-        ack = await self._land(Landing(self._connection, self._log, flight, divisible=False))
+        ack = await self._landing(flight, divisible=False).land()
         if ack is not None:
             return EventId(ack.seq, flight.first_run_seq)
         first = await self._log.find_next(1)
@@ -268,12 +267,12 @@ class RunWriter:
     ) -> list[EventId] | None:
         """Put ``events`` behind ``head``; ``None`` when they must be tried again elsewhere."""
         flight = self._flight(events, head)
-        landing = Landing(self._connection, self._log, flight, divisible=divisible)
+        landing = self._landing(flight, divisible=divisible)
         if len(events) == 1:
-            ack = await self._land(landing)
+            ack = await landing.land()
         else:
             async with self._batch_slots:
-                ack = await self._land(landing)
+                ack = await landing.land()
         if ack is None:
             if landing.must_split:
                 self._singles_left = len(events)
@@ -290,27 +289,10 @@ class RunWriter:
         first = flight.first_run_seq
         return [EventId(ack.seq + i, first + i) for i in range(len(events))]
 
-    async def _land(self, landing: Landing) -> Ack | None:
-        figures, began = self._figures, time.monotonic()
-        try:
-            ack = await landing.land()
-        except BridgeError as error:
-            figures.failures[error.code] += 1
-            raise
-        finally:
-            figures.retries += landing.retries
-        if ack is not None:
-            self._note_stored(landing.flight, ack, time.monotonic() - began)
-        elif not landing.must_split:
-            figures.races += 1
-        return ack
-
-    def _note_stored(self, flight: Flight, ack: Ack, took_s: float) -> None:
-        events = () if ack.duplicate else flight.events
-        self._figures.stored(len(events), took_s)
-        spans = self._connection.spans
-        if spans is not None:
-            spans.appended(events, EventId(ack.seq, flight.first_run_seq), took_s)
+    def _landing(self, flight: Flight, *, divisible: bool) -> Landing:
+        return Landing(
+            self._connection, self._log, flight, divisible=divisible, figures=self._figures
+        )
 
     def _stored(self, event: NewEvent, head: Head) -> StreamEvent:
         """Return an event as readers of the log see it, now that it stands at ``head``."""

@@ -528,6 +528,7 @@ async def test_10164_a_predecessor_that_is_still_replicated_is_waited_for(
         codes = watch_refusals(proxy)
         with standing_still([node for node in cluster.nodes if node is not leader]):
             theirs = asyncio.create_task(other.publish(RUN.run_id, "note", "theirs"))
+            await eventually(lambda: other.unanswered_requests)  # it is on its way
             mine = asyncio.create_task(bridge.publish(RUN.run_id, "note", "mine"))
             await eventually(lambda: 10164 in codes)
         ids = [await theirs, await mine]
