@@ -286,8 +286,9 @@ class JetStreamBridge(RunBridge):
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
         self._check_open()
         event = terminal_event(kind, data)
-        self._check_size(event)
+        size_bytes = self._check_size(event)
         writer = await self._writer(run_id)
+        self._room.count(size_bytes)
         return str((await self._append(writer, [event]))[0])
 
     async def status(self, run_id: str) -> StreamInfo:

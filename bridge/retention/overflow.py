@@ -87,7 +87,6 @@ class Overflow:
                 shortened += await self._shorten(sighting)
             else:
                 break
-        await self._room.look()
         if not shortened and self._room.may_forget_runs:
             await self._remove_for_bytes()
 
@@ -99,7 +98,6 @@ class Overflow:
             await self._remove(sighting)
             if self._room.surplus_bytes <= 0:
                 break
-        await self._room.look()
 
     async def _oldest(self) -> AsyncGenerator[Sighting]:
         """Yield ended runs that may leave, those first that ended first."""
@@ -129,14 +127,18 @@ class Overflow:
         if sighting.messages <= sighting.newest.run_seq - kept.run_seq + 1:
             return False
         await self._log.run(_run_of(sighting)).purge(below_seq=kept.stream_seq)
-        self._not_before = 0.0
-        self._room.give_back(sighting.newest.total_bytes)
+        await self._note_room()
         return True
 
     async def _remove(self, sighting: Sighting) -> None:
         await self._departure.remove(sighting.newest)
+        await self._note_room()
+
+    async def _note_room(self) -> None:
+        # Asked, not reckoned: what a run has emitted says nothing of what the log still held of
+        # it, and room that is only believed in is given away at once.
         self._not_before = 0.0
-        self._room.give_back(sighting.newest.total_bytes, runs=1)
+        await self._room.look()
 
 
 def _has_ended(sighting: Sighting) -> bool:

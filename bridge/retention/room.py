@@ -99,12 +99,15 @@ class LogRoom:
             return
         if size_bytes > self._soft_limit:
             raise EventTooLargeError(size_bytes, self._soft_limit)
-        used_bytes = self._used_bytes + size_bytes + _OVERHEAD_BYTES
-        if used_bytes > self._soft_limit:
+        if self._used_bytes + size_bytes + _OVERHEAD_BYTES > self._soft_limit:
             raise StreamCapacityExceededError(
                 f"{self._used_bytes} bytes are stored, ordinary events may fill {self._soft_limit}"
             )
-        self._used_bytes = used_bytes
+        self.count(size_bytes)
+
+    def count(self, size_bytes: int) -> None:
+        """Count what is about to be stored, however full the log is."""
+        self._used_bytes += size_bytes + _OVERHEAD_BYTES
 
     @property
     def is_nearly_full(self) -> bool:
@@ -147,11 +150,6 @@ class LogRoom:
         raise StreamCapacityExceededError(
             f"all {self._max_runs} runs are active, or cannot leave yet"
         )
-
-    def give_back(self, size_bytes: int, *, runs: int = 0) -> None:
-        """Count what has left, until the next look."""
-        self._used_bytes -= size_bytes
-        self._runs -= runs
 
     def count_run(self) -> None:
         """Count a run that was born."""

@@ -262,6 +262,23 @@ async def test_ended_runs_make_room_in_a_full_log_before_their_time(connect, eve
             assert (info.status, info.first_id) == (StreamStatus.ENDED, info.last_id)
 
 
+async def test_room_is_what_has_left_and_not_what_a_run_that_was_cut_had_emitted(connect):
+    async with connect(2 * MIB) as bridge:
+        await bridge.create("live", thread_id="t")
+        for number in range(14):
+            run_id = f"old-{number}"
+            await bridge.create(run_id, thread_id="t")
+            await bridge.publish_terminal(run_id, "error", {"message": "x" * 100_000})
+        await fill(bridge, "live")
+        # All that can leave at first is what stands before those ends: nearly nothing.
+        relieving = asyncio.create_task(bridge.retention._overflow(None).relieve())
+        while not relieving.done():
+            assert not await _is_published(bridge, "live")
+            await asyncio.sleep(0)
+        await relieving
+        assert (await bridge.status("old-13")).first_id.endswith("-2")
+
+
 async def test_runs_leave_altogether_when_what_is_left_of_them_fills_the_log(connect, eventually):
     async with connect(2 * MIB, sweep_interval_s=0.5) as bridge:
         await bridge.create("live", thread_id="t")
