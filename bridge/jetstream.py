@@ -542,15 +542,10 @@ class JetStreamBridge(RunBridge):
         self._check_open()
         return await self._names.list_dead_letters(name, after=after, limit=limit)
 
-    async def first_sequence(self) -> int:
-        """Return the sequence of the oldest event in the log."""
-        self._check_open()
-        return (await self._log.bounds())[0]
-
     async def last_sequence(self) -> int:
         """Return the sequence of the newest event that the log ever held."""
         self._check_open()
-        return (await self._log.bounds())[1]
+        return await self._log.last_sequence()
 
     def _check_open(self) -> None:
         if not self._is_open:
