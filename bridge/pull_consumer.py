@@ -321,6 +321,22 @@ async def find_consumer(connection: Connection, stream: str, name: str) -> dict[
         raise
 
 
+async def list_consumers(connection: Connection, stream: str) -> list[dict[str, Any]]:
+    """Return what the server knows of each consumer of a stream.
+
+    Raises:
+        ApiError: There is no such stream.
+        UnavailableError: The server fell silent.
+    """
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = await connection.api(f"$JS.API.CONSUMER.LIST.{stream}", {"offset": len(found)})
+        page = answer.get("consumers") or []
+        found += page
+        if not page or len(found) >= answer["total"]:
+            return found
+
+
 def verify(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Compare what a consumer must be with what it is.
 
