@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Self
 
+from bridge.beside import beside
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.coordination import NoCheckpoints
@@ -185,13 +186,8 @@ class MemoryStreamBridge(RunBridge):
         """
         self._check_open()
         sweep = MemorySweep(self._log, self._settings, holders or NoHolders(), self._writer)
-        task = asyncio.create_task(sweep.run(), name="memory sweep")
-        try:
+        async with beside(sweep.run(), "memory sweep"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""
