@@ -245,7 +245,7 @@ class JetStreamBridge(AssembledBridge):
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
-        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
+        return self._writers.of(event.run).has_written(event)
 
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
