@@ -39,8 +39,9 @@ from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
 from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.holding import MemoryLeases
-from bridge.memory.log import MemorySettings, RunLog
+from bridge.memory.run_log import RunLog
 from bridge.memory.server import MemoryServer
+from bridge.memory.settings import MemorySettings
 from bridge.memory.sweep import MemorySweep
 from bridge.retention.run_holders import NoHolders, RunHolders
 from bridge.run_bridge import RunBridge
