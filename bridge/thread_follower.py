@@ -188,6 +188,7 @@ class ThreadFollower:
 
         Raises:
             UnavailableError: The server fell silent; open the thread again at the last sequence.
+            ForeignMessageError: The next message is no event that this version reads.
             BridgeClosedError: The bridge was closed.
         """
         position = after
