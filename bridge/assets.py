@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from bridge.connection import Connection
-from bridge.pull_consumer import NANOSECONDS
+from bridge.pull_consumer import NANOSECONDS, list_consumers
 from bridge.settings import BridgeSettings
+from bridge.stream_info import lagging_servers, limit_of
 from bridge.subjects import Subjects
 from bridge.topology import streams
-
-_UNLIMITED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +79,21 @@ class Assets:
     async def _stream(self, name: str) -> StreamAsset:
         found = await self._connection.api(f"$JS.API.STREAM.INFO.{name}")
         config, state = found["config"], found["state"]
-        max_bytes = config.get("max_bytes", _UNLIMITED)
-        copies = (found.get("cluster") or {}).get("replicas") or []
         return StreamAsset(
             name=name,
             messages=state["messages"],
             bytes=state["bytes"],
-            max_bytes=None if max_bytes == _UNLIMITED else max_bytes,
+            max_bytes=limit_of(config["max_bytes"]),
             last_seq=state["last_seq"],
             consumers=state["consumer_count"],
             replicas=config["num_replicas"],
-            behind=tuple(copy["name"] for copy in copies if not _is_current(copy)),
+            behind=lagging_servers(found),
         )
 
     async def queues(self) -> list[QueueAsset]:
         """Return the queues of all executors that a worker ever served, by name."""
-        subject = f"$JS.API.CONSUMER.LIST.{self._jobs}"
-        found: list[QueueAsset] = []
-        while True:
-            answer = await self._connection.api(subject, {"offset": len(found)})
-            page = answer.get("consumers") or []
-            found += [_queue(each) for each in page]
-            if not page or len(found) >= answer["total"]:
-                return sorted(found, key=lambda queue: queue.executor)
+        found = await list_consumers(self._connection, self._jobs)
+        return sorted(map(_queue, found), key=lambda queue: queue.executor)
 
 
 def _queue(found: Mapping[str, Any]) -> QueueAsset:
@@ -114,7 +105,3 @@ def _queue(found: Mapping[str, Any]) -> QueueAsset:
         asking=found["num_waiting"],
         lease_s=config["ack_wait"] / NANOSECONDS,
     )
-
-
-def _is_current(copy: Mapping[str, Any]) -> bool:
-    return bool(copy.get("current")) and not copy.get("offline")

@@ -25,6 +25,7 @@ from bridge.pull_consumer import (
     PullConsumer,
     PulledMessage,
     find_consumer,
+    list_consumers,
     nak_verb,
 )
 from bridge.subjects import Subjects
@@ -202,14 +203,9 @@ class Consumers:
 
     async def list(self) -> list[ConsumerInfo]:
         """Return all consumers of the events stream, by name."""
-        subject = f"$JS.API.CONSUMER.LIST.{self._subjects.events_stream}"
-        found: list[ConsumerInfo] = []
-        while True:
-            answer = await self._connection.api(subject, {"offset": len(found)})
-            page = answer.get("consumers") or []
-            found += [consumer_info(self._subjects, each) for each in page]
-            if not page or len(found) >= answer["total"]:
-                return sorted(found, key=lambda info: info.name)
+        found = await list_consumers(self._connection, self._subjects.events_stream)
+        infos = [consumer_info(self._subjects, each) for each in found]
+        return sorted(infos, key=lambda info: info.name)
 
     async def get(self, name: str) -> ConsumerInfo:
         """Return one consumer.

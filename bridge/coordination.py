@@ -206,8 +206,8 @@ class JobConsumer(Protocol):
     async def fetch(self, max_jobs: int, *, wait_s: float) -> Sequence[Job]:
         """Return waiting jobs, at least one, or none after about ``wait_s`` seconds.
 
-        Outages of the server count as waiting. Jobs of a newer version go back at once, and stay
-        for a process that reads them.
+        Outages of the server count as waiting. Jobs of a newer version are given back for a
+        minute, for a process that reads them.
         """
 
     async def decline_until(self, ready: asyncio.Event) -> None:

@@ -9,10 +9,9 @@ from typing import Final
 
 from bridge import wire
 from bridge.connection import Connection
-from bridge.errors import ApiError, ForeignMessageError, Stored, StreamCapacityExceededError
+from bridge.errors import ForeignMessageError
 from bridge.events import StreamEvent, timestamp
-from bridge.publication import FULL, publish_once
-from bridge.replies import SilenceError
+from bridge.publication import publish_surely
 from bridge.stream_reader import StoredMessage, StreamReader
 from bridge.subjects import RunRef, Subjects
 
@@ -80,8 +79,7 @@ class DeadLetters:
             StreamCapacityExceededError: The server's storage is full; nothing was stored.
             UnavailableError: The server fell silent; call again.
         """
-        run = RunRef(event.thread_id, event.run_id)
-        subject = self._subjects.dead_letter(consumer, run)
+        subject = self._subjects.dead_letter(consumer, event.run)
         headers = {
             **wire.headers_of(event),
             wire.DEAD_CONSUMER: consumer,
@@ -92,21 +90,13 @@ class DeadLetters:
             wire.DEAD_TIME: timestamp(),
             wire.MESSAGE_ID: f"{consumer}:{event.event_id.stream_seq}",
         }
-        lines = wire.encode_headers(headers)
-        outage = self._connection.outage(f"storing a dead letter of {consumer}")
-        stored = Stored.NO
-        while True:
-            try:
-                await publish_once(self._connection, subject, event.payload, lines)
-            except SilenceError as silence:
-                stored = Stored.UNKNOWN if silence.sent else stored
-                await outage.wait(stored)
-            except ApiError as error:
-                if error.err_code not in FULL:
-                    raise
-                raise StreamCapacityExceededError(error.description) from error
-            else:
-                return
+        await publish_surely(
+            self._connection,
+            subject,
+            event.payload,
+            wire.encode_headers(headers),
+            what=f"storing a dead letter of {consumer}",
+        )
 
     async def forget(self, run: RunRef) -> None:
         """Remove what consumers gave up of a run, whoever they are.

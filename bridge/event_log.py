@@ -60,7 +60,6 @@ class EventLog:
         logged = {self._subjects.run_of(subject).run_id for subject in subjects}
         return list(logged.union(await self._seals.list_runs(thread_id)))
 
-    async def bounds(self) -> tuple[int, int]:
-        """Return the first and the last stream sequence; both 0 while the log is empty."""
-        state = await self._reader.state()
-        return state["first_seq"], state["last_seq"]
+    async def last_sequence(self) -> int:
+        """Return the sequence of the newest event that was ever stored; 0: none was."""
+        return int((await self._reader.state())["last_seq"])

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from bridge.errors import InvalidEventError, ReservedEventError
 from bridge.ids import EventId
 from bridge.json_bytes import decode_json, encode_json, encode_metadata
+from bridge.subjects import RunRef
 
 MAX_NAME_LENGTH: Final = 128
 #: Longer than other names: an event of a nested graph names each graph around it.
@@ -243,6 +244,11 @@ class StreamEvent:
 
     def __hash__(self) -> int:
         return hash((self.run_id, self.event_id))
+
+    @property
+    def run(self) -> RunRef:
+        """The run, and the thread that owns it."""
+        return RunRef(self.thread_id, self.run_id)
 
     @property
     def id(self) -> str:

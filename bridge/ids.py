@@ -14,7 +14,6 @@ from zlib import crc32
 from bridge.errors import InvalidIdError
 
 SHARDS: Final = 64
-MAX_ID_LENGTH: Final = 64
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EVENT_ID = re.compile(r"([1-9][0-9]{0,19})-([1-9][0-9]{0,19})", re.ASCII)

@@ -4,77 +4,40 @@ The server holds the state. What this object remembers, it can forget at any tim
 """
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import islice
 from typing import Any, Final
 
-from bridge.assets import Assets
-from bridge.awaiting import AwaitingInput
-from bridge.births import Births
-from bridge.calls import CallChannel
-from bridge.checkpoints.log import CheckpointLog
-from bridge.cold_tier import NO_COLD_TIER, ColdTier
-from bridge.connection import Connection
+from bridge.assembly import AssembledBridge
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
-from bridge.controls import CoreControls
-from bridge.dead_letters import DeadLetter, DeadLetters
-from bridge.deletion import Deletion
+from bridge.dead_letters import DeadLetter
 from bridge.errors import (
     BatchTooLargeError,
-    BridgeClosedError,
     EventTooLargeError,
     InvalidEventError,
     ReservedEventError,
 )
-from bridge.event_log import EventLog
-from bridge.events import (
-    RESERVED_EVENTS,
-    NewEvent,
-    StreamEvent,
-    StreamInfo,
-    Terminal,
-)
+from bridge.events import RESERVED_EVENTS, NewEvent, StreamEvent, StreamInfo, Terminal
 from bridge.flight import MAX_BATCH_EVENTS
 from bridge.follower import Follower
 from bridge.history import RunHistory
 from bridge.ids import EventId, check_id
-from bridge.items.items import Items
-from bridge.jobs import JetStreamJobQueue
 from bridge.leases import ThreadLeases
 from bridge.lifecycle import attempt_event, terminal_event
 from bridge.log_state import LogState, read_log_state
-from bridge.metrics.collector import BridgeCollector
-from bridge.metrics.leases import LeaseFigures
-from bridge.names import Names
-from bridge.retention.policy import Retention
-from bridge.retention.room import LogRoom
 from bridge.retention.run_holders import RunHolders
-from bridge.retention.survey import Survey
-from bridge.roll_call import RollCall
-from bridge.run_bridge import RunBridge
-from bridge.run_refs import RunRefs
-from bridge.seals import Seals
-from bridge.settings import BridgeSettings
-from bridge.state import JetStreamStates
-from bridge.state_feed import JetStreamStateFeed
 from bridge.stats import CLOSED_STATS, StreamStats
-from bridge.stored_runs import StoredRuns
 from bridge.stream_bridge import HEARTBEAT_S, Following
-from bridge.stream_reader import StreamReader
-from bridge.subjects import RunRef, Subjects
+from bridge.subjects import RunRef
 from bridge.subscription import Subscription
-from bridge.tail import Tails
-from bridge.thread_follower import ThreadFollower, ThreadTails
-from bridge.timers import JetStreamTimers
-from bridge.topology import ensure_streams
+from bridge.thread_follower import ThreadFollower
 from bridge.writer import RunWriter
-from bridge.writers import RunWriters
 
 #: Room for an event's headers within the server's limit for one message.
 HEADER_ROOM_BYTES: Final = 2048
 
 
-class JetStreamBridge(RunBridge):
+class JetStreamBridge(AssembledBridge):
     """A bridge to the log of a NATS server or cluster; all its calls belong on one event loop.
 
     Args:
@@ -90,160 +53,6 @@ class JetStreamBridge(RunBridge):
         metrics: The figures of this bridge, for Prometheus.
         retention: The sweeps that let runs leave; each role runs its own.
     """
-
-    assets: Assets
-    calls: CallChannel
-    checkpoints: CheckpointLog
-    items: Items
-    metrics: BridgeCollector
-    retention: Retention
-
-    def __init__(
-        self,
-        settings: BridgeSettings | None = None,
-        *,
-        name: str = "jetrun",
-        cold: ColdTier | None = None,
-    ) -> None:
-        self._settings = settings or BridgeSettings()
-        self._cold = cold or NO_COLD_TIER
-        self._name = name
-        self._subjects = Subjects(self._settings.log.prefix)
-        self._is_open = False
-        self._lease_figures = LeaseFigures()
-        self._aside = AsyncExitStack()
-
-    async def start(self) -> None:
-        """Connect, make or verify the JetStream assets, and open the bridge.
-
-        Raises:
-            UnavailableError: No server answered in time.
-            AccessDeniedError: The server refused the credentials, or a subject to them.
-            CredentialsUnusableError: They are no credentials.
-            StreamsMissingError: An asset is absent, and these credentials may not make it.
-            ServerTooOldError: The server is older than 2.12.
-            JetStreamDisabledError: The account has no JetStream.
-            TopologyDriftError: An asset differs from what is wanted; nothing was changed.
-        """
-        connection = Connection(self._settings, name=self._name)
-        await connection.open()
-        try:
-            await ensure_streams(connection, self._settings)
-            self._assemble(connection)
-            await self._aside.enter_async_context(self._room)
-            readers = RollCall(connection, self._subjects.readers)
-            await self._aside.enter_async_context(readers.answer(self._tails.find_read))
-        except BaseException:
-            await self._aside.aclose()
-            await connection.close()
-            raise
-        self._is_open = True
-
-    def _assemble(self, connection: Connection) -> None:
-        limits = self._settings.log
-        self._connection = connection
-        self._reader = self._stream_reader(self._subjects.events_stream, any_version=True)
-        state_reader = self._stream_reader(self._subjects.state_stream)
-        self._seals = Seals(connection, state_reader, self._subjects)
-        self._log = EventLog(self._reader, self._subjects, self._seals)
-        self._writers = RunWriters(connection, self._log, self._settings)
-        self._tails = Tails(connection, self._subjects, limits)
-        self._thread_tails = ThreadTails(connection, self._subjects, self._log)
-        self.states = JetStreamStates(
-            connection, state_reader, self._subjects.state, self._subjects.states
-        )
-        self.state_feed = JetStreamStateFeed(state_reader, self._subjects.all_state)
-        self._refs = RunRefs(self.states, max_cached=limits.max_cached_runs)
-        dead_reader = self._stream_reader(self._subjects.dead_stream, any_version=True)
-        dead_letters = DeadLetters(connection, dead_reader, self._subjects)
-        self._names = Names(
-            connection, self._subjects, self._refs, dead_letters, idle_s=limits.consumer_idle_s
-        )
-        self._awaiting = AwaitingInput(self.states)
-        survey = Survey(self._reader, self._subjects)
-        self._stored = StoredRuns(self._log, survey, self._awaiting, self._cold)
-        self._room = LogRoom(self._reader, self._settings)
-        self._births = Births(
-            self._log,
-            self._writers,
-            self._refs,
-            self._seals,
-            self._room,
-            prompt_s=limits.request_timeout_s,
-        )
-        self._deletion = Deletion(
-            connection,
-            self._log,
-            self._refs,
-            self._seals,
-            dead_letters,
-            ttl_s=self._settings.retention.deleted_ttl_s,
-        )
-        self.checkpoints = CheckpointLog(
-            connection, self._stream_reader(self._subjects.checkpoints_stream), self._settings
-        )
-        self.retention = Retention(
-            connection,
-            self._log,
-            self.states,
-            seals=self._seals,
-            survey=survey,
-            room=self._room,
-            orphans=self.checkpoints.orphans(self._log),
-            settings=self._settings,
-        )
-        self._assemble_shared(connection)
-
-    def _assemble_shared(self, connection: Connection) -> None:
-        secret_reader = self._stream_reader(self._subjects.secrets_stream)
-        self.secrets = JetStreamStates(
-            connection, secret_reader, self._subjects.secret, self._subjects.secrets
-        )
-        self.assets = Assets(connection, self._settings)
-        self.jobs = JetStreamJobQueue(connection, self._subjects)
-        self.timers = JetStreamTimers(connection, self._subjects)
-        self.controls = CoreControls(connection, self._subjects)
-        self.calls = CallChannel(connection, self._subjects)
-        self.items = Items(
-            connection,
-            self._stream_reader(self._subjects.items_stream),
-            self._subjects,
-            self._settings.items,
-        )
-        self.holders = RollCall(connection, self._subjects.holders)
-        self.metrics = BridgeCollector(
-            connection, self._writers, self._tails, self._thread_tails, self._lease_figures
-        )
-
-    def _stream_reader(self, stream: str, *, any_version: bool = False) -> StreamReader:
-        return StreamReader(
-            self._connection,
-            stream,
-            max_concurrent_reads=self._settings.log.max_concurrent_reads,
-            timeout_s=self._settings.log.request_timeout_s,
-            any_version=any_version,
-        )
-
-    async def close(self) -> None:
-        """Store what is queued within ``close_timeout_s``, send readers ``CANCELLED``, close."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        await self._writers.close(self._settings.log.close_timeout_s)
-        self._tails.close()
-        self._thread_tails.close()
-        await self._aside.aclose()
-        await self._connection.close()
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the server is there at this moment."""
-        return self._is_open and self._connection.is_connected
-
-    @property
-    def unanswered_requests(self) -> int:
-        """How many requests to the server wait for an answer at this moment."""
-        return self._connection.unanswered_requests
 
     async def create(self, run_id: str, *, thread_id: str) -> str:
         """Bring a run's stream into being; see :meth:`StreamBridge.create`."""
@@ -288,8 +97,9 @@ class JetStreamBridge(RunBridge):
         """End the run for good; see :meth:`StreamBridge.publish_terminal`."""
         self._check_open()
         event = terminal_event(kind, data)
-        self._check_size(event)
+        size_bytes = self._check_size(event)
         writer = await self._writer(run_id)
+        self._room.count(size_bytes)
         return str((await self._append(writer, [event]))[0])
 
     async def status(self, run_id: str) -> StreamInfo:
@@ -437,7 +247,7 @@ class JetStreamBridge(RunBridge):
 
     def has_written(self, event: StreamEvent) -> bool:
         """Whether this bridge stored an event, and no other one; it forgets after a while."""
-        return self._writers.of(RunRef(event.thread_id, event.run_id)).has_written(event)
+        return self._writers.of(event.run).has_written(event)
 
     async def read_after(
         self, run: RunRef, run_seq: int, *, stream_seq: int = 0, limit: int = 500
@@ -543,19 +353,10 @@ class JetStreamBridge(RunBridge):
         self._check_open()
         return await self._names.list_dead_letters(name, after=after, limit=limit)
 
-    async def first_sequence(self) -> int:
-        """Return the sequence of the oldest event in the log."""
-        self._check_open()
-        return (await self._log.bounds())[0]
-
     async def last_sequence(self) -> int:
         """Return the sequence of the newest event that the log ever held."""
         self._check_open()
-        return (await self._log.bounds())[1]
-
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise BridgeClosedError
+        return await self._log.last_sequence()
 
     def _check_event(self, event: NewEvent) -> int:
         if event.event in RESERVED_EVENTS:

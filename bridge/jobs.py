@@ -14,10 +14,10 @@ from bridge.publication import FULL, publish_once
 from bridge.pull_consumer import (
     ACK,
     IN_PROGRESS,
-    NANOSECONDS,
     PullConsumer,
     PulledMessage,
     nak_verb,
+    open_shared,
     without_newer,
 )
 from bridge.replies import SilenceError
@@ -118,15 +118,12 @@ class JetStreamJobQueue:
 
     async def consumer(self, executor: str, *, lease_s: float) -> JetStreamJobConsumer:
         """Open the durable consumer for one executor; see :meth:`JobQueue.consumer`."""
-        check_id("executor", executor)
-        config = {
-            "durable_name": f"work_{executor}",
-            "filter_subject": self._subjects.jobs(executor),
-            "ack_policy": "explicit",
-            "ack_wait": int(lease_s * NANOSECONDS),
-            "max_ack_pending": MAX_JOBS_IN_PROGRESS,
-            "max_deliver": -1,
-        }
-        consumer = PullConsumer(self._connection, self._subjects.jobs_stream, config)
-        await consumer.open()
+        consumer = await open_shared(
+            self._connection,
+            self._subjects.jobs_stream,
+            f"work_{check_id('executor', executor)}",
+            self._subjects.jobs(executor),
+            lease_s=lease_s,
+            max_in_progress=MAX_JOBS_IN_PROGRESS,
+        )
         return JetStreamJobConsumer(consumer)

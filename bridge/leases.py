@@ -15,6 +15,7 @@ from typing import Final
 
 import uvloop
 
+from bridge.beside import beside
 from bridge.connection import Connection
 from bridge.coordination import Job
 from bridge.errors import BridgeError
@@ -82,11 +83,10 @@ class ThreadLeases:
         """Run the thread while the body runs."""
         thread = threading.Thread(target=self._run, name="leases", daemon=True)
         thread.start()
-        beating = asyncio.create_task(self._beat())
         try:
-            yield
+            async with beside(self._beat(), "lease beats"):
+                yield
         finally:
-            beating.cancel()
             self._stop.set()
             await asyncio.to_thread(thread.join, _JOIN_S)
 

@@ -1,11 +1,11 @@
 """How full log and job queue are, and how many servers keep the log."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bridge.connection import Connection
+from bridge.pull_consumer import list_consumers
 from bridge.retention.room import soft_limit
+from bridge.stream_info import current_replicas
 from bridge.subjects import Subjects
 
 
@@ -46,7 +46,8 @@ async def read_log_state(connection: Connection, subjects: Subjects) -> LogState
     """
     log = await connection.api(f"$JS.API.STREAM.INFO.{subjects.events_stream}")
     jobs = await connection.api(f"$JS.API.STREAM.INFO.{subjects.jobs_stream}")
-    held_jobs = await _count_held(connection, subjects.jobs_stream)
+    workers = await list_consumers(connection, subjects.jobs_stream)
+    held_jobs = sum(int(each["num_ack_pending"]) for each in workers)
     config, state = log["config"], log["state"]
     return LogState(
         events=state["messages"],
@@ -60,20 +61,3 @@ async def read_log_state(connection: Connection, subjects: Subjects) -> LogState
         waiting_jobs=max(0, jobs["state"]["messages"] - held_jobs),
         held_jobs=held_jobs,
     )
-
-
-def current_replicas(info: Mapping[str, Any]) -> int:
-    """Return how many servers are there and have all of a stream, from what the leader says."""
-    followers = info.get("cluster", {}).get("replicas") or ()
-    return 1 + sum(bool(peer["current"] and not peer.get("offline")) for peer in followers)
-
-
-async def _count_held(connection: Connection, stream: str) -> int:
-    seen = held = 0
-    while True:
-        answer = await connection.api(f"$JS.API.CONSUMER.LIST.{stream}", {"offset": seen})
-        page = answer.get("consumers") or []
-        seen += len(page)
-        held += sum(int(each["num_ack_pending"]) for each in page)
-        if not page or seen >= answer["total"]:
-            return held

@@ -7,7 +7,7 @@ import orjson
 
 from bridge import wire
 from bridge.connection import Connection
-from bridge.errors import ApiError
+from bridge.errors import ApiError, Stored, StreamCapacityExceededError
 from bridge.replies import SilenceError
 
 #: Another message was stored on the subject: read and decide.
@@ -43,6 +43,40 @@ async def publish_once(
     """
     message = await connection.request(subject, payload, headers=headers)
     return read_ack(message.data)
+
+
+async def publish_surely(
+    connection: Connection, subject: str, payload: bytes, headers: bytes, *, what: str
+) -> None:
+    """Publish one message again and again until the server has it; so it may be stored twice.
+
+    Args:
+        connection: An open connection.
+        subject: Where it goes.
+        payload: The content.
+        headers: As ``wire`` encodes them; with a message id it is stored once.
+        what: What the caller does, for the error.
+
+    Raises:
+        StreamCapacityExceededError: The stream, or the server's storage, is full.
+        ApiError: The server refused it for another reason.
+        EventTooLargeError: It exceeds the server's limit; it was not sent.
+        UnavailableError: The server fell silent; ``stored`` says what is known.
+    """
+    outage = connection.outage(what)
+    stored = Stored.NO
+    while True:
+        try:
+            await publish_once(connection, subject, payload, headers)
+        except SilenceError as silence:
+            stored = Stored.UNKNOWN if silence.sent else stored
+            await outage.wait(stored)
+        except ApiError as error:
+            if error.err_code in FULL:
+                raise StreamCapacityExceededError(error.description) from error
+            raise
+        else:
+            return
 
 
 async def find_duplicate(connection: Connection, subject: str, message_id: str) -> Ack | None:

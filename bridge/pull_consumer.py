@@ -289,6 +289,43 @@ class PullConsumer:
         self._wake.set()
 
 
+async def open_shared(
+    connection: Connection,
+    stream: str,
+    name: str,
+    subject: str,
+    *,
+    lease_s: float,
+    max_in_progress: int,
+) -> PullConsumer:
+    """Open what processes share the messages of a subject by, however often one comes again.
+
+    Args:
+        connection: An open connection.
+        stream: The stream's name.
+        name: The consumer's; all processes use the same.
+        subject: What it hands out.
+        lease_s: Seconds after which a message that was not acknowledged is handed out again.
+        max_in_progress: Messages in hand above which no more are handed out.
+
+    Raises:
+        ConsumerDriftError: It exists with another configuration; it was not changed.
+        ConsumerLimitError: The stream has as many consumers as it may have.
+        UnavailableError: The server fell silent.
+    """
+    config = {
+        "durable_name": name,
+        "filter_subject": subject,
+        "ack_policy": "explicit",
+        "ack_wait": int(lease_s * NANOSECONDS),
+        "max_ack_pending": max_in_progress,
+        "max_deliver": -1,
+    }
+    consumer = PullConsumer(connection, stream, config)
+    await consumer.open()
+    return consumer
+
+
 async def without_newer(pulled: Sequence[PulledMessage]) -> list[PulledMessage]:
     """Give back what a newer version has stored, for 60 s, and return the rest.
 
@@ -319,6 +356,22 @@ async def find_consumer(connection: Connection, stream: str, name: str) -> dict[
         if error.err_code in CONSUMER_GONE:
             raise ConsumerNotFoundError(name) from error
         raise
+
+
+async def list_consumers(connection: Connection, stream: str) -> list[dict[str, Any]]:
+    """Return what the server knows of each consumer of a stream.
+
+    Raises:
+        ApiError: There is no such stream.
+        UnavailableError: The server fell silent.
+    """
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = await connection.api(f"$JS.API.CONSUMER.LIST.{stream}", {"offset": len(found)})
+        page = answer.get("consumers") or []
+        found += page
+        if not page or len(found) >= answer["total"]:
+            return found
 
 
 def verify(name: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:

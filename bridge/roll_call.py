@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-import nats.errors
 import orjson
 from nats.aio.msg import Msg
 
@@ -59,8 +58,7 @@ class RollCall:
         try:
             yield
         finally:
-            with suppress(nats.errors.Error):  # the connection is gone, and the interest with it
-                await subscription.unsubscribe()
+            await self._connection.unsubscribe(subscription)
 
     async def ask(self, run_ids: Sequence[str]) -> set[str]:
         """Return those run ids that some process claimed within a second.

@@ -42,9 +42,8 @@ class Seals:
         Raises:
             UnavailableError: The server fell silent; call again.
         """
-        run = RunRef(terminal.thread_id, terminal.run_id)
         with suppress(StateConflictError):  # it is kept already, or was forgotten for good
-            await self._write(run, _encode(terminal), ABSENT)
+            await self._write(terminal.run, _encode(terminal), ABSENT)
 
     async def find(self, run: RunRef) -> StreamEvent | None:
         """Return the terminal event of a run that has left the log, as the leader knows it.

@@ -7,26 +7,12 @@ nothing. Changing is for operators, who call this.
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from bridge.connection import Connection
-from bridge.errors import ApiError
 from bridge.settings import BridgeSettings
-from bridge.topology import (
-    STREAM_NOT_FOUND,
-    StreamConfig,
-    differences,
-    ensure_streams,
-    streams,
-)
-
-
-class Drift(NamedTuple):
-    """A field of a stream that is not what it shall be."""
-
-    field: str
-    wanted: Any
-    found: Any
+from bridge.stream_info import find_stream
+from bridge.topology import Drift, StreamConfig, differences, ensure_streams, streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +59,11 @@ class StreamUpkeep:
 
     async def _report(self, wanted: StreamConfig) -> StreamReport:
         name = wanted["name"]
-        try:
-            found = await self._connection.api(f"$JS.API.STREAM.INFO.{name}")
-        except ApiError as error:
-            if error.err_code != STREAM_NOT_FOUND:
-                raise
+        found = await find_stream(self._connection, name)
+        if found is None:
             return StreamReport(name, None, {}, ())
         config = found["config"]
-        drifts = tuple(Drift(*each) for each in differences(wanted, config))
-        return StreamReport(name, config, found["state"], drifts)
+        return StreamReport(name, config, found["state"], tuple(differences(wanted, config)))
 
     async def make(self) -> list[StreamReport]:
         """Make what is absent, verify the rest, and return how all streams are.

@@ -12,24 +12,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import ForeignMessageError, UnavailableError
 from bridge.events import StreamEvent
-from bridge.listening import listen_surely
 from bridge.metrics.following import Fall, FollowFigures
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
+from bridge.shared_feed import SharedFeed, joining
 from bridge.stream_bridge import Push
 from bridge.subjects import RunRef, Subjects
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-#: Looks at the log that readers of one run ask for within this time share one answer.
-_LOOK_SHARED_S: Final = 1.0
 #: So many events are handed out together at most; a reader's buffer may take fewer.
 _MAX_TOGETHER: Final = 64
 #: Within this time every node of a cluster has learnt of a subscription made at one of them.
@@ -118,12 +115,11 @@ class Reader:
         return True
 
 
-class Tail:
+class Tail(SharedFeed[Reader, StreamEvent | None]):
     """One run's live feed.
 
     Attributes:
         figures: What its readers meet with is counted here.
-        readers: Who reads it.
         is_gone: Whether the last look found nothing of the run any more.
     """
 
@@ -135,44 +131,15 @@ class Tail:
         settings: LogSettings,
         figures: FollowFigures,
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, live_subject)
         self._log = run_log
-        self._subject = live_subject
-        self._settings = settings
-        self._subscription: Subscription | None = None
-        self._look: asyncio.Task[StreamEvent | None] | None = None
-        self._looked_at = float("-inf")
-        self._opening: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._max_together = min(_MAX_TOGETHER, settings.max_buffered_events)
         self._heard: list[StreamEvent] = []
         self._spans = connection.spans
         self._being_delivered: list[Span] = []
         self.figures = figures
-        self.readers: set[Reader] = set()
         self.is_gone = False
-
-    async def ready(self) -> None:
-        """Wait until the server knows of the subscription.
-
-        Raises:
-            UnavailableError: It did not answer within the outage budget.
-        """
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-        await asyncio.shield(self._opening)
-
-    async def _open(self) -> None:
-        self._subscription = await listen_surely(self._connection, self._subject, self._on_message)
-
-    async def close(self) -> None:
-        """Drop the subscription."""
-        if self._opening is not None:
-            self._opening.cancel()
-        if self._look is not None:
-            self._look.cancel()
-        if self._subscription is not None:
-            await self._connection.unsubscribe(self._subscription)
 
     def _on_message(self, message: Msg) -> None:
         if message.reply and not message.data:
@@ -225,24 +192,13 @@ class Tail:
         """
         return _SETTLE_S if self._connection.is_clustered else 0.0
 
-    async def look(self, since: float = float("-inf")) -> StreamEvent | None:
-        """Return the run's newest event as the leader knows it; shared by readers that ask at once.
-
-        Args:
-            since: The loop's time from which on the answer must be.
+    async def _ask(self) -> StreamEvent | None:
+        """Return the run's newest event; see :meth:`look`.
 
         Returns:
             ``None`` when nothing is known, because the server is away or the run is gone;
             ``is_gone`` tells which.
         """
-        now = asyncio.get_running_loop().time()
-        look, age_s = self._look, now - self._looked_at
-        if look is None or self._looked_at < since or (look.done() and age_s > _LOOK_SHARED_S):
-            self._looked_at = now
-            look = self._look = asyncio.create_task(self._ask())
-        return await asyncio.shield(look)
-
-    async def _ask(self) -> StreamEvent | None:
         if not await self._connection.wait_connected(0):
             return None
         with suppress(UnavailableError):
@@ -275,21 +231,14 @@ class Tails:
             UnavailableError: The server did not take the subscription.
         """
         run = run_log.run
-        tail = self._tails.get(run)
-        if tail is None:
+
+        def make() -> Tail:
             live = self._subjects.live(run)
-            tail = Tail(self._connection, run_log, live, self._settings, self.figures)
-            self._tails[run] = tail
+            return Tail(self._connection, run_log, live, self._settings, self.figures)
+
         reader = Reader(self._settings.max_buffered_events, self.figures)
-        tail.readers.add(reader)
-        try:
-            await tail.ready()
+        async with joining(self._tails, run, make, reader) as tail:
             yield tail, reader
-        finally:
-            tail.readers.discard(reader)
-            if not tail.readers and self._tails.get(run) is tail:
-                del self._tails[run]
-                await tail.close()
 
     def count(self, run: RunRef) -> int:
         """Return how many readers follow a run in this process."""

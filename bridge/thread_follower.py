@@ -8,21 +8,16 @@ after this one is noticed in the same way. After silence the leader is asked, on
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
 
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import BridgeClosedError, UnavailableError
 from bridge.event_log import EventLog
 from bridge.events import StreamEvent
-from bridge.listening import listen_surely
+from bridge.shared_feed import SharedFeed, joining
 from bridge.subjects import Subjects
-
-#: Looks at the log that followers of one thread ask for within this time share one answer.
-_LOOK_SHARED_S: Final = 1.0
 
 
 class Watcher:
@@ -66,40 +61,13 @@ class Watcher:
         return False
 
 
-class ThreadTail:
+class ThreadTail(SharedFeed[Watcher, None]):
     """The live subjects of one thread, heard once for all who follow it in this process."""
 
     def __init__(self, connection: Connection, subject: str, log: EventLog, thread_id: str) -> None:
-        self._connection = connection
-        self._subject = subject
+        super().__init__(connection, subject)
         self._log = log
         self._thread_id = thread_id
-        self._opening: asyncio.Task[Subscription] | None = None
-        self._look: asyncio.Task[None] | None = None
-        self._looked_at = float("-inf")
-        self.watchers: set[Watcher] = set()
-
-    async def ready(self) -> None:
-        """Wait until the server knows of the subscription.
-
-        Raises:
-            UnavailableError: It did not answer within the outage budget.
-        """
-        if self._opening is None:
-            listening = listen_surely(self._connection, self._subject, self._on_message)
-            self._opening = asyncio.create_task(listening)
-        await asyncio.shield(self._opening)
-
-    async def close(self) -> None:
-        """Drop the subscription."""
-        if self._look is not None:
-            self._look.cancel()
-        if self._opening is None:
-            return
-        if not self._opening.done():
-            self._opening.cancel()
-        elif not self._opening.cancelled() and self._opening.exception() is None:
-            await self._connection.unsubscribe(self._opening.result())
 
     def _on_message(self, message: Msg) -> None:
         if message.reply and not message.data:
@@ -109,30 +77,22 @@ class ThreadTail:
         except (KeyError, ValueError):
             self.mark_stale()  # the log will say what is wrong
             return
-        for watcher in self.watchers:
+        for watcher in self.readers:
             watcher.hear(seq)
 
     def mark_stale(self) -> None:
         """Send every follower to the log."""
-        for watcher in self.watchers:
+        for watcher in self.readers:
             watcher.mark_stale()
 
-    async def look(self) -> None:
-        """Let the followers hear what the leader knows; shared by those that ask at once."""
-        now = asyncio.get_running_loop().time()
-        look = self._look
-        if look is None or (look.done() and now - self._looked_at > _LOOK_SHARED_S):
-            self._looked_at = now
-            look = self._look = asyncio.create_task(self._ask())
-        await asyncio.shield(look)
-
     async def _ask(self) -> None:
+        """Let the followers hear what the leader knows."""
         if not await self._connection.wait_connected(0):
             return
         with suppress(UnavailableError):
             newest = await self._log.find_last_of_thread(self._thread_id)
             if newest is not None:
-                for watcher in self.watchers:
+                for watcher in self.readers:
                     watcher.hear(newest.event_id.stream_seq)
 
 
@@ -153,32 +113,25 @@ class ThreadTails:
         Raises:
             UnavailableError: The server did not take the subscription.
         """
-        tail = self._tails.get(thread_id)
-        if tail is None:
+
+        def make() -> ThreadTail:
             subject = self._subjects.thread_live(thread_id)
-            tail = ThreadTail(self._connection, subject, self._log, thread_id)
-            self._tails[thread_id] = tail
+            return ThreadTail(self._connection, subject, self._log, thread_id)
+
         watcher = Watcher()
-        tail.watchers.add(watcher)
-        try:
-            await tail.ready()
+        async with joining(self._tails, thread_id, make, watcher) as tail:
             yield tail, watcher
-        finally:
-            tail.watchers.discard(watcher)
-            if not tail.watchers and self._tails.get(thread_id) is tail:
-                del self._tails[thread_id]
-                await tail.close()
 
     @property
     def total(self) -> int:
         """How many follow any thread in this process."""
-        return sum(len(tail.watchers) for tail in tuple(self._tails.values()))
+        return sum(len(tail.readers) for tail in tuple(self._tails.values()))
 
     def close(self) -> None:
         """Tell every follower that the bridge closes."""
         self._connection.remove_listener(self._mark_stale)
         for tail in self._tails.values():
-            for watcher in tail.watchers:
+            for watcher in tail.readers:
                 watcher.close()
 
     def _mark_stale(self) -> None:
@@ -235,6 +188,7 @@ class ThreadFollower:
 
         Raises:
             UnavailableError: The server fell silent; open the thread again at the last sequence.
+            ForeignMessageError: The next message is no event that this version reads.
             BridgeClosedError: The bridge was closed.
         """
         position = after

@@ -12,18 +12,16 @@ from typing import Final, Protocol
 
 from bridge import wire
 from bridge.connection import Connection
-from bridge.errors import ApiError, Stored, StreamCapacityExceededError
 from bridge.ids import check_id
-from bridge.publication import FULL, publish_once
+from bridge.publication import publish_surely
 from bridge.pull_consumer import (
     ACK,
-    NANOSECONDS,
     PullConsumer,
     PulledMessage,
     nak_verb,
+    open_shared,
     without_newer,
 )
-from bridge.replies import SilenceError
 from bridge.subjects import Subjects
 
 MAX_FIRINGS_IN_PROGRESS: Final = 1000
@@ -160,21 +158,13 @@ class JetStreamTimers:
             wire.SCHEDULE: f"@at {_instant(at)}",
             wire.SCHEDULE_TARGET: self._subjects.firing(*_checked(kind, key)),
         }
-        lines = wire.encode_stored(headers)
-        outage = self._connection.outage(f"setting timer {kind} {key}")
-        while True:
-            try:
-                await publish_once(
-                    self._connection, self._subjects.timer(kind, key), payload, lines
-                )
-            except SilenceError as silence:
-                await outage.wait(Stored.UNKNOWN if silence.sent else Stored.NO)
-            except ApiError as error:
-                if error.err_code in FULL:
-                    raise StreamCapacityExceededError(error.description) from error
-                raise
-            else:
-                return
+        await publish_surely(
+            self._connection,
+            self._subjects.timer(kind, key),
+            payload,
+            wire.encode_stored(headers),
+            what=f"setting timer {kind} {key}",
+        )
 
     async def cancel(self, kind: str, key: str) -> None:
         """Remove a timer that has not fired; see :meth:`Timers.cancel`."""
@@ -184,16 +174,14 @@ class JetStreamTimers:
 
     async def consumer(self, kind: str, *, lease_s: float) -> FiredTimers:
         """Open the durable consumer of a kind; see :meth:`Timers.consumer`."""
-        config = {
-            "durable_name": f"fired_{check_id('kind', kind)}",
-            "filter_subject": self._subjects.firings(kind),
-            "ack_policy": "explicit",
-            "ack_wait": int(lease_s * NANOSECONDS),
-            "max_ack_pending": MAX_FIRINGS_IN_PROGRESS,
-            "max_deliver": -1,
-        }
-        consumer = PullConsumer(self._connection, self._subjects.timers_stream, config)
-        await consumer.open()
+        consumer = await open_shared(
+            self._connection,
+            self._subjects.timers_stream,
+            f"fired_{check_id('kind', kind)}",
+            self._subjects.firings(kind),
+            lease_s=lease_s,
+            max_in_progress=MAX_FIRINGS_IN_PROGRESS,
+        )
         return _Firings(consumer)
 
 

@@ -4,7 +4,7 @@ Nothing that exists is changed: a difference is an error that names the field.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.connection import Connection
 from bridge.errors import (
@@ -17,19 +17,26 @@ from bridge.errors import (
 )
 from bridge.reservation import create_reserved
 from bridge.settings import BridgeSettings, LogSettings
+from bridge.stream_info import find_stream
 from bridge.subjects import CheckpointSubjects, Subjects
 
 MIN_SERVER: Final = (2, 12)
 NAME_IN_USE: Final = 10058
-STREAM_NOT_FOUND: Final = 10059
 #: The cluster has fewer nodes than replicas are wanted, as far as its leader has met them.
 NO_PEERS: Final = 10005
-NOT_ENABLED: Final = frozenset({10076, 10039, 10035})
 DUPLICATE_WINDOW_S: Final = 120
 _NANOSECONDS: Final = 1_000_000_000
 
 StreamConfig = Mapping[str, Any]
 Make = Callable[[Connection, StreamConfig], Awaitable[dict[str, Any]]]
+
+
+class Drift(NamedTuple):
+    """A field of a stream that is not as the settings want it."""
+
+    field: str
+    wanted: Any
+    found: Any
 
 
 def check_server(version: str) -> None:
@@ -220,13 +227,8 @@ async def ensure_streams(connection: Connection, settings: BridgeSettings) -> li
 
 async def _ensure(connection: Connection, wanted: StreamConfig, make: Make) -> StreamConfig:
     name = wanted["name"]
-    try:
-        found = await connection.api(f"$JS.API.STREAM.INFO.{name}")
-    except ApiError as error:
-        if error.err_code in NOT_ENABLED:
-            raise JetStreamDisabledError(error.description) from error
-        if error.err_code != STREAM_NOT_FOUND:
-            raise
+    found = await find_stream(connection, name)
+    if found is None:
         try:
             found = await _create(connection, wanted, make)
         except AccessDeniedError as denied:
@@ -261,12 +263,12 @@ def _verify(name: str, wanted: StreamConfig, found: Mapping[str, Any]) -> None:
         raise TopologyDriftError(f"stream {name}", field, value, actual)
 
 
-def differences(wanted: StreamConfig, found: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each field that is not as wanted, with what is wanted and what was found."""
+def differences(wanted: StreamConfig, found: Mapping[str, Any]) -> Iterator[Drift]:
+    """Yield each field that is not as wanted."""
     for field, value in wanted.items():
         # The server leaves out fields that hold their zero value.
         actual = found.get(field, type(value)())
         if isinstance(value, Mapping):
             actual = {key: actual.get(key) for key in value}
         if actual != value:
-            yield field, value, actual
+            yield Drift(field, value, actual)

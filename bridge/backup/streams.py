@@ -20,11 +20,12 @@ from pydantic import BaseModel, ConfigDict
 from bridge.backup.later import LaterMessages, decode_later, read_later
 from bridge.backup.snapshots import CHUNK_BYTES, open_snapshot, put_snapshot
 from bridge.connection import Connection
-from bridge.errors import ApiError, TopologyDriftError
+from bridge.errors import TopologyDriftError
 from bridge.settings import BridgeSettings
+from bridge.stream_info import find_stream
 from bridge.stream_reader import StreamReader
 from bridge.subjects import Subjects
-from bridge.topology import STREAM_NOT_FOUND, check_server, differences, streams
+from bridge.topology import check_server, differences, streams
 
 #: Stores the next bytes of a file.
 Put: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -138,16 +139,7 @@ class StreamBackup:
         Raises:
             UnavailableError: The server fell silent.
         """
-        return [name for name in self._wanted if await self._exists(name)]
-
-    async def _exists(self, name: str) -> bool:
-        try:
-            await self._connection.api(f"$JS.API.STREAM.INFO.{name}")
-        except ApiError as error:
-            if error.err_code != STREAM_NOT_FOUND:
-                raise
-            return False
-        return True
+        return [name for name in self._wanted if await find_stream(self._connection, name)]
 
     def check(self, taken: TakenStream) -> None:
         """Refuse a stream that this process would not want once it is restored.
@@ -196,7 +188,7 @@ class StreamBackup:
         Raises:
             UnavailableError: The server fell silent; it may still be there.
         """
-        if await self._exists(name):
+        if await find_stream(self._connection, name):
             await self._connection.api(f"$JS.API.STREAM.DELETE.{name}")
 
 

@@ -9,15 +9,14 @@ from typing import Any, Self
 from bridge.connection import Connection
 from bridge.consumers import consumer_info
 from bridge.consumption import ConsumerInfo
-from bridge.errors import ApiError, JetStreamDisabledError
-from bridge.examination.facts import Drift, ServerFacts, StreamFacts
-from bridge.log_state import current_replicas
+from bridge.examination.facts import ServerFacts, StreamFacts
 from bridge.pull_consumer import find_consumer
 from bridge.settings import BridgeSettings
 from bridge.state import JetStreamStates
+from bridge.stream_info import current_replicas, find_stream, limit_of
 from bridge.stream_reader import StreamReader
 from bridge.subjects import Subjects
-from bridge.topology import NOT_ENABLED, STREAM_NOT_FOUND, StreamConfig, differences, streams
+from bridge.topology import StreamConfig, differences, streams
 
 
 class Examiner:
@@ -77,7 +76,7 @@ class Examiner:
         offset_s, error_s = None, 0.0
         for wanted in streams(self._settings) if self._connection.has_jetstream else ():
             began = time.time()
-            answer = await self._find_stream(wanted["name"])
+            answer = await find_stream(self._connection, wanted["name"])
             if answer is None:
                 missing.append(wanted["name"])
             else:
@@ -100,33 +99,19 @@ class Examiner:
         found = await find_consumer(self._connection, self._subjects.events_stream, name)
         return consumer_info(self._subjects, found)
 
-    async def _find_stream(self, name: str) -> dict[str, Any] | None:
-        try:
-            return await self._connection.api(f"$JS.API.STREAM.INFO.{name}")
-        except ApiError as error:
-            if error.err_code in NOT_ENABLED:
-                raise JetStreamDisabledError(error.description) from error
-            if error.err_code != STREAM_NOT_FOUND:
-                raise
-            return None
-
 
 def _facts_of(wanted: StreamConfig, answer: Mapping[str, Any]) -> StreamFacts:
     config, state = answer["config"], answer["state"]
     return StreamFacts(
         name=config["name"],
-        drifts=tuple(Drift(*each) for each in differences(wanted, config)),
+        drifts=tuple(differences(wanted, config)),
         bytes=state["bytes"],
-        max_bytes=_limit(config["max_bytes"]),
+        max_bytes=limit_of(config["max_bytes"]),
         consumers=state["consumer_count"],
-        max_consumers=_limit(config["max_consumers"]),
+        max_consumers=limit_of(config["max_consumers"]),
         replicas=config["num_replicas"],
         current_replicas=current_replicas(answer),
     )
-
-
-def _limit(value: int) -> int | None:
-    return value if value > 0 else None
 
 
 def _instant(text: str) -> float:

@@ -2,15 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-
-class Drift(NamedTuple):
-    """A field of a stream that is not as the settings want it."""
-
-    field: str
-    wanted: Any
-    found: Any
+from bridge.topology import Drift
 
 
 @dataclass(frozen=True, slots=True)

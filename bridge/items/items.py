@@ -15,13 +15,12 @@ from uuid import uuid4
 
 from bridge import wire
 from bridge.connection import Connection
-from bridge.errors import ApiError, ItemTooLargeError, Stored, StreamCapacityExceededError
+from bridge.errors import ApiError, ItemTooLargeError, StreamCapacityExceededError
 from bridge.ids import token
 from bridge.items.filters import check_filter, matches
 from bridge.items.item import StoredItem, decode_item, encode_item
 from bridge.items.namespaces import Labels, NamespacePattern, collect
-from bridge.publication import DECIDE_BY_READING, FULL, publish_once
-from bridge.replies import SilenceError
+from bridge.publication import DECIDE_BY_READING, publish_surely
 from bridge.settings import ItemSettings
 from bridge.stream_reader import StoredMessage, StreamReader
 from bridge.subjects import Subjects
@@ -265,22 +264,13 @@ class Items:
         if expected is not None:
             headers[wire.EXPECTED_SUBJECT_SEQUENCE] = str(expected)
         lines = wire.encode_stored(headers)
-        outage = self._connection.outage("storing an item")
-        stored = Stored.NO
-        while True:
-            try:
-                await publish_once(self._connection, subject, payload, lines)
-            except SilenceError as silence:
-                stored = Stored.UNKNOWN if silence.sent else stored
-                await outage.wait(stored)
-            except ApiError as error:
-                if error.err_code in FULL:
-                    raise StreamCapacityExceededError(f"items: {error.description}") from error
-                if expected is None or error.err_code not in DECIDE_BY_READING:
-                    raise
-                return
-            else:
-                return
+        try:
+            await publish_surely(self._connection, subject, payload, lines, what="storing an item")
+        except StreamCapacityExceededError as error:
+            raise StreamCapacityExceededError(f"items: {error.what}") from error
+        except ApiError as error:
+            if expected is None or error.err_code not in DECIDE_BY_READING:
+                raise
 
 
 def _check_page(limit: int, offset: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Self
 
+from bridge.beside import beside
 from bridge.cold_tier import NO_COLD_TIER, ColdTier, find_archived
 from bridge.consumption import ClaimSource, ConsumerInfo, ConsumerSpec
 from bridge.coordination import NoCheckpoints
@@ -38,8 +39,9 @@ from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, terminal_event
 from bridge.memory.deliveries import MemorySource
 from bridge.memory.following import MemoryFollowing
 from bridge.memory.holding import MemoryLeases
-from bridge.memory.log import MemorySettings, RunLog
+from bridge.memory.run_log import RunLog
 from bridge.memory.server import MemoryServer
+from bridge.memory.settings import MemorySettings
 from bridge.memory.sweep import MemorySweep
 from bridge.retention.run_holders import NoHolders, RunHolders
 from bridge.run_bridge import RunBridge
@@ -185,13 +187,8 @@ class MemoryStreamBridge(RunBridge):
         """
         self._check_open()
         sweep = MemorySweep(self._log, self._settings, holders or NoHolders(), self._writer)
-        task = asyncio.create_task(sweep.run(), name="memory sweep")
-        try:
+        async with beside(sweep.run(), "memory sweep"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def get_stats(self) -> StreamStats:
         """Count the runs of the log; see :meth:`StreamBridge.get_stats`."""

@@ -132,7 +132,7 @@ class MemoryConsumers:
 
     def forget(self, run: RunRef) -> None:
         """Remove what was given up of a run."""
-        kept = [each for each in self._dead_letters if not _is_of(each, run)]
+        kept = [each for each in self._dead_letters if each.event.run != run]
         self._dead_letters = deque(kept, maxlen=self._max_dead_letters)
 
     def dead_letters(self, name: str, after: int, limit: int) -> list[DeadLetter]:
@@ -146,7 +146,3 @@ def _verify(known: ConsumerSpec, wanted: ConsumerSpec) -> None:
         found, asked = getattr(known, field), getattr(wanted, field)
         if field not in _OWN_BUSINESS and found != asked:
             raise ConsumerDriftError(known.name, field, asked, found)
-
-
-def _is_of(letter: DeadLetter, run: RunRef) -> bool:
-    return (letter.event.thread_id, letter.event.run_id) == run

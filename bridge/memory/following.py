@@ -23,7 +23,8 @@ from bridge.events import (
     StreamItem,
 )
 from bridge.ids import Cursor, EventId, parse_cursor
-from bridge.memory.log import MemoryLog, RunLog
+from bridge.memory.log import MemoryLog
+from bridge.memory.run_log import RunLog
 from bridge.stream_bridge import Push
 
 MAX_ITEMS: Final = 500

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
+from bridge.beside import beside
 from bridge.coordination import Job
 from bridge.ids import check_id
 
@@ -101,14 +102,11 @@ class MemoryLeases:
     async def kept(self) -> AsyncGenerator[None]:
         """Renew and answer while the body runs."""
         self._holders.leases.add(self)
-        renewing = asyncio.create_task(self._renew(), name="memory leases")
         try:
-            yield
+            async with beside(self._renew(), "memory leases"):
+                yield
         finally:
             self._holders.leases.discard(self)
-            renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
 
     async def _renew(self) -> None:
         while True:

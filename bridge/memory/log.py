@@ -4,13 +4,9 @@ Append, eviction and lookup are O(1). Several bridges may share one log, as proc
 server; all of them live on one event loop.
 """
 
-import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
-from typing import Final, Literal
-
-from pydantic import Field
+from typing import Final
 
 from bridge.errors import (
     ConflictError,
@@ -21,165 +17,16 @@ from bridge.errors import (
 )
 from bridge.events import DELETED, RESERVED_EVENTS, NewEvent, StreamEvent
 from bridge.ids import EventId
-from bridge.lifecycle import FIRST_ATTEMPT, attempt_event, deleted_event
+from bridge.lifecycle import attempt_event, deleted_event
 from bridge.memory.consumers import MemoryConsumers
+from bridge.memory.run_log import RunLog, size_of
+from bridge.memory.settings import MemorySettings
 from bridge.retention.room import soft_limit
 from bridge.retention.seal import first_kept
-from bridge.settings import Seconds, Section
 from bridge.subjects import RunRef
 
-IDEMPOTENCE_S: Final = 120.0
 #: Ended runs that one publish may cut short to make room for itself.
 _RELIEVED_AT_ONCE: Final = 32
-
-
-class MemorySettings(Section):
-    """How much a memory log keeps."""
-
-    max_events_per_run: int = Field(256, ge=1, description="kept per run; older ones are evicted")
-    max_bytes_per_run: int = Field(10 << 20, ge=1, description="kept per run, as above")
-    max_runs: int = Field(1000, ge=1, description="kept, ended ones included")
-    max_runs_policy: Literal["lru", "reject"] = Field(
-        "lru", description="lru: the run that ended first leaves for a new one; reject: none does"
-    )
-    max_bytes: int = Field(
-        1 << 30, ge=1024, description="data and metadata of all runs; ends find room in a reserve"
-    )
-    max_event_bytes: int = Field(
-        (8 << 20) - 4096, ge=1, description="data and metadata of one event"
-    )
-    max_event_ids_per_run: int = Field(1000, ge=1, description="callers' own ids remembered")
-    terminal_ttl_s: Seconds = Field(300.0, description="from a run's end until its events leave")
-    orphan_timeout_s: Seconds = Field(60.0, description="as above, when nobody reads it")
-    max_age_s: Seconds = Field(86_400.0, description="as above, whoever reads it")
-    no_publish_timeout_s: Seconds = Field(
-        600.0, description="silence after which a run that nobody holds is ended"
-    )
-    awaiting_input_timeout_s: Seconds = Field(
-        7200.0, description="as above, for a run that waits for its user"
-    )
-    sweep_interval_s: Seconds = Field(30.0, description="between two looks at all runs")
-    max_consumers: int = Field(1000, ge=1, description="named durable consumers")
-    consumer_idle_s: Seconds = Field(
-        604_800.0, description="without use, after which a named consumer is removed"
-    )
-    max_dead_letters: int = Field(1000, ge=1, description="kept; the oldest leave first")
-    max_tombstones: int = Field(
-        100_000, ge=1, description="deleted records remembered, so that they cannot come back"
-    )
-
-
-class RunLog:
-    """The retained events of one run; ``first`` to ``last`` without holes, never empty.
-
-    Attributes:
-        run: The run.
-        birth: The run's first event, which may have been evicted since; of a run that has left the
-            log, its terminal event.
-        events: The retained events by run_seq.
-        first: The oldest retained event.
-        last: The newest event.
-        terminal: The terminal event, once there is one.
-        attempt: The attempt that has begun last.
-        attempt_id: The id of that attempt's ``metadata`` event.
-        attempts: Which attempt each writer publishes as; one that is not here is a service.
-        retained_bytes: Bytes of data and metadata of the retained events.
-        awaits_after: The event after which the run waits for its user.
-    """
-
-    def __init__(self, birth: StreamEvent) -> None:
-        self.run = RunRef(birth.thread_id, birth.run_id)
-        self.birth = self.first = self.last = birth
-        self.events = {birth.run_seq: birth}
-        self.terminal = birth if birth.is_terminal else None
-        self.attempt = FIRST_ATTEMPT
-        self.attempt_id = birth.id
-        self.attempts: dict[str, int] = {}
-        self.awaits_after: StreamEvent | None = None
-        self._readers = 0
-        self._changed_s = self._read_s = time.monotonic()
-        self.retained_bytes = _size(birth)
-        self._known_ids: dict[str, tuple[float, EventId]] = {}
-        self._changed = asyncio.Event()
-
-    def push(self, event: StreamEvent) -> None:
-        """Add the event that follows ``last``, and wake the readers."""
-        self.events[event.run_seq] = event
-        self.last = event
-        self._changed_s = time.monotonic()
-        self.retained_bytes += _size(event)
-        if event.is_terminal:
-            self.terminal = event
-        self.wake()
-
-    def delete(self, marker: StreamEvent) -> None:
-        """End the run for its readers; ``marker`` itself is not theirs to see."""
-        self.terminal = self.terminal or marker
-        self.wake()
-
-    def evict_first(self) -> StreamEvent:
-        """Forget the oldest of at least two retained events, and return it."""
-        evicted = self.events.pop(self.first.run_seq)
-        self.first = self.events[evicted.run_seq + 1]
-        self.retained_bytes -= _size(evicted)
-        return evicted
-
-    @property
-    def readers(self) -> int:
-        """How many readers are open."""
-        return self._readers
-
-    @readers.setter
-    def readers(self, count: int) -> None:
-        self._readers = count
-        self._read_s = time.monotonic()
-
-    @property
-    def awaits_input(self) -> bool:
-        """Whether the run waits for its user since its newest event."""
-        return self.awaits_after is self.last and self.terminal is None
-
-    @property
-    def silent_s(self) -> float:
-        """Seconds since the newest event."""
-        return time.monotonic() - self._changed_s
-
-    @property
-    def unread_s(self) -> float:
-        """Seconds since the run ended, or was read last if that is less."""
-        return 0.0 if self._readers else min(self.silent_s, time.monotonic() - self._read_s)
-
-    def refuse_ended(self) -> None:
-        """Raise StreamTerminatedError when the run has its terminal event."""
-        if self.terminal is not None:
-            raise StreamTerminatedError(self.run.run_id, self.terminal.event)
-
-    def find_published(self, event_id: str) -> EventId | None:
-        """Return where the caller's own id was stored within the last 120 s, if it was."""
-        known = self._known_ids.get(event_id)
-        if known is None or time.monotonic() - known[0] > IDEMPOTENCE_S:
-            return None
-        return known[1]
-
-    def remember_published(self, event_id: str, place: EventId, *, limit: int) -> None:
-        """Remember the caller's own id; beyond ``limit`` ids the oldest are forgotten."""
-        self._known_ids.pop(event_id, None)
-        self._known_ids[event_id] = (time.monotonic(), place)
-        if len(self._known_ids) > limit:
-            del self._known_ids[next(iter(self._known_ids))]
-
-    def wake(self) -> None:
-        """Let every waiting reader look again."""
-        self._changed.set()
-        self._changed.clear()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait until there may be something new; False after ``timeout_s`` of silence."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._changed.wait()
-        except TimeoutError:
-            return False
 
 
 class MemoryLog:
@@ -368,7 +215,7 @@ class MemoryLog:
         self._long.pop(run_id, None)
         for event in log.events.values():
             if self._events.pop(event.event_id.stream_seq, None) is not None:
-                self._bytes -= _size(event)
+                self._bytes -= size_of(event)
 
     def _depart(self, log: RunLog, marker_seq: int) -> None:
         self._leave(log)
@@ -376,7 +223,7 @@ class MemoryLog:
         if len(self._departed) > self._settings.max_runs:
             forgotten = next(iter(self._departed))
             marker = self._events.pop(self._departed.pop(forgotten), None)
-            self._bytes -= 0 if marker is None else _size(marker)
+            self._bytes -= 0 if marker is None else size_of(marker)
 
     def _check_size(self, event: NewEvent) -> None:
         limit = min(self._settings.max_event_bytes, self._settings.max_bytes_per_run)
@@ -401,7 +248,7 @@ class MemoryLog:
             metadata_json=event.metadata,
         )
         self._events[self._last_seq] = placed
-        self._bytes += _size(placed)
+        self._bytes += size_of(placed)
         self.consumers.wake()
         return placed
 
@@ -416,12 +263,8 @@ class MemoryLog:
     def _evict(self, log: RunLog) -> None:
         evicted = log.evict_first()
         del self._events[evicted.event_id.stream_seq]
-        self._bytes -= _size(evicted)
+        self._bytes -= size_of(evicted)
 
 
 def _size_of_new(event: NewEvent) -> int:
     return len(event.payload) + len(event.metadata or b"")
-
-
-def _size(event: StreamEvent) -> int:
-    return len(event.payload) + len(event.metadata_json or b"")

@@ -2,7 +2,8 @@
 
 from bridge.memory.holding import MemoryControls, MemoryHolders
 from bridge.memory.jobs import MemoryJobQueue
-from bridge.memory.log import MemoryLog, MemorySettings
+from bridge.memory.log import MemoryLog
+from bridge.memory.settings import MemorySettings
 from bridge.memory.states import MemoryStates
 from bridge.memory.timers import MemoryTimers
 

@@ -7,7 +7,9 @@ from typing import Final
 
 from bridge.events import Terminal, timestamp
 from bridge.lifecycle import terminal_event
-from bridge.memory.log import MemoryLog, MemorySettings, RunLog
+from bridge.memory.log import MemoryLog
+from bridge.memory.run_log import RunLog
+from bridge.memory.settings import MemorySettings
 from bridge.retention.run_holders import RunHolders
 from bridge.retention.seal import first_kept
 

@@ -144,12 +144,3 @@ class MemoryTimers:
     async def consumer(self, kind: str, *, lease_s: float) -> FiredTimers:
         """Open the consumer of a kind; see :meth:`Timers.consumer`."""
         return _Firings(kind, self._kinds[check_id("kind", kind)], lease_s)
-
-    def close(self) -> None:
-        """Forget all timers."""
-        for handle in self._set.values():
-            handle.cancel()
-        self._set.clear()
-        for firings in self._kinds.values():
-            for key, firing in list(firings.waiting.items()):
-                firings.drop(key, firing)

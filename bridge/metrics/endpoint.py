@@ -97,11 +97,13 @@ def _application(registry: CollectorRegistry, health: GetHealth) -> "WSGIApplica
 
 
 class _Server(WSGIServer):
-    # Whoever connects and says nothing must not keep others waiting for ever.
-    timeout = 5.0
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's
+        """Log what broke off; the library would print it into the process's log of JSON lines."""
+        _LOG.debug("process.metrics.broken", exc_info=True)
 
 
 class _Quiet(WSGIRequestHandler):
+    # Whoever connects and says nothing must not keep others waiting for ever.
     timeout = 5.0
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name

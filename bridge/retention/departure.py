@@ -11,7 +11,6 @@ from bridge.event_log import EventLog
 from bridge.events import StreamEvent
 from bridge.seals import Seals
 from bridge.state import REF
-from bridge.subjects import RunRef
 
 _LOG = logging.getLogger("jetrun.retention")
 
@@ -41,7 +40,7 @@ class Departure:
         Raises:
             UnavailableError: The server fell silent; call again.
         """
-        run = RunRef(terminal.thread_id, terminal.run_id)
+        run = terminal.run
         await self._seals.keep(terminal)
         if await self._states.is_deleted(REF, run.run_id):
             await self._seals.forget(run)  # it was deleted since it was looked at

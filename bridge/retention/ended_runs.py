@@ -17,7 +17,6 @@ from bridge.retention.readership import Readership
 from bridge.retention.seal import first_kept
 from bridge.retention.survey import Sighting, Survey
 from bridge.settings import RetentionSettings
-from bridge.subjects import RunRef
 
 _LOG = logging.getLogger("jetrun.retention")
 
@@ -63,7 +62,7 @@ class EndedRuns:
             due = [sighting for sighting in page if self._is_due(sighting)]
             if not due:
                 continue
-            read = await self._readers.find_read([_run_of(sighting) for sighting in due])
+            read = await self._readers.find_read([sighting.run for sighting in due])
             for sighting in due:
                 if self._may_leave(sighting, is_read=sighting.newest.run_id in read):
                     await self._let_go(sighting)
@@ -73,7 +72,7 @@ class EndedRuns:
         return (
             newest.is_terminal
             and newest.event != DELETED
-            and sighting.messages > newest.run_seq - first_kept(sighting.newest).run_seq + 1
+            and sighting.holds_more_than_its_end
             and _age_s(sighting) >= min(self._settings.orphan_timeout_s, self._settings.max_age_s)
         )
 
@@ -92,17 +91,13 @@ class EndedRuns:
         return age_s >= limits.terminal_ttl_s or unread_s >= limits.orphan_timeout_s
 
     async def _let_go(self, sighting: Sighting) -> None:
-        newest, run = sighting.newest, _run_of(sighting)
+        newest, run = sighting.newest, sighting.run
         if self._floor is not None and await self._floor.archived_run_seq(run) < newest.run_seq:
             _LOG.debug("retention.not_archived", extra={"run_id": run.run_id})
             return
         self._read_at.pop(run.run_id, None)
-        events = await self._log.run(run).purge(below_seq=first_kept(sighting.newest).stream_seq)
+        events = await self._log.run(run).purge(below_seq=first_kept(newest).stream_seq)
         _LOG.debug("retention.left", extra={"run_id": run.run_id, "events": events})
-
-
-def _run_of(sighting: Sighting) -> RunRef:
-    return RunRef(sighting.newest.thread_id, sighting.newest.run_id)
 
 
 def _age_s(sighting: Sighting) -> float:

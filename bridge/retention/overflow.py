@@ -21,7 +21,6 @@ from bridge.retention.room import LogRoom
 from bridge.retention.seal import first_kept
 from bridge.retention.survey import Sighting, Survey
 from bridge.stream_reader import MAX_SUBJECTS
-from bridge.subjects import RunRef
 
 #: Ended runs that one search remembers; those that ended first.
 MAX_CANDIDATES: Final = 4 * MAX_SUBJECTS
@@ -87,7 +86,6 @@ class Overflow:
                 shortened += await self._shorten(sighting)
             else:
                 break
-        await self._room.look()
         if not shortened and self._room.may_forget_runs:
             await self._remove_for_bytes()
 
@@ -99,7 +97,6 @@ class Overflow:
             await self._remove(sighting)
             if self._room.surplus_bytes <= 0:
                 break
-        await self._room.look()
 
     async def _oldest(self) -> AsyncGenerator[Sighting]:
         """Yield ended runs that may leave, those first that ended first."""
@@ -115,28 +112,32 @@ class Overflow:
                     yield sighting
 
     async def _unread(self, sightings: Sequence[Sighting]) -> list[Sighting]:
-        read = await self._readers.find_read([_run_of(each) for each in sightings])
+        read = await self._readers.find_read([each.run for each in sightings])
         return [each for each in sightings if each.newest.run_id not in read]
 
     async def _is_archived(self, sighting: Sighting) -> bool:
         if self._floor is None:
             return True
-        return await self._floor.archived_run_seq(_run_of(sighting)) >= sighting.newest.run_seq
+        return await self._floor.archived_run_seq(sighting.run) >= sighting.newest.run_seq
 
     async def _shorten(self, sighting: Sighting) -> bool:
         """Let the events of a run go, but for its end; return whether there were any."""
-        kept = first_kept(sighting.newest)
-        if sighting.messages <= sighting.newest.run_seq - kept.run_seq + 1:
+        if not sighting.holds_more_than_its_end:
             return False
-        await self._log.run(_run_of(sighting)).purge(below_seq=kept.stream_seq)
-        self._not_before = 0.0
-        self._room.give_back(sighting.newest.total_bytes)
+        below_seq = first_kept(sighting.newest).stream_seq
+        await self._log.run(sighting.run).purge(below_seq=below_seq)
+        await self._note_room()
         return True
 
     async def _remove(self, sighting: Sighting) -> None:
         await self._departure.remove(sighting.newest)
+        await self._note_room()
+
+    async def _note_room(self) -> None:
+        # Asked, not reckoned: what a run has emitted says nothing of what the log still held of
+        # it, and room that is only believed in is given away at once.
         self._not_before = 0.0
-        self._room.give_back(sighting.newest.total_bytes, runs=1)
+        await self._room.look()
 
 
 def _has_ended(sighting: Sighting) -> bool:
@@ -145,7 +146,3 @@ def _has_ended(sighting: Sighting) -> bool:
 
 def _end_of(sighting: Sighting) -> int:
     return sighting.newest.event_id.stream_seq
-
-
-def _run_of(sighting: Sighting) -> RunRef:
-    return RunRef(sighting.newest.thread_id, sighting.newest.run_id)

@@ -7,10 +7,11 @@ and terminals go on into the reserve. Room that comes back is seen by the next l
 
 import asyncio
 import logging
-from contextlib import suppress
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
 
+from bridge.beside import beside
 from bridge.errors import BridgeError, EventTooLargeError, StreamCapacityExceededError
 from bridge.settings import BridgeSettings
 from bridge.stream_reader import StreamReader
@@ -50,27 +51,19 @@ class LogRoom:
         self._poll_s = settings.retention.capacity_poll_s
         self._used_bytes = 0
         self._runs = 0
-        self._looking: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        """Look once, and from then on regularly."""
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[None]:
+        """Look once, and from then on regularly, for the length of a context.
+
+        Raises:
+            UnavailableError: The server fell silent at the first look.
+        """
         await self.look()
         if self._soft_limit is None:
             _LOG.warning("room.unlimited", extra={"hint": "give the event stream a max_bytes"})
-        self._looking = asyncio.create_task(self._keep_looking(), name="log room")
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop looking."""
-        if self._looking is not None:
-            self._looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._looking
+        async with beside(self._keep_looking(), "log room"):
+            yield
 
     async def _keep_looking(self) -> None:
         while True:
@@ -99,12 +92,15 @@ class LogRoom:
             return
         if size_bytes > self._soft_limit:
             raise EventTooLargeError(size_bytes, self._soft_limit)
-        used_bytes = self._used_bytes + size_bytes + _OVERHEAD_BYTES
-        if used_bytes > self._soft_limit:
+        if self._used_bytes + size_bytes + _OVERHEAD_BYTES > self._soft_limit:
             raise StreamCapacityExceededError(
                 f"{self._used_bytes} bytes are stored, ordinary events may fill {self._soft_limit}"
             )
-        self._used_bytes = used_bytes
+        self.count(size_bytes)
+
+    def count(self, size_bytes: int) -> None:
+        """Count what is about to be stored, however full the log is."""
+        self._used_bytes += size_bytes + _OVERHEAD_BYTES
 
     @property
     def is_nearly_full(self) -> bool:
@@ -147,11 +143,6 @@ class LogRoom:
         raise StreamCapacityExceededError(
             f"all {self._max_runs} runs are active, or cannot leave yet"
         )
-
-    def give_back(self, size_bytes: int, *, runs: int = 0) -> None:
-        """Count what has left, until the next look."""
-        self._used_bytes -= size_bytes
-        self._runs -= runs
 
     def count_run(self) -> None:
         """Count a run that was born."""

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
+from bridge.beside import beside
 from bridge.errors import BridgeError
 from bridge.ids import SHARDS, shard_token
 
@@ -25,13 +26,8 @@ async def going_round(visit: Visit, interval_s: float) -> AsyncGenerator[None]:
         visit: Looks at one shard.
         interval_s: Seconds for one round.
     """
-    task = asyncio.create_task(_go_round(visit, interval_s), name="retention")
-    try:
+    async with beside(_go_round(visit, interval_s), "retention"):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _go_round(visit: Visit, interval_s: float) -> None:

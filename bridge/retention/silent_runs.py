@@ -69,7 +69,7 @@ class SilentRuns:
         """
         async for page in self._survey.shard(shard):
             silent = {
-                _run_of(sighting): sighting for sighting in page if await self._is_silent(sighting)
+                sighting.run: sighting for sighting in page if await self._is_silent(sighting)
             }
             if not silent:
                 continue
@@ -113,7 +113,3 @@ class SilentRuns:
             return  # it published something, or was ended, since it was looked at
         _LOG.warning("run.abandoned", extra={"run_id": run.run_id, "reason": reason})
         await self._holders.settle(run)
-
-
-def _run_of(sighting: Sighting) -> RunRef:
-    return RunRef(sighting.newest.thread_id, sighting.newest.run_id)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from bridge import wire
 from bridge.errors import ForeignMessageError
 from bridge.events import StreamEvent
+from bridge.retention.seal import first_kept
 from bridge.stream_reader import MAX_SUBJECTS, StoredMessage, StreamReader
-from bridge.subjects import Subjects
+from bridge.subjects import RunRef, Subjects
 from bridge.wire import decode_event
 
 
@@ -30,6 +31,16 @@ class Sighting(NamedTuple):
     newest: StreamEvent
     messages: int
     stored_at: datetime
+
+    @property
+    def run(self) -> RunRef:
+        """The run."""
+        return self.newest.run
+
+    @property
+    def holds_more_than_its_end(self) -> bool:
+        """Whether events may leave when only what says how it ended shall stay."""
+        return self.messages > self.newest.run_seq - first_kept(self.newest).run_seq + 1
 
 
 class Survey:

@@ -109,7 +109,7 @@ class Trimmer:
         """
         grown: dict[RunRef, Marks] = {}
         for event in events:
-            run = RunRef(event.thread_id, event.run_id)
+            run = event.run
             marks = grown[run] = self._marks(run)
             marks.add(Mark(*event.event_id, event.total_bytes))
         for run, marks in grown.items():

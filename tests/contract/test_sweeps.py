@@ -1,4 +1,3 @@
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -140,7 +139,7 @@ async def test_a_run_that_awaits_input_may_be_silent_longer(sweep, eventually):
         await eventually(has_ended(bridge, "waiting"))
 
 
-async def test_a_run_that_publishes_while_its_holders_are_asked_goes_on(sweep):
+async def test_a_run_that_publishes_while_its_holders_are_asked_goes_on(sweep, eventually):
     class Publishing(Holding):
         async def find_held(self, runs):
             await bridge.publish(runs[0].run_id, "note", "alive")
@@ -149,7 +148,5 @@ async def test_a_run_that_publishes_while_its_holders_are_asked_goes_on(sweep):
     leases = Publishing()
     async with sweep(leases, **SILENT_END) as bridge:
         await bridge.create("run", thread_id="t")
-        async with asyncio.timeout(20):
-            while len(leases.asked) < 2:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(leases.asked) >= 2, within_s=20)
         assert not await has_ended(bridge, "run")()

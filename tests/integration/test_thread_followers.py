@@ -110,7 +110,7 @@ async def test_a_follower_goes_on_when_the_server_was_killed_and_restarted(
 
 async def test_a_follower_misses_nothing_without_any_live_message(settings, open_run, monkeypatch):
     monkeypatch.setattr("bridge.thread_follower.ThreadTail._on_message", lambda *_: None)
-    monkeypatch.setattr("bridge.thread_follower._LOOK_SHARED_S", 0.0)
+    monkeypatch.setattr("bridge.shared_feed._LOOK_SHARED_S", 0.0)
     found = []
     async with (
         JetStreamBridge(settings.bridge) as bridge,

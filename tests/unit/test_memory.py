@@ -11,8 +11,7 @@ from bridge.errors import (
     StreamTerminatedError,
 )
 from bridge.events import END, GapReason, StreamEvent, StreamGap, StreamStatus, new_event
-from bridge.memory import MemorySettings, MemoryStreamBridge
-from bridge.memory import log as memory_log
+from bridge.memory import MemorySettings, MemoryStreamBridge, run_log
 
 
 @pytest.fixture
@@ -198,7 +197,7 @@ async def test_event_ids_are_remembered_for_a_bounded_window(make_bridge, monkey
     await bridge.publish("run-1", "note", 3, event_id="id-3")
     again = await bridge.publish("run-1", "note", 0, event_id="id-0")
     assert again != first
-    monkeypatch.setattr(memory_log, "IDEMPOTENCE_S", -1.0)
+    monkeypatch.setattr(run_log, "IDEMPOTENCE_S", -1.0)
     assert await bridge.publish("run-1", "note", 0, event_id="id-0") != again
 
 
