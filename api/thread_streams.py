@@ -6,7 +6,7 @@ is cut: clients take an orderly end for the end of everything, and come again af
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -22,6 +22,9 @@ from bridge.events import DELETED
 from bridge.subscription import NOTHING, Handled
 from bridge.thread_follower import ThreadFollower
 from runs import RunsFacade, ThreadNotFoundError
+
+#: What is read of the archive in between may be long; no more blocks of it are kept waiting.
+MAX_FRAMES: Final = 500
 
 
 class Telling(Protocol):
@@ -126,6 +129,9 @@ class ThreadStreams:
                     continue
                 async for item in missing.before(event):
                     frames += await telling.frames(item)
+                    if len(frames) >= MAX_FRAMES:
+                        await _write(response, frames)
+                        frames = []
                 missing.note(event)
                 if event.is_terminal:
                     # What came before it need not wait until the record is final.

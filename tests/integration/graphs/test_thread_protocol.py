@@ -215,6 +215,36 @@ async def test_one_connection_shows_one_run_after_the_other_and_each_cursor_the_
         assert len(rest) - len(new) < 8
 
 
+async def test_a_client_that_comes_back_misses_nothing_of_a_run_that_others_queue_behind(
+    stack, client
+):
+    http, thread_id = stack.http, new_id()
+    given = {"events": 1, "sleep_s": 60}
+    busy = await command(http, thread_id, "run.start", assistant_id="echo", input=given)
+    await read_events(http, thread_id, lambda event: event["method"] == "custom")
+
+    async def say(word):
+        chunk = {"type": "AIMessageChunk", "id": "m", "content": word}
+        path = f"/threads/{thread_id}/runs/{busy['run_id']}/events"
+        body = {"event": "messages", "data": [chunk, {}]}
+        async with http.post(path, json=body) as answer:
+            assert answer.status == 201, await answer.text()
+
+    await say("one ")
+    queued = await command(http, thread_id, "run.start", assistant_id="echo", input={})
+    await say("two")
+    await client.runs.cancel(thread_id, busy["run_id"], wait=True)
+    await client.runs.join(thread_id, queued["run_id"])
+    whole = await read_events(http, thread_id, ends(2), since=0)
+    ids = [event["event_id"] for event in whole]
+    for place, event in enumerate(whole[:-1]):
+        # A client goes on from the greatest sequence that it has seen.
+        since = max(each["seq"] for each in whole[: place + 1])
+        rest = await read_events(http, thread_id, lambda e: e["event_id"] == ids[-1], since=since)
+        new = [each for each in rest if each["event_id"] not in ids[: place + 1]]
+        assert new == whole[place + 1 :], event
+
+
 @pytest.mark.parametrize(
     ("wanted", "is_wanted"),
     [
