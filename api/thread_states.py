@@ -19,6 +19,7 @@ from api.state_schemas import HistoryPage, HistoryQuery, StateAt, StateQuery, St
 from api.stream_modes import split_list
 from api.threads import thread_of
 from runs import CheckpointNotFoundError, GraphStates, RunsFacade
+from runs.fields import selected
 
 
 class ThreadStateRoutes:
@@ -80,7 +81,7 @@ class ThreadStateRoutes:
         state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
         if checkpoint.get("checkpoint_id") not in (None, state.event_id):
             raise CheckpointNotFoundError(thread.thread_id, str(checkpoint["checkpoint_id"])[:256])
-        return json_answer(state_shape(state))
+        return json_answer(selected(state_shape(state), select))
 
     @operation(Answer(StateUpdated), raises=CHANGING_STATES)
     async def update(self, request: web.Request, body: StateUpdate) -> web.Response:
@@ -124,7 +125,7 @@ class ThreadStateRoutes:
         query.refuse("before", "checkpoint", "metadata")
         state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
         is_there = state.values is not None or state.thread.question is not None
-        return json_answer([state_shape(state)] if is_there else [])
+        return json_answer([selected(state_shape(state), query.select)] if is_there else [])
 
 
 def _selected_by(request: web.Request) -> tuple[str, ...] | None:
