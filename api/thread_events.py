@@ -132,8 +132,7 @@ class _Telling:
         if isinstance(item, StreamGap):
             return [sse.gap_block(item)]
         if item.is_terminal:
-            self._runs.pop(item.run_id, None)
-            self._filters.forget(item.run_id)
+            self.forget(item.run_id)
             await self._settling.wait(item.thread_id, item.run_id)
             return [sse.run_done_block(item)]
         selection = self._runs.get(item.run_id)
@@ -142,3 +141,8 @@ class _Telling:
         self._last_id = item.id
         frames, _ = selection.of([item])
         return list(frames)
+
+    def forget(self, run_id: str) -> None:
+        """Give up what is kept of a run, of which nothing more comes."""
+        self._runs.pop(run_id, None)
+        self._filters.forget(run_id)

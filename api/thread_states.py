@@ -44,25 +44,26 @@ class ThreadStateRoutes:
     @operation(Answer(StateShown), raises=READING_STATES, parameters=(SELECT,))
     async def state(self, request: web.Request, query: StateQuery) -> web.Response:
         """``GET /threads/{thread_id}/state``: the newest state."""
-        return await self._state(request, {}, query.subgraphs, _selected_by(request))
+        return await self._state(request, {}, _selected_by(request), subgraphs=query.subgraphs)
 
     @operation(Answer(StateShown), raises=READING_STATES, parameters=(SELECT,))
     async def state_by_id(self, request: web.Request, query: StateQuery) -> web.Response:
         """``GET /threads/{thread_id}/state/{checkpoint_id}``: the state at a checkpoint."""
         place = {"checkpoint_id": request.match_info["checkpoint_id"]}
-        return await self._state(request, place, query.subgraphs, _selected_by(request))
+        return await self._state(request, place, _selected_by(request), subgraphs=query.subgraphs)
 
     @operation(Answer(StateShown), raises=READING_STATES)
     async def state_at(self, request: web.Request, body: StateAt) -> web.Response:
         """``POST /threads/{thread_id}/state/checkpoint``: the state at one, a subgraph's, too."""
-        return await self._state(request, body.checkpoint, body.subgraphs, body.select)
+        return await self._state(request, body.checkpoint, body.select, subgraphs=body.subgraphs)
 
     async def _state(
         self,
         request: web.Request,
         checkpoint: dict[str, Any],
-        subgraphs: bool,  # noqa: FBT001 - private, and named like what clients send
         select: tuple[str, ...] | None,
+        *,
+        subgraphs: bool,
     ) -> web.Response:
         user_id = user_of(request)
         thread = await self._facade.get_thread(thread_of(request), user_id=user_id)

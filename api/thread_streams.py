@@ -34,6 +34,10 @@ class Telling(Protocol):
         """Return the blocks of what comes next; of a terminal event once its run is settled."""
         ...
 
+    def forget(self, run_id: str, /) -> None:
+        """Give up what is kept of a run, of which nothing more comes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -126,6 +130,8 @@ class ThreadStreams:
                 if event.event == DELETED:
                     if await self._is_gone(event.thread_id):
                         return
+                    missing.note(event)
+                    telling.forget(event.run_id)
                     continue
                 async for item in missing.before(event):
                     frames += await telling.frames(item)

@@ -73,7 +73,7 @@ class _Telling:
             told = self._runs.setdefault(item.run_id, RunEvents()).of(item)
         oldest = next(iter(self._runs), item.run_id)
         if item.is_terminal:
-            self._runs.pop(item.run_id, None)
+            self.forget(item.run_id)
         seq = item.event_id.stream_seq
         if seq <= self._place:
             return []
@@ -92,6 +92,10 @@ class _Telling:
             _block(item, number, each, self._place if number == shown[-1][0] else before)
             for number, each in shown
         ]
+
+    def forget(self, run_id: str) -> None:
+        """Give up what is kept of a run, of which nothing more comes."""
+        self._runs.pop(run_id, None)
 
     async def _is_due(self, event: StreamEvent, told: Told) -> bool:
         if told.asks is None:

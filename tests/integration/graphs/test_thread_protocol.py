@@ -285,6 +285,26 @@ async def test_the_end_is_told_when_record_and_state_are_final(stack, client):
         assert (await client.threads.get_state(thread_id))["values"] == {"n": number}
 
 
+async def test_a_run_whose_events_are_deleted_before_its_end_holds_up_no_cursor(stack, client):
+    bridge, run_id = stack.gateway.bridge, new_id()
+    thread_id = (await client.threads.create())["thread_id"]
+    seen = asyncio.Event()
+
+    def is_end(event):
+        if event["method"] == "custom":
+            seen.set()
+        return is_of_root(event) and event["params"]["data"]["event"] == "completed"
+
+    reading = asyncio.create_task(read_events(stack.http, thread_id, is_end, since=0))
+    await bridge.create(run_id, thread_id=thread_id)
+    await bridge.publish(run_id, "step", 1)
+    await within(seen.wait())
+    await bridge.cleanup(run_id)
+    await command(stack.http, thread_id, "run.start", assistant_id="chat", input=said("hi"))
+    last = (await within(reading))[-1]
+    assert last["event_id"].startswith(f"{last['seq']}-")
+
+
 async def test_a_stream_ends_with_its_thread(stack, client):
     http, thread_id = stack.http, new_id()
     await command(http, thread_id, "run.start", assistant_id="echo", input={"sleep_s": 60})
