@@ -285,6 +285,15 @@ async def test_the_end_is_told_when_record_and_state_are_final(stack, client):
         assert (await client.threads.get_state(thread_id))["values"] == {"n": number}
 
 
+async def test_a_place_beyond_the_log_hides_nothing_that_comes(stack, client):
+    thread_id = (await client.threads.create())["thread_id"]
+    path, wanted = f"/threads/{thread_id}/stream/events", {"channels": ["lifecycle"]}
+    body = {**wanted, "since": 10**12}
+    async with asyncio.timeout(30), stack.http.post(path, json=body) as response:
+        await command(stack.http, thread_id, "run.start", assistant_id="echo", input={})
+        assert b"running" in await response.content.readuntil(b"\n\n")
+
+
 async def test_a_run_whose_events_are_deleted_before_its_end_holds_up_no_cursor(stack, client):
     bridge, run_id = stack.gateway.bridge, new_id()
     thread_id = (await client.threads.create())["thread_id"]
