@@ -225,6 +225,7 @@ def test_channels_namespaces_and_depth_choose_events(wanted, namespace, data, is
         {"channels": ["all"]},
         {"channels": ["custom:"]},
         {"channels": ["values"], "since": -1},
+        {"channels": ["values"], "since": 1 << 63},
         {"channels": ["values"], "depth": -1},
     ],
 )
