@@ -1,13 +1,11 @@
 """What clients send about assistants, in the form of the LangGraph platform."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from api.schemas import Body, JsonObject, Name, Page, checked_config
+from api.schemas import Body, Config, JsonObject, Name, Page
 from runs import AssistantVersion
-
-Config = Annotated[JsonObject | None, AfterValidator(checked_config)]
 
 
 class AssistantCreate(Body):

@@ -1,7 +1,7 @@
 """The routes that show assistants: what can be run here."""
 
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -19,6 +19,7 @@ from api.made_assistants import assistant_of
 from api.operations import Answer, operation
 from api.shapes import assistant_shape, function_drawing, made_assistant_shape
 from runs import Assistant, AssistantBook, GraphStates
+from runs.fields import selected
 
 _ONE: Final = "/assistants/{assistant_id}"
 _SCHEMAS: Final = (
@@ -55,10 +56,7 @@ class AssistantRoutes:
         found = await self._find(request, body)
         found.sort(key=itemgetter(body.sort_by), reverse=body.sort_order == "desc")
         end = body.offset + body.limit
-        shown: list[Any] = found[body.offset : end]
-        if body.select is not None:
-            chosen = set(body.select)
-            shown = [{name: each[name] for name in each.keys() & chosen} for each in shown]
+        shown = [selected(each, body.select) for each in found[body.offset : end]]
         return json_answer(shown, headers=page_headers(len(found), end))
 
     @operation(Answer(int))

@@ -1,7 +1,7 @@
 """The routes of crons."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -26,6 +26,7 @@ from runs import (
     UnsupportedOptionError,
     WebhookRefusedError,
 )
+from runs.fields import selected
 
 _CRON: Final = "/runs/crons/{cron_id}"
 #: Of a run's options, those that are not shown as part of what the cron creates.
@@ -118,11 +119,10 @@ class CronRoutes:
         query = body.query().model_copy(update={"user_id": user_of(request)})
         found = await self._facade.crons.search(query)
         end = body.offset + body.limit
-        shown: list[Any] = [
-            {**cron_shape(each), "now": timestamp()} for each in found[body.offset : end]
+        shown = [
+            selected({**cron_shape(each), "now": timestamp()}, body.select)
+            for each in found[body.offset : end]
         ]
-        if body.select is not None:
-            shown = [{name: each[name] for name in body.select} for each in shown]
         return json_answer(shown, headers=page_headers(len(found), end))
 
     @operation(Answer(int))

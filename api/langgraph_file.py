@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from dotenv import dotenv_values
 
+from api.config_objects import known_object
 from api.langgraph_http import read_http
 from api.langgraph_webhooks import read_webhooks
 from api.startup_errors import ConfigFileError
@@ -77,7 +78,7 @@ def read_langgraph_file(path: Path, content: Mapping[str, Any]) -> dict[str, Any
             for section, settings in read(path, content[key]).items():
                 sections[section] = {**sections.get(section, {}), **settings}
     if content.get(_WEBHOOKS) is not None:
-        webhooks = _checked(path, _WEBHOOKS, content[_WEBHOOKS], _WEBHOOK_KEYS)
+        webhooks = known_object(path, _WEBHOOKS, content[_WEBHOOKS], _WEBHOOK_KEYS)
         env = sections["graphs"].get("env", {})
         sections[_WEBHOOKS] = read_webhooks(path, webhooks, env)
     return sections
@@ -152,13 +153,13 @@ def _read_env(path: Path, env: object) -> dict[str, Any]:
 
 
 def _read_checkpointer(path: Path, checkpointer: object) -> dict[str, Any]:
-    known = _checked(path, "checkpointer", checkpointer, {"path", "serde", "ttl"})
+    known = known_object(path, "checkpointer", checkpointer, {"path", "serde", "ttl"})
     names = {"allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback"}
-    serde = _checked(path, "checkpointer.serde", known.get("serde") or {}, names)
+    serde = known_object(path, "checkpointer.serde", known.get("serde") or {}, names)
     settings = dict(serde)
     if known.get("path") is not None:
         settings["checkpointer"] = anchored(path, str(known["path"]))
-    ttl = _checked(path, "checkpointer.ttl", known.get("ttl") or {}, set(_THREAD_TTL))
+    ttl = known_object(path, "checkpointer.ttl", known.get("ttl") or {}, _THREAD_TTL.keys())
     expiry = {
         _THREAD_TTL[name]: _number(path, f"checkpointer.ttl.{name}", each)
         if name in _IN_MINUTES
@@ -180,13 +181,13 @@ _IN_MINUTES: Final = frozenset({"default_ttl", "sweep_interval_minutes"})
 
 
 def _read_store(path: Path, store: object) -> dict[str, Any]:
-    known = _checked(path, "store", store, {"index", "ttl"})
+    known = known_object(path, "store", store, {"index", "ttl"})
     if known.get("index"):
         problem = "store.index is not supported: nothing is searched by meaning; remove it"
         raise ConfigFileError(path, problem)
     # Items leave by themselves, so nothing is swept, however often that is asked for.
     names = {"default_ttl", "refresh_on_read", "sweep_interval_minutes"}
-    ttl = _checked(path, "store.ttl", known.get("ttl") or {}, names)
+    ttl = known_object(path, "store.ttl", known.get("ttl") or {}, names)
     settings: dict[str, Any] = {}
     if ttl.get("default_ttl") is not None:
         settings["store_ttl_s"] = _number(path, "store.ttl.default_ttl", ttl["default_ttl"])
@@ -199,15 +200,6 @@ def _number(path: Path, name: str, minutes: object) -> float:
     if isinstance(minutes, bool) or not isinstance(minutes, int | float):
         raise ConfigFileError(path, f"{name} must be a number of minutes")
     return minutes * _MINUTE_S
-
-
-def _checked(path: Path, name: str, value: object, known: set[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigFileError(path, f"{name} must be an object")
-    unknown = value.keys() - known
-    if unknown:
-        raise ConfigFileError(path, f"key '{name}.{min(unknown)}' is not supported; remove it")
-    return value
 
 
 def anchored(path: Path, target: str) -> str:

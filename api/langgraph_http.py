@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from api.config_objects import known_object
 from api.http_settings import GROUPS
 from api.startup_errors import ConfigFileError
 
@@ -12,6 +13,10 @@ _DISABLE: Final = "disable_"
 #: What the platform serves and nobody here does: it is as good as disabled.
 _NEVER_SERVED: Final = frozenset({"a2a", "mcp", "webhooks"})
 #: By the platform's name: the setting.
+_HEADERS: Final[Mapping[str, str]] = {
+    "includes": "header_includes",
+    "excludes": "header_excludes",
+}
 _CORS: Final[Mapping[str, str]] = {
     "allow_origins": "cors_origins",
     "allow_origin_regex": "cors_origin_pattern",
@@ -34,18 +39,16 @@ def read_http(path: Path, http: object) -> dict[str, Any]:
     if http.get("app"):
         problem = "http.app is not supported: no user code runs beside the gateway; remove it"
         raise ConfigFileError(path, problem)
-    unknown = {key for key in http if key not in _KNOWN and not key.startswith(_DISABLE)}
-    if unknown:
-        raise ConfigFileError(path, f"key 'http.{min(unknown)}' is not supported; remove it")
+    asked = {key: http[key] for key in http if not key.startswith(_DISABLE)}
+    known_object(path, "http", asked, _KNOWN)
     settings: dict[str, Any] = {"disabled": _disabled(path, http)}
     if http.get("mount_prefix"):
         settings["mount_prefix"] = http["mount_prefix"]
     if http.get("cors"):
         settings |= _cors(path, http["cors"])
     headers = http.get("configurable_headers") or {}
-    for name, setting in (("includes", "header_includes"), ("excludes", "header_excludes")):
-        if headers.get(name):
-            settings[setting] = headers[name]
+    known_object(path, "http.configurable_headers", headers, _HEADERS.keys())
+    settings |= {_HEADERS[name]: each for name, each in headers.items() if each}
     return {"http": settings}
 
 
@@ -58,9 +61,5 @@ def _disabled(path: Path, http: Mapping[str, Any]) -> list[str]:
 
 
 def _cors(path: Path, cors: object) -> dict[str, Any]:
-    if not isinstance(cors, dict):
-        raise ConfigFileError(path, "http.cors must be an object")
-    unknown = cors.keys() - _CORS.keys()
-    if unknown:
-        raise ConfigFileError(path, f"key 'http.cors.{min(unknown)}' is not supported; remove it")
-    return {_CORS[name]: each for name, each in cors.items() if each is not None}
+    asked = known_object(path, "http.cors", cors, _CORS.keys())
+    return {_CORS[name]: each for name, each in asked.items() if each is not None}

@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from api.config_objects import known_object
 from api.startup_errors import ConfigFileError
 
 _PREFIX: Final = "LG_WEBHOOK_"
 _TEMPLATE: Final = re.compile(r"\$\{\{\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-#: By the platform's name of a rule of URLs: the setting that is the same.
-_RULES: Final[Mapping[str, str]] = {
-    "require_https": "require_https",
-    "allowed_domains": "allowed_domains",
-    "allowed_ports": "allowed_ports",
-    "max_url_length": "max_url_length",
-}
+#: The platform's rules of URLs, which are settings of the same names.
+_RULES: Final = frozenset({"allowed_domains", "allowed_ports", "max_url_length", "require_https"})
 _RELATIVE: Final = "disable_loopback"
 
 
@@ -33,20 +29,14 @@ def read_webhooks(
     Raises:
         ConfigFileError: It is malformed, or cannot be honoured; the message names what.
     """
-    rules = webhooks.get("url") or {}
+    rules = known_object(path, "webhooks.url", webhooks.get("url") or {}, _RULES | {_RELATIVE})
     headers = webhooks.get("headers") or {}
-    for name, value in (("url", rules), ("headers", headers)):
-        if not isinstance(value, dict):
-            raise ConfigFileError(path, f"webhooks.{name} must be an object")
-    unknown = rules.keys() - _RULES.keys() - {_RELATIVE}
-    if unknown:
-        raise ConfigFileError(
-            path, f"key 'webhooks.url.{min(unknown)}' is not supported; remove it"
-        )
+    if not isinstance(headers, dict):
+        raise ConfigFileError(path, "webhooks.headers must be an object")
     if rules.get(_RELATIVE) is False:
         problem = f"webhooks.url.{_RELATIVE} is always true here: URLs must be whole; remove it"
         raise ConfigFileError(path, problem)
-    settings = {_RULES[name]: each for name, each in rules.items() if name in _RULES and each}
+    settings = {name: each for name, each in rules.items() if name in _RULES and each}
     if headers:
         prefix = webhooks.get("env_prefix", _PREFIX)
         settings["headers"] = {

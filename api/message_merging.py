@@ -93,10 +93,11 @@ def _added_usage(left: Message | None, right: Message | None) -> Message | None:
         return left if right is None else right
     result = dict(left)
     for name, each in right.items():
+        known = result.get(name)
         if isinstance(each, dict):
-            result[name] = _added_usage(result.get(name) or {}, each)
+            result[name] = _added_usage(known if isinstance(known, dict) else {}, each)
         elif isinstance(each, int):
-            result[name] = (result.get(name) or 0) + each
+            result[name] = (known if isinstance(known, int) else 0) + each
     return result
 
 
@@ -122,8 +123,8 @@ def _place_of(items: list[Any], wanted: Any) -> int | None:
         return None
     for place, item in enumerate(items):
         if isinstance(item, dict) and item.get("index") == wanted["index"]:
-            ids = {item.get("id"), wanted.get("id")} - {None, ""}
-            if len(ids) <= 1:
+            its_id, wanted_id = item.get("id"), wanted.get("id")
+            if not its_id or not wanted_id or its_id == wanted_id:
                 return place
     return None
 

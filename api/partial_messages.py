@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from api.message_merging import Message, is_chunk, merged, whole
+from api.message_pieces import find_piece
 from bridge import Batch, RunRef, StreamEvent, StreamGap, sse_frame
 from runs import RunsFacade
 
@@ -28,7 +29,7 @@ class PartialMessages:
     """
 
     def __init__(self) -> None:
-        self._messages: dict[Any, Message] = {}
+        self._messages: dict[str | None, Message] = {}
         self.missing: StreamGap | None = None
 
     def skip(self, batch: Batch, last_run_seq: int) -> bool:
@@ -72,15 +73,15 @@ class PartialMessages:
         return frames
 
     def _take(self, event: StreamEvent) -> tuple[Message, Any, bool] | None:
-        match event.data:
-            case [{"type": str(), **_rest} as piece, about]:
-                known = self._messages.get(piece.get("id"))
-                is_more = known is not None and is_chunk(known) and is_chunk(piece)
-                message = merged(known, piece) if known is not None and is_more else piece
-                self._messages[piece.get("id")] = message
-                return message, about, known is None
-            case _:
-                return None
+        found = find_piece(event.data)
+        if found is None:
+            return None
+        piece, about = found
+        known = self._messages.get(piece.get("id"))
+        is_more = known is not None and is_chunk(known) and is_chunk(piece)
+        message = merged(known, piece) if known is not None and is_more else piece
+        self._messages[piece.get("id")] = message
+        return message, about, known is None
 
 
 async def begun_messages(facade: RunsFacade, run: RunRef, last_run_seq: int) -> PartialMessages:

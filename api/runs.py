@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
@@ -31,6 +31,7 @@ from runs import (
     RunStatus,
     UnsupportedOptionError,
 )
+from runs.fields import selected
 
 _Runs: TypeAlias = list[RunShown]
 
@@ -107,9 +108,7 @@ class RunRoutes:
     async def _page(self, query: RunQuery, page: Page, select: Sequence[str] = ()) -> web.Response:
         found = await self._facade.search_runs(query, limit=page.limit, offset=page.offset)
         headers = page_headers(found.total, page.offset + page.limit)
-        shown: list[Any] = [run_shape(run) for run in found.runs]
-        if select:
-            shown = [{name: each[name] for name in each.keys() & set(select)} for each in shown]
+        shown = [selected(run_shape(run), select or None) for run in found.runs]
         return json_answer(shown, headers=headers)
 
     @operation(Answer(RunShown))

@@ -15,6 +15,7 @@ from api.answer_schemas import (
     ThreadShown,
     TtlShown,
 )
+from api.questions import asked_in, without_questions
 from runs import (
     ActiveRun,
     Assistant,
@@ -35,9 +36,6 @@ _SECRET_NAME: Final = re.compile(
 
 #: Assistants are declared, not created: they have no date of their own.
 _DECLARED_AT: Final = "1970-01-01T00:00:00+00:00"
-
-
-_INTERRUPT: Final = "__interrupt__"
 
 
 def redacted(value: Any) -> Any:
@@ -88,14 +86,11 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:
     the thread waits for the answer.
     """
     updated_at = thread.updated_at.isoformat()
-    asked: list[Any] = []
-    if isinstance(values, dict) and _INTERRUPT in values:
-        asked = values[_INTERRUPT]
-        values = {name: inner for name, inner in values.items() if name != _INTERRUPT}
+    asked: list[InterruptShown] = []
     if thread.question is not None:
         asked = _interrupts(thread.question)
-    elif thread.status is not ThreadStatus.INTERRUPTED:
-        asked = []
+    elif thread.status is ThreadStatus.INTERRUPTED:
+        asked = asked_in(values)
     return {
         "thread_id": thread.thread_id,
         "created_at": thread.created_at.isoformat(),
@@ -104,7 +99,7 @@ def thread_shape(thread: ThreadRecord, values: Any = None) -> ThreadShown:
         "metadata": redacted(thread.metadata),
         "status": thread.status,
         "config": {},
-        "values": values,
+        "values": without_questions(values),
         "interrupts": {each["id"]: [each] for each in asked},
         "error": None,
     }

@@ -1,5 +1,6 @@
 """``GET /threads/{thread_id}/stream``: the events of all runs of a thread, in the log's order."""
 
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlencode
@@ -24,7 +25,7 @@ from api.threads import thread_of
 from bridge import ConsumerDriftError, JetStreamBridge, RunRef, StreamEvent, StreamGap
 from bridge.subscription import NOTHING, Handled
 from bridge.thread_follower import ThreadFollower
-from runs import RunsFacade, UnsupportedOptionError
+from runs import RunNotFoundError, RunsFacade, UnsupportedOptionError
 
 _RESUMED: Final = MappingProxyType({"Location": RESUMED_HEADERS["Location"]})
 
@@ -108,31 +109,40 @@ class _Telling:
         self._filters = RunFilters(facade, modes)
         #: Of the runs under way; what has ended is forgotten.
         self._runs: dict[str, Selection] = {}
+        self._last_id = ""
 
     async def go_on(self, last: StreamEvent) -> None:
-        """Begin behind an event that the client has had, with the messages as it knows them."""
-        if last.is_terminal:
-            return
-        modes = await self._filters.of(last)
-        partials = None
-        if modes.joins_messages:
-            run = RunRef(last.thread_id, last.run_id)
-            partials = await begun_messages(self._facade, run, last.run_seq)
-        self._runs[last.run_id] = Selection(modes, partials, last.id)
+        """Begin behind an event that the client has had."""
+        self._last_id = last.id
+        if not last.is_terminal:
+            self._runs[last.run_id] = await self._begun(last, last.run_seq)
+
+    async def _begun(self, event: StreamEvent, known_seq: int) -> Selection:
+        """Go on with a run whose events up to a number the client has had, others' in between."""
+        modes = await self._filters.of(event)
+        partials = PartialMessages() if modes.joins_messages else None
+        if partials is not None:
+            run = RunRef(event.thread_id, event.run_id)
+            with suppress(RunNotFoundError):  # deleted in this moment: nothing more comes of it
+                partials = await begun_messages(self._facade, run, known_seq)
+        return Selection(modes, partials, self._last_id or event.id)
 
     async def frames(self, item: StreamEvent | StreamGap) -> list[bytes]:
         """Return the blocks of what comes next."""
         if isinstance(item, StreamGap):
             return [sse.gap_block(item)]
         if item.is_terminal:
-            self._runs.pop(item.run_id, None)
-            self._filters.forget(item.run_id)
+            self.forget(item.run_id)
             await self._settling.wait(item.thread_id, item.run_id)
             return [sse.run_done_block(item)]
         selection = self._runs.get(item.run_id)
         if selection is None:
-            modes = await self._filters.of(item)
-            partials = PartialMessages() if modes.joins_messages else None
-            selection = self._runs[item.run_id] = Selection(modes, partials, item.id)
+            selection = self._runs[item.run_id] = await self._begun(item, item.run_seq - 1)
+        self._last_id = item.id
         frames, _ = selection.of([item])
         return list(frames)
+
+    def forget(self, run_id: str) -> None:
+        """Give up what is kept of a run, of which nothing more comes."""
+        self._runs.pop(run_id, None)
+        self._filters.forget(run_id)

@@ -19,6 +19,7 @@ from api.state_schemas import HistoryPage, HistoryQuery, StateAt, StateQuery, St
 from api.stream_modes import split_list
 from api.threads import thread_of
 from runs import CheckpointNotFoundError, GraphStates, RunsFacade
+from runs.fields import selected
 
 
 class ThreadStateRoutes:
@@ -43,25 +44,26 @@ class ThreadStateRoutes:
     @operation(Answer(StateShown), raises=READING_STATES, parameters=(SELECT,))
     async def state(self, request: web.Request, query: StateQuery) -> web.Response:
         """``GET /threads/{thread_id}/state``: the newest state."""
-        return await self._state(request, {}, query.subgraphs, _selected_by(request))
+        return await self._state(request, {}, _selected_by(request), subgraphs=query.subgraphs)
 
     @operation(Answer(StateShown), raises=READING_STATES, parameters=(SELECT,))
     async def state_by_id(self, request: web.Request, query: StateQuery) -> web.Response:
         """``GET /threads/{thread_id}/state/{checkpoint_id}``: the state at a checkpoint."""
         place = {"checkpoint_id": request.match_info["checkpoint_id"]}
-        return await self._state(request, place, query.subgraphs, _selected_by(request))
+        return await self._state(request, place, _selected_by(request), subgraphs=query.subgraphs)
 
     @operation(Answer(StateShown), raises=READING_STATES)
     async def state_at(self, request: web.Request, body: StateAt) -> web.Response:
         """``POST /threads/{thread_id}/state/checkpoint``: the state at one, a subgraph's, too."""
-        return await self._state(request, body.checkpoint, body.subgraphs, body.select)
+        return await self._state(request, body.checkpoint, body.select, subgraphs=body.subgraphs)
 
     async def _state(
         self,
         request: web.Request,
         checkpoint: dict[str, Any],
-        subgraphs: bool,  # noqa: FBT001 - private, and named like what clients send
         select: tuple[str, ...] | None,
+        *,
+        subgraphs: bool,
     ) -> web.Response:
         user_id = user_of(request)
         thread = await self._facade.get_thread(thread_of(request), user_id=user_id)
@@ -80,7 +82,7 @@ class ThreadStateRoutes:
         state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
         if checkpoint.get("checkpoint_id") not in (None, state.event_id):
             raise CheckpointNotFoundError(thread.thread_id, str(checkpoint["checkpoint_id"])[:256])
-        return json_answer(state_shape(state))
+        return json_answer(selected(state_shape(state), select))
 
     @operation(Answer(StateUpdated), raises=CHANGING_STATES)
     async def update(self, request: web.Request, body: StateUpdate) -> web.Response:
@@ -124,7 +126,7 @@ class ThreadStateRoutes:
         query.refuse("before", "checkpoint", "metadata")
         state = await self._facade.thread_state(thread.thread_id, user_id=user_id)
         is_there = state.values is not None or state.thread.question is not None
-        return json_answer([state_shape(state)] if is_there else [])
+        return json_answer([selected(state_shape(state), query.select)] if is_there else [])
 
 
 def _selected_by(request: web.Request) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ is cut: clients take an orderly end for the end of everything, and come again af
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -23,12 +23,19 @@ from bridge.subscription import NOTHING, Handled
 from bridge.thread_follower import ThreadFollower
 from runs import RunsFacade, ThreadNotFoundError
 
+#: What is read of the archive in between may be long; no more blocks of it are kept waiting.
+MAX_FRAMES: Final = 500
+
 
 class Telling(Protocol):
     """Says the events of a thread to one client, in one of the forms that clients read."""
 
     async def frames(self, item: StreamEvent | StreamGap, /) -> list[bytes]:
         """Return the blocks of what comes next; of a terminal event once its run is settled."""
+        ...
+
+    def forget(self, run_id: str, /) -> None:
+        """Give up what is kept of a run, of which nothing more comes."""
         ...
 
 
@@ -123,9 +130,14 @@ class ThreadStreams:
                 if event.event == DELETED:
                     if await self._is_gone(event.thread_id):
                         return
+                    missing.note(event)
+                    telling.forget(event.run_id)
                     continue
                 async for item in missing.before(event):
                     frames += await telling.frames(item)
+                    if len(frames) >= MAX_FRAMES:
+                        await _write(response, frames)
+                        frames = []
                 missing.note(event)
                 if event.is_terminal:
                     # What came before it need not wait until the record is final.

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
@@ -38,6 +37,7 @@ from runs import (
     ThreadUpkeep,
     UnsupportedOptionError,
 )
+from runs.fields import selected
 
 
 class ThreadRoutes:
@@ -149,15 +149,13 @@ class ThreadRoutes:
             _asked_by(request, body), limit=body.limit, offset=body.offset
         )
         select = body.select
-        shown: Sequence[Any]
+        shown: Sequence[ThreadShown]
         if select is None or "values" in select:
             shown = await asyncio.gather(*(self._shown(thread) for thread in found.threads))
         else:
             shown = [thread_shape(thread) for thread in found.threads]
-        if select is not None:
-            shown = [{name: each[name] for name in each.keys() & set(select)} for each in shown]
         headers = page_headers(found.total, body.offset + body.limit)
-        return json_answer(shown, headers=headers)
+        return json_answer([selected(each, select) for each in shown], headers=headers)
 
     @operation(Answer(int), raises=(UnsupportedOptionError, *SEARCHING))
     async def count(self, request: web.Request, body: ThreadFilter) -> web.Response:

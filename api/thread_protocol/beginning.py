@@ -63,15 +63,16 @@ class Beginnings:
             return Beginning(after, after)
         last = await following.find(since)
         if last is None:
-            return Beginning(since, since, Handled(EventId(since, 0), ""))
+            # What comes may have lower numbers, if the log was restored to an earlier state.
+            after = min(since, await _newest(following))
+            return Beginning(after, after, Handled(EventId(after, 0), ""))
         born = await before_birth(self._bridge, last.run_id)
         after = since if born is None else min(born, since)
         return Beginning(after, since, Handled(last.event_id, last.run_id))
 
     async def _of_current(self, following: ThreadFollower, thread_id: str) -> int:
         # Read before the record: what comes after it is certainly seen.
-        last = await following.newest()
-        newest = 0 if last is None else last.event_id.stream_seq
+        newest = await _newest(following)
         thread = await self._facade.get_thread(thread_id)
         if thread.active is not None:
             born = await before_birth(self._bridge, thread.active.run_id)
@@ -92,3 +93,8 @@ class Beginnings:
         except RunNotFoundError:
             return False
         return run.ended_at is not None and (now() - run.ended_at).total_seconds() < RECENTLY_S
+
+
+async def _newest(following: ThreadFollower) -> int:
+    last = await following.newest()
+    return 0 if last is None else last.event_id.stream_seq

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.schemas import MAX_NAME, Body
+from api.schemas import MAX_NAME, MAX_SEQ, Body
 from api.thread_protocol.run_events import Told
 
 MAX_CHANNELS = 256
@@ -33,7 +33,7 @@ class EventsWanted(Body):
     channels: Annotated[tuple[Channel, ...], Field(min_length=1, max_length=MAX_CHANNELS)]
     namespaces: Annotated[tuple[Path, ...], Field(max_length=MAX_CHANNELS)] | None = None
     depth: int | None = Field(None, ge=0)
-    since: int | None = Field(None, ge=0)
+    since: int | None = Field(None, ge=0, le=MAX_SEQ)
 
     def admits(self, told: Told) -> bool:
         """Whether an event is wanted."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from api.configurable_headers import with_headers
 from api.errors import GatewayError, InvalidRequestError
 from api.http_settings import HttpSettings
+from api.questions import asked_in
 from api.request_bodies import check
 from api.schemas import MAX_NAME, Body, JsonObject, RunCreate
 from bridge import BridgeError
@@ -44,7 +45,6 @@ _NOT_SERVED: Final = frozenset(
         "subscription.unsubscribe",
     }
 )
-_INTERRUPT: Final = "__interrupt__"
 
 
 class Command(Body):
@@ -183,8 +183,7 @@ class ThreadCommands:
             values = (await self._facade.state_of(thread)).values
         except OutputsNotFoundError:
             return set()
-        asked = values.get(_INTERRUPT, ()) if isinstance(values, dict) else ()
-        return {each["id"] for each in asked}
+        return {each["id"] for each in asked_in(values)}
 
 
 def _refused(command: Command, error: str, message: str) -> dict[str, Any]:

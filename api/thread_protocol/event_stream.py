@@ -1,7 +1,8 @@
 """Stream what happens on a thread to one client, over any number of runs, until it leaves.
 
-A client that was cut off comes back with the sequence of the last event that it has handled; what
-it then gets again of that very event has the same ids.
+A client that was cut off comes back with the sequence of the last event that it has handled, and is
+read that event's run from its birth. So its place moves with one run alone, the oldest under way:
+what it gets again of the others, which queue, and of that very event has the same ids.
 """
 
 from datetime import datetime
@@ -58,20 +59,23 @@ class _Telling:
         self._facade = facade
         self._settling = settling
         self._wanted = wanted
-        self._position = shown_after
-        #: The runs under way; what has ended is forgotten.
+        self._place = shown_after
+        #: The runs that have told more than their birth, the oldest first, without ended ones.
         self._runs: dict[str, RunEvents] = {}
 
     async def frames(self, item: StreamEvent | StreamGap) -> list[bytes]:
         """Return the blocks of what one stored event says; none for what was shown before."""
         if isinstance(item, StreamGap):
             return [_gap_block(item)]
-        run = self._runs.setdefault(item.run_id, RunEvents())
-        told = run.of(item)
+        if item.run_seq == 1:
+            told = RunEvents().of(item)  # from which nothing follows for the next ones
+        else:
+            told = self._runs.setdefault(item.run_id, RunEvents()).of(item)
+        oldest = next(iter(self._runs), item.run_id)
         if item.is_terminal:
-            del self._runs[item.run_id]
+            self.forget(item.run_id)
         seq = item.event_id.stream_seq
-        if seq <= self._position:
+        if seq <= self._place:
             return []
         if item.is_terminal:
             await self._settling.wait(item.thread_id, item.run_id)
@@ -80,12 +84,18 @@ class _Telling:
             for number, each in enumerate(told)
             if self._wanted.admits(each) and await self._is_due(item, each)
         ]
-        before, self._position = self._position, seq
+        before = self._place
+        if item.run_id == oldest:
+            self._place = seq
         # Only the last one moves the client's place: cut off in between, it gets all of them again.
         return [
-            _block(item, number, each, seq if number == shown[-1][0] else before)
+            _block(item, number, each, self._place if number == shown[-1][0] else before)
             for number, each in shown
         ]
+
+    def forget(self, run_id: str) -> None:
+        """Give up what is kept of a run, of which nothing more comes."""
+        self._runs.pop(run_id, None)
 
     async def _is_due(self, event: StreamEvent, told: Told) -> bool:
         if told.asks is None:

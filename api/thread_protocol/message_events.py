@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api.message_merging import Message, is_chunk, merged, whole
+from api.message_pieces import find_piece
 
 #: The data of a message event, or of a tool's, by its method.
 Said = tuple[str, dict[str, Any]]
@@ -40,10 +41,10 @@ class MessageEvents:
 
     def of_piece(self, data: Any) -> list[Said]:
         """Return what one stored piece of a message says."""
-        match data:
-            case [{"type": "tool", **_rest} as message, _]:
+        match find_piece(data):
+            case {"type": "tool"} as message, _:
                 return [_tool_result(message)]
-            case [{"type": str(), "id": str() as message_id, **_rest} as piece, about]:
+            case {"id": str() as message_id} as piece, about:
                 return list(self._said(message_id, piece, about))
             case _:
                 return []

@@ -4,18 +4,20 @@ What comes out depends on the run's events alone, so that every gateway says the
 same ids, to whoever comes back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from orjson import Fragment
 
+from api.answer_schemas import InterruptShown
+from api.questions import asked_in, without_questions
 from api.thread_protocol.message_events import MessageEvents, Said
 from bridge import StreamEvent, Terminal
 from runs import find_shown, outcome_of
+from runs.inputs import INTERRUPT
 
 Namespace = tuple[str, ...]
 
-_INTERRUPT: Final = "__interrupt__"
 _FUNCTION_ASKS: Final = "input"
 #: Stored modes that the protocol has no channel for.
 _UNTOLD: Final = frozenset({"debug", "events"})
@@ -90,41 +92,38 @@ class RunEvents:
                 return [] if shown is None else [shown._replace(namespace=namespace)]
 
     def _values(self, namespace: Namespace, event: StreamEvent) -> list[Told]:
-        if _INTERRUPT.encode() not in event.payload:
+        if INTERRUPT.encode() not in event.payload:
             return [Told("values", namespace, Fragment(event.payload))]
         data = event.data
-        if not isinstance(data, dict) or _INTERRUPT not in data:
-            return [Told("values", namespace, data)]
-        self._ask(namespace, data[_INTERRUPT])
-        rest = {name: each for name, each in data.items() if name != _INTERRUPT}
-        return [Told("values", namespace, rest)] if rest else []
+        self._ask(namespace, asked_in(data))
+        rest = without_questions(data)
+        return [Told("values", namespace, rest)] if rest or rest is data else []
 
     def _updates(self, namespace: Namespace, data: Any) -> list[Told]:
         if not isinstance(data, dict):
             return [Told("updates", namespace, {"values": data})]
         told = self._finish(namespace, data)
         for node, values in data.items():
-            if node == _INTERRUPT:
-                self._ask(namespace, values)
+            if node == INTERRUPT:
+                self._ask(namespace, asked_in(data))
             else:
                 update = {} if values is None else values
                 told.append(Told("updates", namespace, {"node": node, "values": update}))
         return told
 
-    def _ask(self, namespace: Namespace, asked: Any) -> None:
+    def _ask(self, namespace: Namespace, asked: Iterable[InterruptShown]) -> None:
         """Keep what a graph asks: it can be answered once the run has ended."""
-        for each in asked if isinstance(asked, list) else ():
-            if isinstance(each, dict) and isinstance(each.get("id"), str) and not namespace:
-                self._asked.setdefault(each["id"], _requested(each["id"], each.get("value")))
+        for each in () if namespace else asked:
+            self._asked.setdefault(each["id"], _requested(each["id"], each.get("value")))
 
     def _question(self, event: StreamEvent) -> list[Told]:
         """Tell what a function asks, which waits for the answer without ending."""
-        shown, data = find_shown([event]), event.data
-        if shown is None or not isinstance(data, dict):
+        shown, asked = find_shown([event]), asked_in(event.data)
+        if shown is None or not asked:
             return []
         self._waits = True
         told = self._finish(())
-        for each in data.get(_INTERRUPT, ()):
+        for each in asked:
             told.append(_requested(shown, each.get("value"))._replace(asks=shown))
         waiting = _lifecycle((), "interrupted", run_id=event.run_id)
         return [*told, waiting._replace(asks=shown)]
@@ -211,8 +210,10 @@ def _checkpoint(data: Any) -> Any:
     """Return the few facts that the protocol wants to know of a checkpoint."""
     match data:
         case {"checkpoint": {"checkpoint_id": str() as its_id}, "metadata": dict() as about}:
-            parent = (data.get("parent_checkpoint") or {}).get("checkpoint_id")
             shown = {"id": its_id, "step": about.get("step"), "source": about.get("source")}
-            return shown if parent is None else {**shown, "parent_id": parent}
+            match data.get("parent_checkpoint"):
+                case {"checkpoint_id": str() as parent_id}:
+                    return {**shown, "parent_id": parent_id}
+            return shown
         case _:
             return data

@@ -49,21 +49,23 @@ class OrphanedParts:
         parts = await self._reader.subjects(self._subjects.parts_of_shard(shard))
         keys = {self._subjects.key_of(subject) for subject in parts}
         for key in await self._unnamed(keys):
-            if await self._is_lost(key):
+            # In this order: whoever can still store may name them after any look.
+            if await self._is_lost(key) and not await self._is_named(key):
                 removed = await self._reader.purge(self._subjects.parts(key))
                 _LOG.info("checkpoint.parts.removed", extra={"parts": removed, "run": key.run})
 
     async def _unnamed(self, keys: Iterable[CheckpointKey]) -> list[CheckpointKey]:
+        """Leave out what is named; a replica that lags does not know the newest names."""
         unnamed = list(keys)
         for kind in _HEADS:
             places = {self._subjects.place(kind, key): key for key in unnamed}
             for head in await self._reader.read_last(list(places)):
                 places.pop(head.subject, None)
             unnamed = list(places.values())
-        # A replica that lags does not know the newest ones.
-        return [key for key in unnamed if not await self._is_named(key)]
+        return unnamed
 
     async def _is_named(self, key: CheckpointKey) -> bool:
+        """Return whether the leader knows of something that names the parts of a key."""
         for kind in _HEADS:
             if await self._reader.find_last(self._subjects.place(kind, key)) is not None:
                 return True

@@ -17,6 +17,7 @@ from runs.errors import (
     UnreadableRecordError,
     UnsupportedOptionError,
 )
+from runs.fields import selected
 from runs.graph_questions import GraphQuestion, refusal
 from runs.graphs.checkpoints import checkpoint_ref, shown_state
 from runs.graphs.description import drawing_of, schemas_of, subgraph_schemas_of
@@ -105,7 +106,7 @@ class GraphAnswers:
 async def _state(graph: Graph, question: GraphQuestion, config: RunnableConfig) -> dict[str, Any]:
     snapshot = await graph.aget_state(config, subgraphs=question.subgraphs)
     _check_found(snapshot, question)
-    return _selected(shown_state(snapshot), question)
+    return selected(shown_state(snapshot), question.select)
 
 
 def _check_found(snapshot: StateSnapshot, question: GraphQuestion) -> None:
@@ -121,7 +122,7 @@ async def _history(
     states = graph.aget_state_history(
         config, filter=question.metadata, before=before, limit=question.limit
     )
-    return [_selected(shown_state(snapshot), question) async for snapshot in states]
+    return [selected(shown_state(snapshot), question.select) async for snapshot in states]
 
 
 async def _update(graph: Graph, question: GraphQuestion, config: RunnableConfig) -> dict[str, Any]:
@@ -189,14 +190,3 @@ def _config_of(question: GraphQuestion, graph_id: str) -> RunnableConfig:
     return RunnableConfig(
         configurable=without_internals(configurable), metadata={"graph_id": graph_id}
     )
-
-
-def _selected(state: dict[str, Any], question: GraphQuestion) -> dict[str, Any]:
-    if question.select is None:
-        return state
-    chosen = {name: state[name] for name in question.select if name in state}
-    parts = [name.removeprefix("values.") for name in question.select if name.startswith("values.")]
-    if parts and "values" not in chosen and isinstance(state["values"], Mapping):
-        values = state["values"]
-        chosen["values"] = {name: values[name] for name in parts if name in values}
-    return chosen

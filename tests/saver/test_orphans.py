@@ -74,6 +74,34 @@ async def test_parts_go_when_another_writer_has_the_thread(bridge, killed):
         assert await content(bridge, entry_id) == byte * SIZE
 
 
+async def test_a_checkpoint_that_is_named_behind_a_look_at_it_keeps_its_parts(bridge):
+    log = bridge.checkpoints
+    claim = await log.claim("t")
+    publish, find_claim = log._writer.publish, log._claims.find_by_token
+    all_but_named, go_on = asyncio.Event(), asyncio.Event()
+
+    async def publish_parts_and_wait(claim, subject, payload, headers):
+        if headers:  # what names the parts
+            all_but_named.set()
+            await go_on.wait()
+        await publish(claim, subject, payload, headers)
+
+    async def find_claim_after_both_are_stored(thread):
+        if not go_on.is_set():
+            go_on.set()
+            await writing
+            await log.claim("t")
+        return await find_claim(thread)
+
+    log._writer.publish = publish_parts_and_wait
+    log._claims.find_by_token = find_claim_after_both_are_stored
+    writing = asyncio.create_task(log.append(claim, "", "a", b"a" * SIZE))
+    await all_but_named.wait()
+    await sweep(bridge)
+    assert go_on.is_set()
+    assert await content(bridge, "a") == b"a" * SIZE
+
+
 async def test_a_removal_that_was_cut_off_is_finished(bridge):
     log = bridge.checkpoints
     claim = await log.claim("t")

@@ -146,6 +146,8 @@ def test_what_an_image_is_built_from_is_passed_over(load):
         ({"webhooks": {"url": {"allowed_hosts": []}}}, "webhooks.url.allowed_hosts"),
         ({"webhooks": {"url": {"disable_loopback": False}}}, "disable_loopback"),
         ({"webhooks": {"retries": 3}}, "webhooks.retries"),
+        ({"http": {"configurable_headers": ["x-a"]}}, "configurable_headers must be an object"),
+        ({"http": {"configurable_headers": {"include": []}}}, "http.configurable_headers.include"),
         ({"webhooks": {"headers": {"A": 1}}}, "webhooks.headers.A must be a string"),
         ({"webhooks": {"headers": {"A": "${{ env.HOME }}"}}}, "must begin with LG_WEBHOOK_"),
         ({"webhooks": {"headers": {"A": "${{ env.LG_WEBHOOK_NO }}"}}}, "LG_WEBHOOK_NO is not set"),

@@ -2,9 +2,12 @@
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from langchain_core.language_models.chat_model_stream import ChatModelStream
 
 from api.errors import InvalidRequestError
+from api.partial_messages import PartialMessages
 from api.request_bodies import check
 from api.thread_protocol.channels import EventsWanted
 from api.thread_protocol.run_events import RunEvents, Told
@@ -13,7 +16,7 @@ from bridge import EventId, StreamEvent
 USAGE = ("input_tokens", "output_tokens", "total_tokens")
 
 
-def stored(seq, name, data, category="stream"):
+def stored(seq, name, data, category="stream", metadata=None):
     return StreamEvent(
         thread_id="t",
         run_id="r",
@@ -23,6 +26,7 @@ def stored(seq, name, data, category="stream"):
         category=category,
         created_at="2026-01-01T00:00:00.000000Z",
         total_bytes=0,
+        metadata_json=orjson.dumps(metadata),
     )
 
 
@@ -96,6 +100,49 @@ def test_a_whole_message_is_begun_and_finished_at_once():
     events = told(("messages", [whole, {}]), ("messages", [{**whole, "type": "human"}, {}]))
     assert assembled(events[: len(events) // 2], "w").text == "hi"
     assert [data["role"] for _, _, data in events if "role" in data] == ["ai", "human"]
+
+
+NAMES = (
+    *("type", "id", "index", "content", "text", "reasoning", "args", "name", "event"),
+    *("tool_calls", "tool_call_chunks", "usage_metadata", "additional_kwargs", "chunk_position"),
+    *("checkpoint", "parent_checkpoint", "checkpoint_id", "metadata", "result", "interrupts"),
+    *("__interrupt__", "value", "payload"),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "text", "ai"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+PIECES = st.tuples(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["AIMessageChunk", "ai", "tool"]), "id": st.just("m")},
+        optional={name: JSON for name in NAMES if name not in {"type", "id"}},
+    ),
+    JSON,
+)
+STORED = st.tuples(st.just("messages"), PIECES.map(list) | JSON) | st.tuples(
+    st.sampled_from(["values", "updates", "tasks", "checkpoints", "custom", "values|in:1"]), JSON
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(STORED, max_size=5))
+def test_whatever_is_stored_of_a_run_can_be_told(events):
+    told(*events, ("end", {"status": "success", "interrupted": True}))
+    partials = PartialMessages()
+    for seq, event in enumerate(events, start=1):
+        if event[0] == "messages":
+            assert partials.frames(stored(seq, *event), "0-0")
+
+
+@pytest.mark.parametrize("asked", [5, ["q"], [{"value": "q"}], {"id": "q"}])
+def test_what_has_not_the_form_of_a_question_asks_nothing(asked):
+    values = {"a": 1, "__interrupt__": asked}
+    assert RunEvents().of(stored(2, "values", values, "input", {"input_id": "q"})) == []
+    events = told(("values", values), ("end", {"status": "success", "interrupted": True}))
+    assert [method for method, _, _ in events] == ["values", "lifecycle"]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +225,7 @@ def test_channels_namespaces_and_depth_choose_events(wanted, namespace, data, is
         {"channels": ["all"]},
         {"channels": ["custom:"]},
         {"channels": ["values"], "since": -1},
+        {"channels": ["values"], "since": 1 << 63},
         {"channels": ["values"], "depth": -1},
     ],
 )

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from api.shapes import REDACTED, run_shape, thread_shape
-from runs import AssistantCatalog, RunSpec
+from runs import AssistantCatalog, RunSpec, RunStatus
 from runs.admission import new_record, new_thread
+from runs.thread import LastRun
 
 SECRETS = {
     "api_key": "s3cret",
@@ -26,3 +27,12 @@ def test_secrets_in_metadata_and_config_are_not_echoed(place):
     shown = run_shape(run)
     inside = shown["metadata"] if place == "metadata" else shown["kwargs"][place]
     assert inside["nested"] == [{"db_password": REDACTED, "kept": 1}]
+
+
+@pytest.mark.parametrize("asked", [5, ["q"], [{"value": "q"}]])
+def test_what_a_function_returned_is_not_taken_for_a_question(asked):
+    last = LastRun(run_id="r", status=RunStatus.INTERRUPTED)
+    thread = new_thread("t", {}, None).model_copy(update={"last": last})
+    shown = thread_shape(thread, {"a": 1, "__interrupt__": asked})
+    assert (shown["status"], shown["interrupts"]) == ("interrupted", {})
+    assert shown["values"] == {"a": 1}

@@ -70,9 +70,11 @@ async def bench():
         yield made
 
 
-async def test_1_a_second_cancel_leaves_nothing_that_writes_checkpoints_behind_the_run(bench):
+async def test_1_a_second_cancel_leaves_nothing_that_writes_checkpoints_behind_the_run(
+    bench, eventually
+):
     running = asyncio.create_task(bench.execute("r", input={"steps": 9, "step_s": 0.05}))
-    await asyncio.sleep(0.25)
+    await eventually(bench.checkpoints)
     running.cancel()
     await asyncio.sleep(0.005)
     running.cancel()

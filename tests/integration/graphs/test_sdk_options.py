@@ -97,6 +97,17 @@ async def test_a_part_of_a_run_cannot_be_streamed_alone(stack, client, thread_id
     assert len(await client.runs.list(thread_id)) == 1
 
 
+@pytest.mark.parametrize("name", ["echo", "nested"])
+async def test_a_state_has_the_fields_that_are_asked_for(stack, client, thread_id, name):
+    await client.runs.wait(thread_id, name, input={"log": ["a"], "values": {"log": [], "b": 1}})
+    log = (await client.threads.get_state(thread_id))["values"]["log"]
+    path = f"/threads/{thread_id}/state?select=next&select=values.log"
+    async with stack.http.get(path) as answer:
+        assert await answer.json() == {"next": [], "values": {"log": log}}
+    chosen = await client.threads.get_history(thread_id, limit=1, select=["values.log", "next"])
+    assert chosen == [{"next": [], "values": {"log": log}}]
+
+
 async def test_runs_are_listed_with_the_fields_that_are_asked_for(stack, client, thread_id):
     run = await client.runs.create(thread_id, "echo", input={"sleep_s": 60})
     (shown,) = await client.runs.list(thread_id, select=["run_id", "status"])

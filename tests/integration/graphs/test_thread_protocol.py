@@ -215,6 +215,36 @@ async def test_one_connection_shows_one_run_after_the_other_and_each_cursor_the_
         assert len(rest) - len(new) < 8
 
 
+async def test_a_client_that_comes_back_misses_nothing_of_a_run_that_others_queue_behind(
+    stack, client
+):
+    http, thread_id = stack.http, new_id()
+    given = {"events": 1, "sleep_s": 60}
+    busy = await command(http, thread_id, "run.start", assistant_id="echo", input=given)
+    await read_events(http, thread_id, lambda event: event["method"] == "custom")
+
+    async def say(word):
+        chunk = {"type": "AIMessageChunk", "id": "m", "content": word}
+        path = f"/threads/{thread_id}/runs/{busy['run_id']}/events"
+        body = {"event": "messages", "data": [chunk, {}]}
+        async with http.post(path, json=body) as answer:
+            assert answer.status == 201, await answer.text()
+
+    await say("one ")
+    queued = await command(http, thread_id, "run.start", assistant_id="echo", input={})
+    await say("two")
+    await client.runs.cancel(thread_id, busy["run_id"], wait=True)
+    await client.runs.join(thread_id, queued["run_id"])
+    whole = await read_events(http, thread_id, ends(2), since=0)
+    ids = [event["event_id"] for event in whole]
+    for place, event in enumerate(whole[:-1]):
+        # A client goes on from the greatest sequence that it has seen.
+        since = max(each["seq"] for each in whole[: place + 1])
+        rest = await read_events(http, thread_id, lambda e: e["event_id"] == ids[-1], since=since)
+        new = [each for each in rest if each["event_id"] not in ids[: place + 1]]
+        assert new == whole[place + 1 :], event
+
+
 @pytest.mark.parametrize(
     ("wanted", "is_wanted"),
     [
@@ -253,6 +283,35 @@ async def test_the_end_is_told_when_record_and_state_are_final(stack, client):
         await read_events(http, thread_id, is_end, channels=["lifecycle"])
         assert (await client.runs.get(thread_id, run["run_id"]))["status"] == "success"
         assert (await client.threads.get_state(thread_id))["values"] == {"n": number}
+
+
+async def test_a_place_beyond_the_log_hides_nothing_that_comes(stack, client):
+    thread_id = (await client.threads.create())["thread_id"]
+    path, wanted = f"/threads/{thread_id}/stream/events", {"channels": ["lifecycle"]}
+    body = {**wanted, "since": 10**12}
+    async with asyncio.timeout(30), stack.http.post(path, json=body) as response:
+        await command(stack.http, thread_id, "run.start", assistant_id="echo", input={})
+        assert b"running" in await response.content.readuntil(b"\n\n")
+
+
+async def test_a_run_whose_events_are_deleted_before_its_end_holds_up_no_cursor(stack, client):
+    bridge, run_id = stack.gateway.bridge, new_id()
+    thread_id = (await client.threads.create())["thread_id"]
+    seen = asyncio.Event()
+
+    def is_end(event):
+        if event["method"] == "custom":
+            seen.set()
+        return is_of_root(event) and event["params"]["data"]["event"] == "completed"
+
+    reading = asyncio.create_task(read_events(stack.http, thread_id, is_end, since=0))
+    await bridge.create(run_id, thread_id=thread_id)
+    await bridge.publish(run_id, "step", 1)
+    await within(seen.wait())
+    await bridge.cleanup(run_id)
+    await command(stack.http, thread_id, "run.start", assistant_id="chat", input=said("hi"))
+    last = (await within(reading))[-1]
+    assert last["event_id"].startswith(f"{last['seq']}-")
 
 
 async def test_a_stream_ends_with_its_thread(stack, client):

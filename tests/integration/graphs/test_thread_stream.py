@@ -123,6 +123,42 @@ async def test_texts_so_far_go_on_where_they_were(client, thread_id):
         assert len(rest) <= len(whole) - place
 
 
+async def say(stack, thread_id, run_id, word):
+    """Store a piece of a message in a run that is under way."""
+    chunk = {"type": "AIMessageChunk", "id": "m", "content": word}
+    path = f"/threads/{thread_id}/runs/{run_id}/events"
+    body = {"event": "messages", "data": [chunk, {}]}
+    async with stack.http.post(path, json=body) as answer:
+        assert answer.status == 201, await answer.text()
+
+
+async def test_texts_so_far_are_whole_behind_the_birth_of_a_run_that_queues(
+    stack, client, thread_id
+):
+    modes = {"stream_mode": "messages"}
+    busy = await client.runs.create(thread_id, "echo", input={"events": 1, "sleep_s": 60})
+    await read(client, thread_id, lambda part: part.event == "echo", stream_mode="custom")
+    await say(stack, thread_id, busy["run_id"], "one ")
+    queued = await client.runs.create(thread_id, "echo", input={})
+    await say(stack, thread_id, busy["run_id"], "two")
+    await client.runs.cancel(thread_id, busy["run_id"], wait=True)
+
+    def is_last(part):
+        return is_done(part, queued["run_id"])
+
+    whole = await read(client, thread_id, is_last, last_event_id="-", **modes)
+    place = next(
+        number
+        for number, part in enumerate(whole)
+        if part.event == "metadata" and part.data["run_id"] == queued["run_id"]
+    )
+    texts = [part.data[0]["content"] for part in whole if part.event == "messages/partial"]
+    assert texts == ["one ", "one two"]
+    assert whole[place + 1].data[0]["content"] == "one two"
+    rest = await read(client, thread_id, is_last, last_event_id=whole[place].id, **modes)
+    assert rest == whole[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ("cursor", "reason"), [("no id", "invalid"), ("99999999-1", "unknown"), ("1-99", "unknown")]
 )
