@@ -1,7 +1,6 @@
-"""A gateway in this process and workers of their own that execute the graphs of the tests."""
+"""A gateway and a worker in this process, which execute the graphs of the tests."""
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import aiohttp
 from gateways import running_gateway
 from langgraph_sdk import get_client
 
-from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.settings import Settings
 from bridge import JetStreamBridge, NatsSettings
@@ -87,21 +85,6 @@ async def worker_here(settings):
         finally:
             stop.set()
             await serving
-
-
-@asynccontextmanager
-async def running_worker(settings):
-    """Run a worker process until the context ends; it may be killed before."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runs.worker", env=child_environment(settings)
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(20):
-            await process.wait()
 
 
 async def collect(stream, within_s=30):

@@ -5,35 +5,20 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import jwt
 import pytest
+from commands import JETRUN, NO_SETTINGS, run_command
 
 EVERYWHERE = str(ipaddress.IPv4Address(0))
-JETRUN = Path(sys.executable).with_name("jetrun")
 
 
-def clean_environment(**settings):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JETRUN_")}
-    return {**kept, **settings}
-
-
-async def jetrun(*arguments, **settings):
-    process = await asyncio.create_subprocess_exec(
-        JETRUN,
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=clean_environment(**settings),
-    )
-    async with asyncio.timeout(30):
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+jetrun = partial(run_command, None)
 
 
 def descendants(pid):
@@ -112,7 +97,7 @@ async def serve(tmp_path):
                 cwd=cwd,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=clean_environment(**settings),
+                env={**NO_SETTINGS, **settings},
             )
         served = Served(process, log_path)
         started.append(served)
