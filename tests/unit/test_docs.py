@@ -138,10 +138,11 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in headings}
 
 
-def test_the_index_of_decisions_lists_every_record():
+def test_the_index_of_decisions_lists_every_record_which_begins_with_its_number():
     index = read("docs/adr/README.md")
-    records = {path.name for path in ROOT.glob("docs/adr/[0-9]*.md")}
-    assert records == set(re.findall(r"\]\((\d{4}-[^)]+)\)", index))
+    records = {path.name: path.read_text() for path in ROOT.glob("docs/adr/[0-9]*.md")}
+    assert records.keys() == set(re.findall(r"\]\((\d{4}-[^)]+)\)", index))
+    assert [name for name, text in records.items() if not text.startswith(f"# {name[:4]}. ")] == []
 
 
 def test_the_readme_is_short_and_shows_code_of_the_examples():
