@@ -11,6 +11,7 @@ from archiving import sinking
 from gateways import running_gateway
 from measured_gateway import running_gateway_process
 from roles import running_role
+from workers import worker_here
 
 from api.http_settings import HttpSettings
 from api.nats_server import as_role
@@ -116,9 +117,16 @@ def start_worker(start_role):
 
 
 @pytest.fixture
-async def worker(start_worker):
-    """A worker process that executes the built-in assistants."""
-    return await start_worker()
+async def worker(settings, server):
+    """A worker in this process, where nobody kills it: a process takes a second to start.
+
+    What a test leaves under way it does not wait for.
+    """
+    await make_streams(settings.bridge)
+    impatient = settings.worker.model_copy(update={"drain_s": 0.1})
+    known = as_role(settings.model_copy(update={"worker": impatient}), server, Role.WORKER)
+    async with worker_here(known) as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 import aiohttp
 from gateways import running_gateway
 from langgraph_sdk import get_client
+from workers import worker_here
 
 from api.http_settings import HttpSettings
 from api.settings import Settings
-from bridge import JetStreamBridge, NatsSettings
+from bridge import NatsSettings
 from bridge.server.embedded import EmbeddedServer
-from runs import AssistantCatalog, AssistantSettings, RunSettings, WorkerSettings
-from runs.worker import Worker
+from runs import AssistantSettings, RunSettings, WorkerSettings
 
 GRAPHS = Path(__file__).with_name("demo_graphs.py")
 NAMES = (
@@ -70,21 +70,6 @@ async def running_stack(directory, *, runs=None, **worker):
         client = await stack.enter_async_context(opened)
         session = await stack.enter_async_context(aiohttp.ClientSession(gateway.url))
         yield GraphStack(settings, gateway, client, session)
-
-
-@asynccontextmanager
-async def worker_here(settings):
-    """Run a worker in this process until the context ends."""
-    async with JetStreamBridge(settings.bridge, name="worker") as bridge:
-        catalog = AssistantCatalog(settings.assistants)
-        worker = Worker(bridge, catalog, settings.worker, settings.runs, settings.graphs)
-        stop = asyncio.Event()
-        serving = asyncio.create_task(worker.serve(stop))
-        try:
-            yield worker
-        finally:
-            stop.set()
-            await serving
 
 
 async def collect(stream, within_s=30):
