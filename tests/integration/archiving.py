@@ -19,7 +19,9 @@ async def sinking(settings):
     stop = asyncio.Event()
     async with JetStreamBridge(wanted) as bridge:
         task = asyncio.create_task(Sink(bridge, settings.data, SETTINGS).run(stop))
-        yield
-        stop.set()
-        async with asyncio.timeout(10):
-            await task
+        try:
+            yield
+        finally:
+            stop.set()
+            async with asyncio.timeout(10):
+                await task

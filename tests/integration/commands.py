@@ -1,6 +1,7 @@
 """``jetrun`` commands as processes of their own."""
 
 import asyncio
+import os
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import NamedTuple
 from api.environment import child_environment
 
 JETRUN = Path(sys.executable).with_name("jetrun")
+#: The environment of the tests without any setting.
+NO_SETTINGS = {name: text for name, text in os.environ.items() if not name.startswith("JETRUN_")}
 
 
 class Outcome(NamedTuple):
@@ -23,15 +26,17 @@ class Outcome(NamedTuple):
 async def running_command(settings, *arguments, **environment):
     """Start a command with the settings of a test; variables given by name come on top.
 
-    What still runs at the end of the context is killed.
+    Without settings (None) it finds out itself what runs where. What still runs at the end of the
+    context is killed.
     """
+    given = NO_SETTINGS if settings is None else child_environment(settings)
     process = await asyncio.create_subprocess_exec(
         JETRUN,
         *map(str, arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**child_environment(settings), "COLUMNS": "200", **environment},
+        env={**given, "COLUMNS": "200", **environment},
     )
     try:
         yield process

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -11,8 +10,9 @@ import pytest
 from archiving import sinking
 from gateways import running_gateway
 from measured_gateway import running_gateway_process
+from roles import running_role
+from workers import worker_here
 
-from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.nats_server import as_role
 from api.settings import Role, Settings
@@ -21,8 +21,6 @@ from store import ArchiveLayout
 
 #: Sections of the settings that tests give to gateways of their own.
 SECTIONS = {"auth", "limits", "log", "webhooks"}
-#: What each module of a role is to the NATS server.
-ROLES = {"runs.worker": Role.WORKER, "store.sink": Role.SINK}
 
 
 @pytest.fixture
@@ -97,36 +95,38 @@ def stored(gateway):
 
 @pytest.fixture
 async def start_role(settings, server):
-    """Start processes of a role: ``await start_role("store.sink")``; they end with the test."""
-    started = []
+    """Start processes: ``await start_role(Role.SINK)``; they end with the test.
 
-    async def start(module, **changes):
-        command = (sys.executable, "-P", "-m", module)
-        changed = settings.model_copy(update=changes)
-        await make_streams(changed.bridge)
-        environment = child_environment(as_role(changed, server, ROLES[module]))
-        started.append(await asyncio.create_subprocess_exec(*command, env=environment))
-        return started[-1]
+    Each is the user of the NATS server that its role is.
+    """
+    async with AsyncExitStack() as stack:
 
-    yield start
-    for process in started:
-        if process.returncode is None:
-            process.terminate()
-    async with asyncio.timeout(20):
-        for process in started:
-            await process.wait()
+        async def start(role, **changes):
+            changed = settings.model_copy(update=changes)
+            await make_streams(changed.bridge)
+            known = as_role(changed, server, role)
+            return (await stack.enter_async_context(running_role(role, known))).process
+
+        yield start
 
 
 @pytest.fixture
 def start_worker(start_role):
     """Start worker processes, which execute the assistants of the settings."""
-    return partial(start_role, "runs.worker")
+    return partial(start_role, Role.WORKER)
 
 
 @pytest.fixture
-async def worker(start_worker):
-    """A worker process that executes the built-in assistants."""
-    return await start_worker()
+async def worker(settings, server):
+    """A worker in this process, where nobody kills it: a process takes a second to start.
+
+    What a test leaves under way it does not wait for.
+    """
+    await make_streams(settings.bridge)
+    impatient = settings.worker.model_copy(update={"drain_s": 0.1})
+    known = as_role(settings.model_copy(update={"worker": impatient}), server, Role.WORKER)
+    async with worker_here(known) as running:
+        yield running
 
 
 @pytest.fixture

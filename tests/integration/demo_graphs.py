@@ -186,9 +186,10 @@ def _append(path: str, line: str) -> None:
 
 async def _work(state: Work) -> dict[str, Any]:
     number = len(state.get("done") or []) + 1
-    get_stream_writer()({"step": number, "pid": os.getpid()})
     if state.get("file"):
         await asyncio.to_thread(_append, state["file"], f"{number} {os.getpid()}\n")
+    # Who kills the process at this event finds the line of the step.
+    get_stream_writer()({"step": number, "pid": os.getpid()})
     await asyncio.sleep(state.get("step_s", 0))
     return {"done": [number], "pids": [os.getpid()]}
 

@@ -1,21 +1,19 @@
-"""A gateway in this process and workers of their own that execute the graphs of the tests."""
+"""A gateway and a worker in this process, which execute the graphs of the tests."""
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 from gateways import running_gateway
 from langgraph_sdk import get_client
+from workers import worker_here
 
-from api.environment import child_environment
 from api.http_settings import HttpSettings
 from api.settings import Settings
-from bridge import JetStreamBridge, NatsSettings
+from bridge import NatsSettings
 from bridge.server.embedded import EmbeddedServer
-from runs import AssistantCatalog, AssistantSettings, RunSettings, WorkerSettings
-from runs.worker import Worker
+from runs import AssistantSettings, RunSettings, WorkerSettings
 
 GRAPHS = Path(__file__).with_name("demo_graphs.py")
 NAMES = (
@@ -72,36 +70,6 @@ async def running_stack(directory, *, runs=None, **worker):
         client = await stack.enter_async_context(opened)
         session = await stack.enter_async_context(aiohttp.ClientSession(gateway.url))
         yield GraphStack(settings, gateway, client, session)
-
-
-@asynccontextmanager
-async def worker_here(settings):
-    """Run a worker in this process until the context ends."""
-    async with JetStreamBridge(settings.bridge, name="worker") as bridge:
-        catalog = AssistantCatalog(settings.assistants)
-        worker = Worker(bridge, catalog, settings.worker, settings.runs, settings.graphs)
-        stop = asyncio.Event()
-        serving = asyncio.create_task(worker.serve(stop))
-        try:
-            yield worker
-        finally:
-            stop.set()
-            await serving
-
-
-@asynccontextmanager
-async def running_worker(settings):
-    """Run a worker process until the context ends; it may be killed before."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runs.worker", env=child_environment(settings)
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(20):
-            await process.wait()
 
 
 async def collect(stream, within_s=30):

@@ -58,22 +58,26 @@ class RawConnection:
         return True
 
 
+async def connected(url, *, address=None, receive_buffer=None):
+    """Return reader and writer of a connection, which comes from ``address``."""
+    sock = socket.socket()
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if address is not None:
+        sock.bind((address, 0))
+    sock.setblocking(False)  # noqa: FBT003 - takes no keyword
+    place = urlsplit(url)
+    await asyncio.get_running_loop().sock_connect(sock, (place.hostname, place.port))
+    return await asyncio.open_connection(sock=sock, limit=1 << 16)
+
+
 @asynccontextmanager
 async def raw_connections():
-    """Open connections: ``await connect(url)``; they close with the context."""
+    """Open connections: ``await connect(url)``, as :func:`connected`; they end with the context."""
     async with AsyncExitStack() as stack:
 
-        async def connect(url, *, address=None, receive_buffer=None):
-            sock = socket.socket()
-            if receive_buffer is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            if address is not None:
-                sock.bind((address, 0))
-            sock.setblocking(False)  # noqa: FBT003 - takes no keyword
-            place = urlsplit(url)
-            await asyncio.get_running_loop().sock_connect(sock, (place.hostname, place.port))
-            reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 16)
-            connection = RawConnection(reader, writer)
+        async def connect(url, **options):
+            connection = RawConnection(*await connected(url, **options))
             stack.callback(connection.abort)
             return connection
 

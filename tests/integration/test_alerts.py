@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 from aiohttp import ClientError, ClientSession
-from roles import running_role
+from roles import running_roles
 
 from api.doctor.report import Cause
+from api.settings import Role
 from bridge import MetricsSettings
 from bridge.server.free_port import pick_free_port
 
@@ -165,14 +166,9 @@ async def roles(settings, tmp_path, eventually):
     """Gateway, worker and sink, and where each has its metrics."""
     ports = MetricsSettings(worker_port=0, sink_port=0)
     changed = settings.model_copy(update={"metrics": ports})
-    logs = tmp_path / "logs"
-    async with (
-        running_role("gateway", changed, logs) as gateway,
-        running_role("worker", changed, logs) as worker,
-        running_role("sink", changed, logs) as sink,
-    ):
-        urls = [f"{gateway.url}/metrics"]
-        for role in (worker, sink):
+    async with running_roles(changed, tmp_path) as running:
+        urls = [f"{running[Role.GATEWAY].url}/metrics"]
+        for role in (running[Role.WORKER], running[Role.SINK]):
             line = await eventually(lambda role=role: role.find("process.metrics"), within_s=20)
             urls.append(line["url"])
         yield urls

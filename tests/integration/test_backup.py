@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import sys
 from contextlib import asynccontextmanager
 
 import nats
 import pytest
 from commands import run_command, running_command
+from roles import running_role
 
 from api.backup.errors import (
     BackupTargetError,
@@ -17,7 +17,7 @@ from api.backup.errors import (
 )
 from api.backup.restoring import BackupSource, restore_backup
 from api.backup.taking import take_backup
-from api.environment import child_environment
+from api.settings import Role
 from bridge import (
     ConsumerSpec,
     EmbeddedServer,
@@ -35,20 +35,6 @@ from store import ArchiveColdTier, ArchiveLayout, ArchiveReader, encode_line
 from store.archive_copy import copy_archive
 from store.mark import encode_mark
 from store.run_forms import adopt_draft, write_draft
-
-
-@asynccontextmanager
-async def process(settings, module):
-    """A role as a process of its own."""
-    command = (sys.executable, "-P", "-m", module)
-    started = await asyncio.create_subprocess_exec(*command, env=child_environment(settings))
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.terminate()
-        async with asyncio.timeout(20):
-            await started.wait()
 
 
 @pytest.fixture
@@ -141,9 +127,9 @@ async def loaded(settings, source, tmp_path, chaos_factor, eventually):
     manager = RunManager(source, AssistantCatalog())
     started = await start_something_of_everything(source, manager)
     async with (
-        process(settings, "store.sink"),
+        running_role(Role.SINK, settings),
         load.going_on(4),
-        process(settings, "runs.worker"),
+        running_role(Role.WORKER, settings),
     ):
         await eventually(lambda: is_running(manager, started["running"]), within_s=30)
         enough = 20 * chaos_factor
@@ -172,7 +158,7 @@ async def test_a_loaded_system_goes_on_elsewhere_with_all_that_was_acknowledged(
             found = await restored.states.find("load", key)
             assert found.revision >= revision
             assert int(found.value[: len(found.value) // 400]) >= count
-        async with process(elsewhere, "store.sink"), process(elsewhere, "runs.worker"):
+        async with running_role(Role.SINK, elsewhere), running_role(Role.WORKER, elsewhere):
             await everything_goes_on(restored, started, eventually)
     verified = await run_command(elsewhere, "verify")
     assert verified.status == 0, verified.out

@@ -161,6 +161,7 @@ async def test_a_value_outside_its_choices_is_422_and_named(refused, thread_id, 
         ("interrupt_after", ["node"]),
         ("command", {"goto": "node"}),
         ("on_completion", "delete"),
+        ("strict_resume", True),
     ],
 )
 async def test_an_option_that_is_not_honoured_is_422_and_named(refused, thread_id, option, value):
@@ -181,7 +182,6 @@ async def test_what_sdks_send_without_meaning_is_ignored(http, thread_id):
         "feedback_keys": ["a"],
         "langsmith_tracer": {"project_name": "x"},
         "checkpoint_during": False,
-        "strict_resume": False,
         "durability": "sync",
         "interrupt_before": [],
         "command": {},

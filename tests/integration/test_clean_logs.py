@@ -1,11 +1,10 @@
 """Logs of all processes name requests, threads and runs, and hold no payload and no secret."""
 
 import json
-from contextlib import AsyncExitStack
 
 import pytest
 from pydantic import SecretStr
-from roles import running_role
+from roles import running_roles
 
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
 from api.auth.caller import ALL_SCOPES, Role
@@ -46,12 +45,8 @@ def loud(settings, tmp_path):
 
 @pytest.fixture
 async def roles(loud, tmp_path):
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        yield {
-            name: await enter(running_role(name, loud, tmp_path / "logs"))
-            for name in ("gateway", "worker", "sink")
-        }
+    async with running_roles(loud, tmp_path) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,35 +5,20 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import jwt
 import pytest
+from commands import JETRUN, NO_SETTINGS, run_command
 
 EVERYWHERE = str(ipaddress.IPv4Address(0))
-JETRUN = Path(sys.executable).with_name("jetrun")
 
 
-def clean_environment(**settings):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JETRUN_")}
-    return {**kept, **settings}
-
-
-async def jetrun(*arguments, **settings):
-    process = await asyncio.create_subprocess_exec(
-        JETRUN,
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=clean_environment(**settings),
-    )
-    async with asyncio.timeout(30):
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+jetrun = partial(run_command, None)
 
 
 def descendants(pid):
@@ -112,7 +97,7 @@ async def serve(tmp_path):
                 cwd=cwd,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=clean_environment(**settings),
+                env={**NO_SETTINGS, **settings},
             )
         served = Served(process, log_path)
         started.append(served)
@@ -224,19 +209,23 @@ async def test_assistants_of_a_project_run_beside_packages_named_like_ours(serve
     assert events[-1]["event"] == "end"
 
 
-@pytest.mark.parametrize("role", ["runs.worker", "store.sink", "nats-server"])
-async def test_a_child_that_is_killed_is_started_again(serve, eventually, role):
+async def test_a_child_that_is_killed_is_started_again(serve, eventually):
     served = await serve("--port", 0)
-    first = await eventually(lambda: served.child(role), within_s=10)
-
-    os.kill(first, signal.SIGKILL)
-
-    await eventually(lambda: served.child(role) not in {None, first}, within_s=10)
 
     async def is_ready():
         return (await served.get("/readyz"))[0] == 200
 
-    await eventually(is_ready, within_s=15)
+    for role in ("runs.worker", "store.sink", "nats-server"):
+        first = await eventually(lambda role=role: served.child(role), within_s=10)
+
+        os.kill(first, signal.SIGKILL)
+
+        await eventually(
+            lambda role=role, first=first: served.child(role) not in {None, first},
+            within_s=10,
+            what=f"{role} is there again",
+        )
+        await eventually(is_ready, within_s=15)
 
 
 async def test_no_child_outlives_a_serve_that_was_killed(serve, eventually):
@@ -387,10 +376,8 @@ async def test_a_data_directory_that_is_a_file_ends_the_command_with_one_line(tm
     assert f"{path}: cannot be used as data directory" in one_line(err)
 
 
-async def test_tail_of_an_unknown_run_says_so(serve):
-    served = await serve("--port", 0, "--roles", "gateway")
-
-    status, out, err = await jetrun("tail", "unknown", "--url", served.url)
+async def test_tail_of_an_unknown_run_says_so(gateway):
+    status, out, err = await jetrun("tail", "unknown", "--url", gateway.url)
 
     assert (status, out) == (1, "")
     assert "404" in one_line(err)

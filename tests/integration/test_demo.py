@@ -1,19 +1,16 @@
 import asyncio
 import json
-import os
 import re
 import signal
-import sys
 from pathlib import Path
 
 import pytest
+from commands import JETRUN, NO_SETTINGS
 
-JETRUN = Path(sys.executable).with_name("jetrun")
 ROOT = Path(__file__).parents[2]
 
 
 async def start_demo(*arguments):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JETRUN_")}
     return await asyncio.create_subprocess_exec(
         JETRUN,
         "demo",
@@ -21,7 +18,7 @@ async def start_demo(*arguments):
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=kept,
+        env=NO_SETTINGS,
     )
 
 

@@ -4,12 +4,12 @@ import asyncio
 import json
 import re
 import shutil
-import sys
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from commands import run_command
 from lossy_wire import LossyProxy
 
 from api.auth.api_keys import ApiKeyGrant, ApiKeys
@@ -20,7 +20,6 @@ from api.doctor.archive_checks import check_disk
 from api.doctor.diagnosis import diagnose
 from api.doctor.report import Cause, Durability, Severity
 from api.doctor.stores import Disk
-from api.environment import child_environment
 from api.nats_server import as_operator, as_role, embedded_server
 from api.settings import Role, Settings
 from bridge import (
@@ -38,7 +37,6 @@ from bridge.server.free_port import pick_free_port
 from store import SinkRecords, sink_status
 from store.sink import Sink
 
-JETRUN = Path(sys.executable).with_name("jetrun")
 RUN = RunRef("thread", "run")
 
 
@@ -284,20 +282,9 @@ async def test_a_server_that_is_away_and_one_that_refuses_are_told_apart(setting
     assert causes(await diagnose(stranger)).keys() == {Cause.ACCESS_DENIED}
 
 
-async def command(*arguments, environment=None):
-    """Run ``jetrun doctor``; return its exit status and what it says."""
-    process = await asyncio.create_subprocess_exec(
-        *(JETRUN, "doctor", *arguments),
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said = (await process.communicate())[0].decode()
-    return process.returncode, said
-
-
 @pytest.mark.usefixtures("log")
 async def test_the_command_says_what_is_wrong_and_what_to_do_and_ends_with_a_status(settings):
-    status, said = await command(environment=child_environment(settings))
+    status, said, _ = await run_command(settings, "doctor")
     assert status in {3, 4}  # 4 where a disk is nearly full
     assert "sink-stopped" in said
     assert "jetrun sink" in said
@@ -309,7 +296,7 @@ async def test_the_command_finds_the_server_that_another_process_runs_on_a_data_
     own = Settings(data=settings.data, embedded=synced)
     async with embedded_server(own) as running:
         await make_streams(as_operator(own, running).bridge)
-        _, said = await command("--json", "--data", settings.data)
+        _, said, _ = await run_command(None, "doctor", "--json", "--data", settings.data)
     told = json.loads(said)
     assert told["durability"] == Durability.MACHINE
     assert 0 <= told["logical_bytes"] < told["disk_bytes"]

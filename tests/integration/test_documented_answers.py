@@ -6,7 +6,6 @@ The requests are made from the document, half of them wrong; ``jetrun serve`` an
 import os
 import re
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ import jwt
 import pytest
 import requests
 import schemathesis
+from commands import JETRUN, NO_SETTINGS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
@@ -25,7 +25,6 @@ from api.auth.permissions import OPEN_ROUTES
 
 DOCUMENT = schemathesis.openapi.from_path(Path(__file__).parents[2] / "docs" / "openapi.json")
 OPERATIONS = {each.ok().label: each.ok() for each in DOCUMENT.get_all_operations()}
-JETRUN = Path(sys.executable).with_name("jetrun")
 SECRET = "a secret of more than thirty-two characters"
 FACTOR = int(os.environ.get("CHAOS_FACTOR", "1"))
 EXAMPLES = 20 * FACTOR
@@ -43,9 +42,8 @@ OF_WHOLE_ANSWERS = [*OF_EVERY_ANSWER, openapi_checks.response_schema_conformance
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     """The URL of a system of its own that knows its callers by tokens."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("JETRUN_")}
     environment = {
-        **kept,
+        **NO_SETTINGS,
         "JETRUN_AUTH__METHODS": '["jwt"]',
         "JETRUN_AUTH__JWT__SECRET": SECRET,
         "JETRUN_AUTH__JWT__AUDIENCE": "jetrun",

@@ -1,13 +1,13 @@
 """The examples run as they stand, as processes of their own, against a real server."""
 
 import asyncio
-import os
 import re
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from commands import JETRUN, NO_SETTINGS
 from langgraph_sdk import get_client
 
 from api.environment import to_environment
@@ -17,7 +17,6 @@ from store.placing import place_events
 from store.run_forms import adopt_draft, write_draft
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-JETRUN = Path(sys.executable).with_name("jetrun")
 WITHIN_S = 40
 
 
@@ -25,9 +24,11 @@ WITHIN_S = 40
 def environment(settings):
     """The environment in which every process of one test finds the server and its directory."""
     variables = to_environment(settings)
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("JETRUN_")}
     wanted = ("JETRUN_NATS__", "JETRUN_DATA")
-    return {**kept, **{name: variables[name] for name in variables if name.startswith(wanted)}}
+    return {
+        **NO_SETTINGS,
+        **{name: variables[name] for name in variables if name.startswith(wanted)},
+    }
 
 
 @pytest.fixture

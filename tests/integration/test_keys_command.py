@@ -1,16 +1,12 @@
 """``jetrun keys``: what operators do with keys, and that gateways at work obey."""
 
-import asyncio
 import json
-import os
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
+from commands import run_command
 
 from api.auth.settings import AuthSettings
-
-JETRUN = Path(sys.executable).with_name("jetrun")
 
 
 @pytest.fixture
@@ -21,23 +17,7 @@ async def gateway(start_gateway):
 @pytest.fixture
 def keys(settings):
     """Run ``jetrun keys`` against the test's server: returns status, output and errors."""
-    environment = {
-        **os.environ,
-        "JETRUN_NATS__URL": settings.nats.url,
-        "JETRUN_NATS__USER": settings.nats.user,
-        "JETRUN_NATS__PASSWORD": settings.nats.password.get_secret_value(),
-    }
-
-    async def run(*arguments):
-        piped = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-        process = await asyncio.create_subprocess_exec(
-            JETRUN, "keys", *arguments, env=environment, **piped
-        )
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
-
-    return run
+    return partial(run_command, settings, "keys")
 
 
 async def test_a_key_is_made_used_rotated_and_revoked(http, keys, eventually):

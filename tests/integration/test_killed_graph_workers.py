@@ -6,8 +6,11 @@ import signal
 from collections import Counter
 
 import pytest
-from graph_stack import running_worker, with_graphs
+from graph_stack import with_graphs
 from langgraph_sdk import get_client
+from roles import running_role
+
+from api.settings import Role
 
 pytestmark = pytest.mark.chaos
 
@@ -29,9 +32,9 @@ async def client(gateway):
 async def test_a_run_goes_on_at_its_last_checkpoint_and_its_stream_tells_of_it(
     client, settings, tmp_path, chaos_factor
 ):
-    async with running_worker(settings):
+    async with running_role(Role.WORKER, settings):
         for number in range(chaos_factor):
-            async with running_worker(settings):
+            async with running_role(Role.WORKER, settings):
                 await check_one_kill(client, str(tmp_path / f"done-{number}"))
 
 

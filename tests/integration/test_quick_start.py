@@ -1,9 +1,9 @@
 """Who follows the quick start line by line gets what it shows."""
 
 import json
-import os
 import re
 
+from commands import NO_SETTINGS
 from page_commands import follow_page
 
 PAGE = "docs/quickstart.md"
@@ -12,8 +12,7 @@ EVENT = r"id: \d+-(\d+)\nevent: (?!end)"
 
 
 async def test_the_quick_start_works_line_by_line(tmp_path):
-    environment = {name: text for name, text in os.environ.items() if "JETRUN_" not in name}
-    answers = await follow_page(PAGE, tmp_path, environment)
+    answers = await follow_page(PAGE, tmp_path, NO_SETTINGS)
     for step, answer in answers.items():
         if step.answer is not None:
             assert json.loads(answer) == json.loads(step.answer), step.commands

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import os
-import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
 
 import aiohttp
 import pytest
+from commands import run_command
 
 from bridge import (
     BridgeSettings,
@@ -26,7 +25,6 @@ from store.sink import Sink
 from store.sink_metrics import SinkCollector, health_of
 from store.sink_monitor import LogAge
 
-JETRUN = Path(sys.executable).with_name("jetrun")
 SETTINGS = ArchiveSettings(
     fetch_wait_s=0.05, standby_poll_s=0.01, status_interval_s=0.05, max_backoff_s=0.1
 )
@@ -224,33 +222,17 @@ def test_the_lag_is_the_age_of_what_was_seen_first_and_is_not_archived():
 
 
 @pytest.fixture
-def jetrun(server, root):
-    """Run a command: ``status, out = await jetrun("sink", "pause")``."""
-
-    async def jetrun(*arguments):
-        process = await asyncio.create_subprocess_exec(
-            JETRUN,
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            env={
-                **os.environ,
-                "JETRUN_NATS__URL": server.url,
-                "JETRUN_NATS__USER": server.user,
-                "JETRUN_NATS__PASSWORD": server.password.get_secret_value(),
-                "JETRUN_DATA": str(root),
-            },
-        )
-        async with asyncio.timeout(60):
-            out, _ = await process.communicate()
-        return process.returncode, out.decode()
-
-    return jetrun
+def jetrun(settings):
+    """Run a command: ``status, out, err = await jetrun("sink", "pause")``."""
+    return partial(run_command, settings)
 
 
 async def test_a_sink_is_paused_resumed_and_asked_from_the_command_line(jetrun, sinking, says):
-    assert await jetrun("sink", "status") == (3, "")
+    status, out, err = await jetrun("sink", "status")
+    assert (status, out) == (3, "")
+    assert "no sink has ever been at work" in err
     async with sinking():
         await says(SinkState.ARCHIVING, lag_events=0)
         for action, state in (("pause", "paused"), ("resume", "archiving")):
-            code, out = await jetrun("sink", action, "--json")
+            code, out, _ = await jetrun("sink", action, "--json")
             assert (code, json.loads(out)["state"]) == (0, state)

@@ -21,7 +21,7 @@ MAX_GROWTH_BYTES = 40 << 20
 
 async def create_run(gateway, bridge, new_session, wire):
     """A run that no worker takes; the test publishes its events."""
-    http = await new_session(f"http://127.0.0.1:{gateway.port}")
+    http = await new_session(gateway.url)
     return await wire.create_run(SimpleNamespace(bridge=bridge), http)
 
 

@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from contextlib import AsyncExitStack
 
 import pytest
 from otlp_collector import Collector
-from roles import running_role
+from roles import running_roles
 
 from bridge import TracingSettings
 
@@ -28,12 +27,8 @@ async def collector(monkeypatch):
 async def roles(collector, settings, tmp_path):
     assert collector.spans == []
     traced = settings.model_copy(update={"tracing": TracingSettings(enabled=True)})
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        yield {
-            name: await enter(running_role(name, traced, tmp_path / "logs"))
-            for name in ("gateway", "worker", "sink")
-        }
+    async with running_roles(traced, tmp_path) as running:
+        yield running
 
 
 async def test_a_trace_shows_an_events_way_from_its_publisher_to_gateway_and_sink(

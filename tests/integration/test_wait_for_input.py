@@ -118,7 +118,7 @@ async def test_a_stream_ends_at_the_question_and_goes_on_behind_it_with_the_answ
 
 @pytest.mark.usefixtures("worker")
 async def test_the_state_of_the_thread_shows_the_question_while_the_run_waits(
-    sdk, thread, gateway, waits
+    sdk, thread, gateway, waits, eventually
 ):
     run = await sdk.runs.create(thread, "asks", input=ASK)
     question = await waits()
@@ -133,7 +133,11 @@ async def test_the_state_of_the_thread_shows_the_question_while_the_run_waits(
     assert (state["next"], state["interrupts"]) == (["asks"], interrupts)
     assert state["tasks"][0]["interrupts"] == interrupts
     assert (await sdk.threads.get_history(thread))[0]["interrupts"] == interrupts
-    assert (await gateway.bridge.status(run["run_id"])).awaiting_input
+
+    async def is_marked():
+        return (await gateway.bridge.status(run["run_id"])).awaiting_input
+
+    await eventually(is_marked)  # the last of what is written for a question
     assert (await sdk.runs.get(thread, run["run_id"]))["status"] == "running"
 
 

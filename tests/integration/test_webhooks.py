@@ -3,8 +3,6 @@
 import asyncio
 import json
 import runpy
-import signal
-import sys
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -12,8 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
+from roles import running_role
 
-from api.environment import child_environment
+from api.settings import Role
 from api.webhooks.address_policy import AddressPolicy
 from api.webhooks.calling import policy_of
 from api.webhooks.sender import open_sender
@@ -302,20 +301,14 @@ async def test_a_call_that_a_killed_gateway_had_begun_is_made_by_another_one(
 
     receiver.answers = [hang]
     limits = QUICK.model_copy(update={"timeout_s": 1.5})
-    environment = child_environment(settings.model_copy(update={"webhooks": limits}))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "api.gateway", env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
-        http = await new_session(url)
+    changed = settings.model_copy(update={"webhooks": limits})
+    async with running_role(Role.GATEWAY, changed) as killed:
+        http = await new_session(killed.url)
         run = await create(http, receiver.url)
         async with http.post(f"{run}/cancel"):
             pass
         await asyncio.wait_for(called.wait(), 10)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        killed.process.kill()
     other = await new_session((await start_gateway(webhooks=limits)).url)
     assert (await until(other, run, "delivered", eventually))["attempts"] == 2
     assert [told["status"] for told in receiver.bodies()] == ["interrupted"] * 2

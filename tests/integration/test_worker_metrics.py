@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from roles import running_role
 
+from api.settings import Role
 from bridge import MetricsSettings
 
 
@@ -14,7 +15,7 @@ from bridge import MetricsSettings
 async def metrics_url(settings, tmp_path, eventually):
     """The URL that a worker process logs, which has a free port."""
     changed = settings.model_copy(update={"metrics": MetricsSettings(worker_port=0)})
-    async with running_role("worker", changed, tmp_path / "logs") as worker:
+    async with running_role(Role.WORKER, changed, tmp_path / "worker.log") as worker:
         line = await eventually(lambda: worker.find("process.metrics"), within_s=20)
         yield line["url"]
 

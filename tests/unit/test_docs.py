@@ -82,11 +82,13 @@ def test_every_variable_that_a_page_mentions_exists():
         assert mentioned <= known, page
 
 
-def test_every_problem_code_is_documented_with_its_status():
-    documented = {(row[0], row[1]) for row in table_rows("docs/http.md")}
+def test_every_problem_code_is_documented_once_with_its_status_and_no_other_is():
+    rows = [tuple(row[:2]) for row in table_rows("docs/http.md")]
+    documented = [row for row in rows if re.fullmatch(r"\d{3}", row[-1])]
     raised = {(each.code, str(status.value)) for each, status in problems.STATUS_OF_ERROR.items()}
     routed = {(code, str(status)) for status, code in problems.CODE_OF_STATUS.items()}
-    assert (raised | routed | {(problems.INTERNAL, "500")}) <= documented
+    assert set(documented) == raised | routed | {(problems.INTERNAL, "500")}
+    assert len(documented) == len(set(documented))
 
 
 def test_every_route_is_documented_and_no_other_is():
@@ -138,10 +140,11 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in headings}
 
 
-def test_the_index_of_decisions_lists_every_record():
+def test_the_index_of_decisions_lists_every_record_which_begins_with_its_number():
     index = read("docs/adr/README.md")
-    records = {path.name for path in ROOT.glob("docs/adr/[0-9]*.md")}
-    assert records == set(re.findall(r"\]\((\d{4}-[^)]+)\)", index))
+    records = {path.name: path.read_text() for path in ROOT.glob("docs/adr/[0-9]*.md")}
+    assert records.keys() == set(re.findall(r"\]\((\d{4}-[^)]+)\)", index))
+    assert [name for name, text in records.items() if not text.startswith(f"# {name[:4]}. ")] == []
 
 
 def test_the_readme_is_short_and_shows_code_of_the_examples():

@@ -2,12 +2,10 @@
 
 import asyncio
 import socket
-import sys
-from pathlib import Path
+
+from commands import JETRUN
 
 from api.environment import child_environment
-
-JETRUN = Path(sys.executable).with_name("jetrun")
 
 
 def free_port():

@@ -5,9 +5,10 @@ import logging
 import aiohttp
 import pytest
 from gateways import running_gateway
-from graph_stack import with_graphs, worker_here
+from graph_stack import with_graphs
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
+from workers import worker_here
 
 from runs import AssistantSettings, GraphSettings
 

@@ -1,14 +1,13 @@
 """Each user of nats.conf can do its job, and is refused everything else: by trying."""
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import nats
 import pytest
+from commands import run_command
 
-from api.environment import child_environment
 from api.nats_permissions import Roles, render_users
 from api.nats_server import as_operator, as_role
 from api.settings import Role
@@ -26,7 +25,6 @@ from runs.webhooks.announcing import LINE
 from store import ArchiveColdTier
 
 ROOT = Path(__file__).parents[3]
-JETRUN = Path(sys.executable).with_name("jetrun")
 STREAMS = ("EVENTS", "STATE", "SECRETS", "JOBS", "TIMERS", "DEAD", "CHECKPOINTS", "ITEMS")
 
 #: What nobody but the operator may do to a stream.
@@ -218,15 +216,9 @@ async def test_who_may_not_make_the_streams_says_who_may_and_waits_for_them(serv
     with pytest.raises(StreamsMissingError, match="jetrun streams") as caught:
         await JetStreamBridge(access.bridge).start()
     assert caught.value.retryable
-    process = await asyncio.create_subprocess_exec(
-        *(JETRUN, "streams"),
-        env=child_environment(as_operator(settings, server)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        shown, _ = await process.communicate()
-    assert process.returncode == 0
-    assert "JETRUN_EVENTS" in shown.decode()
+    status, shown, _ = await run_command(as_operator(settings, server), "streams")
+    assert status == 0
+    assert "JETRUN_EVENTS" in shown
     async with JetStreamBridge(access.bridge) as bridge:
         assert bridge.is_connected
 
@@ -234,8 +226,8 @@ async def test_who_may_not_make_the_streams_says_who_may_and_waits_for_them(serv
 @pytest.fixture
 async def page(http, start_role):
     """A run of a thread that was executed, streamed and subscribed over HTTP; its reference."""
-    for module in ("runs.worker", "store.sink"):
-        await start_role(module)
+    for role in (Role.WORKER, Role.SINK):
+        await start_role(role)
     async with http.post("/threads", json={}) as answer:
         thread_id = (await answer.json())["thread_id"]
     given = {"assistant_id": "echo", "input": {"events": 5}, "stream_mode": "custom"}

@@ -7,6 +7,8 @@ from gateway_process import GatewayProcess
 from graph_stack import with_graphs
 from langgraph_sdk import get_client
 
+from api.settings import Role
+
 pytestmark = pytest.mark.timeout(240)
 
 STEPS = 8
@@ -34,7 +36,7 @@ async def client(api):
 @pytest.fixture
 async def kill_everything(api, client, server, start_role):
     """Kill all that runs, start it again, and wait until a run was executed."""
-    roles = ("runs.worker", "store.sink")
+    roles = (Role.WORKER, Role.SINK)
     running = [await start_role(role) for role in roles]
 
     async def kill_everything():

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cutting_proxy import CuttingProxy
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import InternalServerError
@@ -75,14 +76,8 @@ async def losing_balancer(url, path):
 
     app = web.Application()
     app.router.add_post(path, handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
-    finally:
-        await runner.cleanup()
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
 
 
 @pytest.mark.parametrize("method", ["runs.create", "runs.wait", "runs.stream"])

@@ -48,15 +48,21 @@ async def site(sdk, pages):
 
 
 @pytest.fixture
-async def api(settings, site):
-    """A gateway process that lets the site's pages call it."""
+async def api(start_gateway, site):
+    """A gateway that lets the site's pages call it."""
+    return await start_gateway(cors_origins=(site,))
+
+
+@pytest.fixture
+async def killable(settings, site):
+    """One that is a process of its own."""
     async with GatewayProcess(settings, cors_origins=(site,)) as process:
         yield process
 
 
 @pytest.fixture
 async def open_page(browser, site, api):
-    """Open the page for an input: ``await open_page({"events": 3})``."""
+    """Open the page for an input: ``await open_page({"events": 3}, api=killable.url)``."""
     async with AsyncExitStack() as stack:
 
         async def opened(given, *, site=site, **query):

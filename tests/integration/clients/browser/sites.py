@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from js_client import HERE, NODE
 
 PAGES = Path(__file__).with_name("page")
@@ -39,11 +40,5 @@ async def serve_files(directory: Path):
     """Serve a directory on a port of its own; yields the site's URL."""
     app = web.Application()
     app.router.add_static("/", directory)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
-    finally:
-        await runner.cleanup()
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")

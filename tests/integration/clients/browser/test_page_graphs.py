@@ -17,9 +17,9 @@ def settings(settings):
     return with_graphs(settings)
 
 
-async def asked(open_page):
+async def asked(open_page, **query):
     """Open a page, and submit what makes the graph ask."""
-    page = await open_page({"log": []}, assistant="approval")
+    page = await open_page({"log": []}, assistant="approval", **query)
     await page.press("submit")
     await page.shows("interrupt", QUESTION)
     await page.shows("loading", "false")
@@ -38,12 +38,12 @@ async def test_a_question_is_shown_and_its_answer_lets_the_graph_go_on(open_page
     await answer(await asked(open_page))
 
 
-async def test_a_question_outlives_page_gateway_and_server(open_page, api, server):
-    page = await asked(open_page)
-    await api.kill()
+async def test_a_question_outlives_page_gateway_and_server(open_page, killable, server):
+    page = await asked(open_page, api=killable.url)
+    await killable.kill()
     await server.kill()
     await server.restart()
-    await api.start()
+    await killable.start()
     await page.reload()
     await page.shows("interrupt", QUESTION)
     await answer(page)

@@ -57,40 +57,42 @@ async def test_a_page_opened_after_the_end_shows_the_state(open_page):
     await page.shows("values", '{"answer":42}')
 
 
-async def test_a_page_rejoins_after_the_gateway_was_restarted(open_page, api):
-    page = await open_page(SLOWLY)
+async def test_a_page_rejoins_after_the_gateway_was_restarted(open_page, killable):
+    page = await open_page(SLOWLY, api=killable.url)
     await page.press("submit")
     await page.has_seen(5)
-    await api.kill()
-    await api.start()
+    await killable.kill()
+    await killable.start()
     await page.reload()
     await page.shows("values", '{"answer":42}')
     assert await page.numbers() == list(range(1, 61))
 
 
 @pytest.mark.parametrize("sdk", ["sdk-1.15.0"])
-async def test_a_page_goes_on_by_itself_when_the_gateway_was_killed_and_restarted(open_page, api):
-    page = await open_page(SLOWLY)
+async def test_a_page_goes_on_by_itself_when_the_gateway_was_killed_and_restarted(
+    open_page, killable
+):
+    page = await open_page(SLOWLY, api=killable.url)
     await page.press("submit")
     await page.has_seen(5)
-    await api.kill()
-    await api.start()
+    await killable.kill()
+    await killable.start()
     await page.shows("values", '{"answer":42}')
     await page.shows("loading", "false")
     assert await page.numbers() == list(range(1, 61))
 
 
 async def test_a_page_goes_on_by_itself_when_another_gateway_takes_over(
-    open_page, api, site, start_gateway
+    open_page, killable, site, start_gateway
 ):
     # npm 2.0.0 gives up when its port refuses a connection: something must stand before gateways.
     other = await start_gateway(cors_origins=(site,))
-    async with CuttingProxy(api.url) as proxy:
+    async with CuttingProxy(killable.url) as proxy:
         page = await open_page(SLOWLY, api=proxy.url)
         await page.press("submit")
         await page.has_seen(5)
         proxy.target = other.url
-        await api.kill()
+        await killable.kill()
         await page.shows("values", '{"answer":42}')
         await page.shows("loading", "false")
         assert await page.numbers() == list(range(1, 61))
