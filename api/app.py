@@ -34,6 +34,7 @@ from api.openapi.routes import REFERENCE, Reference, ReferenceRoutes
 from api.problems import answer_problems
 from api.request_metrics import RequestFigures
 from api.request_naming import add_request_id, name_request
+from api.request_origins import refuse_other_origins
 from api.run_again import RunAgainRoutes
 from api.run_watching import RunWatching
 from api.runs import RunRoutes
@@ -166,6 +167,7 @@ def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Appli
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
             cross_origin.middleware,
+            *_guarding(settings, cross_origin),
             shed_new_work,
             authenticated_by(authenticate),
         ],
@@ -189,6 +191,13 @@ def _tracing(settings: TracingSettings) -> list[Middleware]:
     from api.request_tracing import trace_request  # noqa: PLC0415 - an extra
 
     return [trace_request]
+
+
+def _guarding(settings: Settings, cross_origin: CrossOrigin) -> list[Middleware]:
+    if settings.auth.is_on:
+        return []  # a page cannot send a credential that it does not have
+    is_open = settings.http.allow_unauthenticated
+    return [refuse_other_origins(cross_origin.allows, serves_machine_alone=not is_open)]
 
 
 async def drain(app: web.Application, within_s: float) -> None:

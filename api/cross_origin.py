@@ -47,7 +47,7 @@ class CrossOrigin:
         if origin is None or not (self._origins or self._pattern):
             return
         response.headers.add("Vary", "Origin")
-        if self._allows(origin):
+        if self.allows(origin):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = self._exposed
             if self._allows_credentials:
@@ -63,14 +63,15 @@ class CrossOrigin:
             if (
                 request.method != "OPTIONS"
                 or not is_preflight
-                or not self._allows(request.headers.get("Origin", ""))
+                or not self.allows(request.headers.get("Origin", ""))
             ):
                 return await handler(request)
             return web.Response(status=204, headers=self._permission(request))
 
         return answer_preflight
 
-    def _allows(self, origin: str) -> bool:
+    def allows(self, origin: str) -> bool:
+        """Whether pages of an origin may call."""
         if ALL in self._origins or origin in self._origins:
             return True
         return self._pattern is not None and self._pattern.fullmatch(origin) is not None

@@ -1,6 +1,9 @@
 """Every error that the HTTP side itself raises; what status each one gets is in problems.py."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+#: Characters of what a request says of itself, in a message.
+_MAX_SHOWN: Final = 200
 
 
 class GatewayError(Exception):
@@ -32,6 +35,30 @@ class ContradictoryOptionsError(GatewayError):
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} and {second} exclude each other; give one of them")
+
+
+class OriginNotAllowedError(GatewayError):
+    """A page of another origin asks to change something, and nobody is asked who calls."""
+
+    code = "origin-not-allowed"
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"pages of {origin[:_MAX_SHOWN]!r} may change nothing here; name the origin in "
+            "JETRUN_HTTP__CORS_ORIGINS, or have callers authenticate"
+        )
+
+
+class HostNotAllowedError(GatewayError):
+    """The request came by a name that another site's page can have made point to this machine."""
+
+    code = "host-not-allowed"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this gateway serves its own machine, not {host[:_MAX_SHOWN]!r}; call it by address "
+            "or as localhost, have callers authenticate, or set JETRUN_HTTP__ALLOW_UNAUTHENTICATED"
+        )
 
 
 class TooManyStreamsError(GatewayError):

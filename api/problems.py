@@ -60,7 +60,12 @@ _ERRORS_OF_STATUS: Final[Mapping[HTTPStatus, tuple[type[Exception], ...]]] = Map
             CredentialRefusedError,
             NotAuthenticatedError,
         ),
-        HTTPStatus.FORBIDDEN: (OperatorsOnlyError, ScopeMissingError),
+        HTTPStatus.FORBIDDEN: (
+            OperatorsOnlyError,
+            ScopeMissingError,
+            errors.HostNotAllowedError,
+            errors.OriginNotAllowedError,
+        ),
         HTTPStatus.NOT_FOUND: (
             bridge.errors.ConsumerNotFoundError,
             bridge.errors.StreamNotFoundError,

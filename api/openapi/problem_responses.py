@@ -14,7 +14,12 @@ from api.auth.errors import (
     SigningKeysUnavailableError,
 )
 from api.auth.permissions import OPEN_ROUTES, OPERATOR_ROUTES
-from api.errors import InvalidJsonError, InvalidRequestError
+from api.errors import (
+    HostNotAllowedError,
+    InvalidJsonError,
+    InvalidRequestError,
+    OriginNotAllowedError,
+)
 from api.limits.errors import (
     JsonTooDeepError,
     OverloadedError,
@@ -91,6 +96,9 @@ def problem_responses(
 
 def _usual_errors(route: str, operation: Operation) -> Iterator[type[KnownError]]:
     """Yield what need not be declared, because it follows from what an operation reads and is."""
+    yield HostNotAllowedError
+    if not route.startswith("GET "):
+        yield OriginNotAllowedError
     if route not in OPEN_ROUTES:
         yield from _GUARDED
         if not route.startswith("GET "):

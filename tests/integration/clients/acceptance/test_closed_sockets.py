@@ -16,7 +16,7 @@ async def open_request(url, path, body):
     content = json.dumps(body).encode()
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
     answer = (await reader.readuntil(b"\r\n\r\n")).decode()
     created = re.search(r"Content-Location: /threads/(\S+)/runs/(\S+)", answer)
