@@ -37,7 +37,8 @@ class Attachments:
         Raises:
             RunsError, BridgeError: As run control says; then nothing was created.
         """
-        creation = self._unattended.begin(self._facade.create_background(spec), "create run")
+        creating = self._facade.create_background(spec, followed=True)
+        creation = self._unattended.begin(creating, "create run")
         try:
             return await asyncio.shield(creation)
         except asyncio.CancelledError:

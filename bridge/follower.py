@@ -90,6 +90,11 @@ class Follower:
 
         self._inbox.push = push_next
 
+    def open_at_birth(self) -> None:
+        """Start before the first event: this reader was there earlier, and all waits for it."""
+        self._go_to_log()
+        self._caught_up = True
+
     async def open(self, last_event_id: str | None) -> None:
         """Find the place to start from, and read the first page.
 

@@ -155,10 +155,14 @@ class JetStreamBridge(AssembledBridge):
         """Open a run for reading in batches; see :meth:`StreamBridge.follow`."""
         run = await self._known(run_id)
         run_log = self._log.run(run)
-        async with self._tails.join(run_log) as (tail, inbox):
+        from_birth = last_event_id is None
+        async with self._tails.join(run_log, from_birth=from_birth) as (tail, inbox):
             history = RunHistory(self._log, run_log, self._cold)
             follower = Follower(history, run_log, tail, inbox, heartbeat_interval)
-            await follower.open(last_event_id)
+            if inbox.is_from_birth:
+                follower.open_at_birth()
+            else:
+                await follower.open(last_event_id)
             yield follower
 
     @asynccontextmanager
@@ -205,6 +209,11 @@ class JetStreamBridge(AssembledBridge):
         """Note whose a run is; see :meth:`RunBridge.claim`."""
         self._check_open()
         await self._births.claim(run)
+
+    def expect_reader(self, run: RunRef) -> None:
+        """Make ready for who follows a run from its birth; see :meth:`RunBridge.expect_reader`."""
+        self._check_open()
+        self._tails.expect(self._log.run(run))
 
     async def disclaim(self, run: RunRef) -> None:
         """Take back a claim; see :meth:`RunBridge.disclaim`."""

@@ -75,6 +75,18 @@ class RunBridge(StreamBridge):
             BridgeError: What ``create`` would raise before it stores the birth.
         """
 
+    def expect_reader(self, run: RunRef) -> None:
+        """Make ready for somebody here who follows a run as soon as it is born; spares reads.
+
+        Nobody must come: after some seconds it is forgotten.
+
+        Args:
+            run: The run, before its :meth:`create`.
+
+        Raises:
+            BridgeClosedError: The bridge is not open.
+        """
+
     async def disclaim(self, run: RunRef) -> None:
         """Take back the claim of a run that is not to be born; its id is never used again.
 

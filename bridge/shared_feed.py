@@ -51,15 +51,19 @@ class SharedFeed(ABC, Generic[Reader, Found]):
     async def _ask(self) -> Found:
         """Ask the leader for what the readers may have missed."""
 
+    def begin(self) -> "asyncio.Task[Subscription]":
+        """Ask the server for the subscription, unless that was done; return what comes of it."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        return self._opening
+
     async def ready(self) -> None:
         """Wait until the server knows of the subscription.
 
         Raises:
             UnavailableError: It did not answer within the outage budget.
         """
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-        await asyncio.shield(self._opening)
+        await asyncio.shield(self.begin())
 
     async def _open(self) -> Subscription:
         outage = self._connection.outage(f"subscribing {self._subject}")
@@ -124,7 +128,12 @@ async def joining(
         await feed.ready()
         yield feed
     finally:
-        feed.readers.discard(reader)
-        if not feed.readers and feeds.get(key) is feed:
-            del feeds[key]
-            await feed.close()
+        await leave(feeds, key, feed, reader)
+
+
+async def leave(feeds: dict[Key, Feed], key: Key, feed: Feed, reader: object) -> None:
+    """Read a feed no longer; the last one closes it."""
+    feed.readers.discard(reader)
+    if not feed.readers and feeds.get(key) is feed:
+        del feeds[key]
+        await feed.close()

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nats.aio.msg import Msg
@@ -20,7 +21,7 @@ from bridge.events import StreamEvent
 from bridge.metrics.following import Fall, FollowFigures
 from bridge.run_log import RunLog
 from bridge.settings import LogSettings
-from bridge.shared_feed import SharedFeed, joining
+from bridge.shared_feed import SharedFeed, joining, leave
 from bridge.stream_bridge import Push
 from bridge.subjects import RunRef, Subjects
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 _MAX_TOGETHER: Final = 64
 #: Within this time every node of a cluster has learnt of a subscription made at one of them.
 _SETTLE_S: Final = 0.2
+#: So long a reader that is expected may take to come.
+_EXPECTED_S: Final = 2.0
+#: So many are expected at a time; others read the log when they come, as everybody does.
+_MAX_EXPECTED: Final = 1000
 
 
 class Reader:
@@ -43,6 +48,7 @@ class Reader:
     Attributes:
         push: Takes events at once while the reader waits, without a switch to its task; returns
             whether it did. What it does not take waits here.
+        is_from_birth: It was there before the run's first event, and has missed none.
         is_stale: Live events may have been lost: the log knows.
         is_closed: No live event will come any more.
     """
@@ -54,6 +60,7 @@ class Reader:
         self._wake = asyncio.Event()
         self._is_waiting = False
         self.push: Push | None = None
+        self.is_from_birth = False
         self.is_stale = False
         self.is_closed = False
 
@@ -220,25 +227,59 @@ class Tails:
         self._subjects = subjects
         self._settings = settings
         self._tails: dict[RunRef, Tail] = {}
+        self._expected: dict[RunRef, Reader] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self.figures = FollowFigures()
         connection.add_listener(self._mark_stale)
 
     @asynccontextmanager
-    async def join(self, run_log: RunLog) -> AsyncGenerator[tuple[Tail, Reader]]:
+    async def join(
+        self, run_log: RunLog, *, from_birth: bool = False
+    ) -> AsyncGenerator[tuple[Tail, Reader]]:
         """Attach a reader to a run's feed for the length of a context.
+
+        Args:
+            run_log: The run.
+            from_birth: Whether it may be the one that was expected at the run's birth, if any.
 
         Raises:
             UnavailableError: The server did not take the subscription.
         """
         run = run_log.run
-
-        def make() -> Tail:
-            live = self._subjects.live(run)
-            return Tail(self._connection, run_log, live, self._settings, self.figures)
-
-        reader = Reader(self._settings.max_buffered_events, self.figures)
-        async with joining(self._tails, run, make, reader) as tail:
+        expected = self._expected.pop(run, None) if from_birth else None
+        reader = expected or self._new_reader()
+        async with joining(self._tails, run, partial(self._make, run_log), reader) as tail:
             yield tail, reader
+
+    def expect(self, run_log: RunLog) -> None:
+        """Open the feed of a run that is about to be born, for a reader that comes soon after.
+
+        What the run tells waits for it, so that it need not ask the log. The server gets the
+        subscription on the connection that brings the birth, and so before it.
+        """
+        run = run_log.run
+        if run in self._tails or len(self._expected) >= _MAX_EXPECTED:
+            return
+        tail = self._tails[run] = self._make(run_log)
+        reader = self._expected[run] = self._new_reader()
+        reader.is_from_birth = True
+        tail.readers.add(reader)
+        tail.begin()
+        asyncio.get_running_loop().call_later(_EXPECTED_S, self._give_up, tail, run, reader)
+
+    def _give_up(self, tail: Tail, run: RunRef, reader: Reader) -> None:
+        if self._expected.get(run) is reader:
+            del self._expected[run]
+            leaving = asyncio.create_task(leave(self._tails, run, tail, reader))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    def _new_reader(self) -> Reader:
+        return Reader(self._settings.max_buffered_events, self.figures)
+
+    def _make(self, run_log: RunLog) -> Tail:
+        live = self._subjects.live(run_log.run)
+        return Tail(self._connection, run_log, live, self._settings, self.figures)
 
     def count(self, run: RunRef) -> int:
         """Return how many readers follow a run in this process."""
@@ -269,6 +310,7 @@ class Tails:
     def close(self) -> None:
         """Tell every reader that the bridge closes."""
         self._connection.remove_listener(self._mark_stale)
+        self._expected.clear()
         for tail in self._tails.values():
             for reader in tail.readers:
                 reader.close()

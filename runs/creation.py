@@ -99,7 +99,7 @@ class RunCreation:
         record = new_record(chosen.filled(spec), chosen.assistant, new_id(), thread.record)
         transition(thread.record, self._command(record))
 
-    async def create(self, spec: RunSpec) -> RunRecord:
+    async def create(self, spec: RunSpec, *, followed: bool = False) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
         chosen = await self.choose(spec)
         thread = self._recall_new(spec) or await self._thread_for(spec)
@@ -111,6 +111,8 @@ class RunCreation:
         # Most refusals come here, before anything is stored.
         decided = transition(thread.record, self._command(record))
         async with self._reconciler.quotas.counted(record):
+            if followed:
+                self._bridge.expect_reader(_ref(record))
             stored = await self._announce(record)
             try:
                 taken = await self._let_in(stored, thread, decided)

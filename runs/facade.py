@@ -51,13 +51,13 @@ class RunsFacade(QuestionsFacade):
         super().__init__(manager, bridge, model)
         self._waits = RunWaits(manager, bridge)
 
-    async def create_background(self, spec: RunSpec) -> RunRecord:
+    async def create_background(self, spec: RunSpec, *, followed: bool = False) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`.
 
         Raises:
             RunsError: The run is refused; nothing was stored.
         """
-        return await self._manager.create(spec)
+        return await self._manager.create(spec, followed=followed)
 
     async def check(self, spec: RunSpec) -> None:
         """Raise what :meth:`create_background` would raise at this moment; nothing is stored.

@@ -172,12 +172,16 @@ class RunManager:
             await self.get_thread(spec.thread_id, user_id=spec.user_id)
         return chosen
 
-    async def create(self, spec: RunSpec) -> RunRecord:
+    async def create(self, spec: RunSpec, *, followed: bool = False) -> RunRecord:
         """Create a run; it is executed when its turn comes.
 
         With an ``idempotency_key`` that was used before, nothing is created: the record of the
         first run is returned, however far that has come. With a ``command`` that answers, the run
         that asked goes on: its record is returned.
+
+        Args:
+            spec: What is asked for.
+            followed: Whether the caller will follow the run at once, which costs less then.
 
         Returns:
             Its record, once its log can be followed.
@@ -202,7 +206,7 @@ class RunManager:
             if not chosen.assistant.is_graph:
                 return await self._answers.give(spec, chosen.assistant)
         await self._check_webhook(spec)
-        return await self._creation.create(spec)
+        return await self._creation.create(spec, followed=followed)
 
     async def _check_webhook(self, spec: RunSpec) -> None:
         if spec.webhook is None:
