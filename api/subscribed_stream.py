@@ -32,6 +32,7 @@ from bridge import (
     check_id,
     encode_json,
 )
+from bridge.events import DELETED
 from runs import RunsFacade
 
 #: Before the name of every consumer that HTTP clients make: services and the sink have others.
@@ -208,6 +209,8 @@ class _Writing:
                     frames += await self._frames(event)
                     continue
                 self._filters.forget(event.run_id)
+                if event.event == DELETED and not self._is_of_run:
+                    continue  # its end was told when it ended
                 await self._settling.wait(event.thread_id, event.run_id)
                 if self._is_of_run:
                     await self._write(frames)

@@ -110,8 +110,10 @@ async def test_any_one_process_is_lost_and_the_clients_go_on(machine, eventually
     async with under_load(machine) as clients:
         await all_go_on(clients, eventually)
         for _ in range(FACTOR):
-            standby = {"sink-1": "sink-2", "sink-2": "sink-1"}[machine.active_sink()]
-            victims = ("nats-1", "gateway-1", "worker-1", machine.active_sink(), standby, "proxy")
+            active = machine.active_sink()
+            # The one that waits goes first: afterwards it would be the one that writes.
+            standby = {"sink-1": "sink-2", "sink-2": "sink-1"}[active]
+            victims = ("nats-1", "gateway-1", "worker-1", standby, active, "proxy")
             for name in victims:
                 await machine.members[name].kill()
                 if name == "proxy":  # nobody stands in for it

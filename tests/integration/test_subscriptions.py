@@ -312,6 +312,18 @@ async def test_a_thread_is_streamed_run_after_run_and_never_ends(
         assert "Content-Location" not in frames.response.headers
 
 
+async def test_a_run_of_a_thread_that_is_deleted_is_not_done_once_more(open_run, http, wire):
+    async with wire.read(http, of_thread(open_run)) as frames:
+        end = await open_run.end("end")
+        assert [(await frames.next_event())["id"] for _ in range(2)][1] == end
+        path = f"/threads/{open_run.thread_id}/runs"
+        async with http.delete(f"{path}/{open_run.run_id}") as answer:
+            assert answer.status == 204
+        async with http.post(path, json={"assistant_id": "echo"}) as answer:
+            later = (await answer.json())["run_id"]
+        assert (await frames.next_event())["data"]["run_id"] == later
+
+
 async def test_a_stream_under_a_name_has_heartbeats(start_gateway, open_run, wire, new_session):
     http = await new_session((await start_gateway(heartbeat_s=0.05)).url)
     async with wire.read(http, of_thread(open_run)) as frames:
