@@ -1,6 +1,7 @@
 """The routes that act on many runs in one request."""
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from aiohttp import web
@@ -24,6 +25,8 @@ from runs import (
     RunsFacade,
     RunSpec,
 )
+
+_LOG = logging.getLogger(__name__)
 
 
 class ManyRunsRoutes:
@@ -65,7 +68,13 @@ class ManyRunsRoutes:
             for spec in specs:
                 created.append(await self._facade.create_background(spec))  # noqa: PERF401 - what was created is undone when a later one is refused
         except BaseException:
-            await asyncio.gather(*(self._undo(record) for record in created))
+            undoing = (self._undo(record) for record in created)
+            for record, undone in zip(
+                created, await asyncio.gather(*undoing, return_exceptions=True), strict=True
+            ):
+                if isinstance(undone, Exception):  # why the batch is refused matters more
+                    facts = {"run_id": record.run_id, "error": f"{type(undone).__name__}: {undone}"}
+                    _LOG.warning("batch.not_undone", extra=facts)
             raise
         return created
 

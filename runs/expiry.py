@@ -8,9 +8,10 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from bridge import BridgeError, RunRef, UnavailableError
+from bridge.beside import beside
 from runs.errors import RunsError
 from runs.manager import RunManager
 from runs.read_model import ReadModel
@@ -48,13 +49,8 @@ class Expiry:
     @asynccontextmanager
     async def going_on(self) -> AsyncGenerator[None]:
         """Delete what expires, for the length of a context."""
-        task = asyncio.create_task(self._go_on(), name="expiry")
-        try:
+        async with beside(self._go_on(), "expiry"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _go_on(self) -> None:
         while True:

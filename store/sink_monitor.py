@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge import BridgeError, ConsumerNotFoundError, JetStreamBridge, timestamp
+from bridge.beside import beside
 from store.sink_status import CONSUMER, SinkRecords, SinkState, SinkStatus
 
 _LOG = logging.getLogger(__name__)
@@ -108,15 +109,9 @@ class SinkMonitor:
         Args:
             stop: Once it is set, the sink is halted for good.
         """
-        tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._await_stop(stop))]
-        try:
+        waiting = self._await_stop(stop)
+        async with beside(self._watch(), "sink watch"), beside(waiting, "sink stop"):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
 
     async def may_archive(self, stop: asyncio.Event) -> bool:
         """Wait until the sink is not halted; returns ``False`` once it is stopped."""

@@ -11,11 +11,12 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol, TypeVar
 
 from bridge import BridgeError, EventId, RunRef, StreamEvent
+from bridge.beside import beside
 from bridge.events import DELETED
 from store.archiver import Archiver, History
 from store.errors import DamagedFileError
@@ -69,14 +70,13 @@ class Upkeep:
     @asynccontextmanager
     async def going_on(self) -> AsyncGenerator[None]:
         """Do so for the length of a context; leaving waits until no file is being made."""
-        task = asyncio.create_task(self._go_on(), name="archive upkeep")
         try:
-            yield
+            async with beside(self._go_on(), "archive upkeep"):
+                try:
+                    yield
+                finally:
+                    self._is_over = True
         finally:
-            self._is_over = True
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await asyncio.to_thread(self._thread.shutdown)
 
     async def _go_on(self) -> None:

@@ -8,13 +8,14 @@ is thrown away and read again when it is damaged or belongs to another stream.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Final
 
 from bridge import BridgeError, StateChange, StateFeed, StatePosition
+from bridge.beside import beside
 from runs.errors import ReadModelBehindError, ReadModelUnavailableError, RunsError
 from runs.read_model import selection
 from runs.read_model.database import Database, Result, Work
@@ -61,13 +62,8 @@ class ReadModel:
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
         """Keep up with the stream for the length of a context, so that queries need not wait."""
-        task = asyncio.create_task(self._follow(), name="read model")
-        try:
+        async with beside(self._follow(), "read model"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         told = ""
