@@ -1,12 +1,13 @@
 """Stop a process in order when it is told to: SIGTERM and Ctrl-C cancel its main task."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Coroutine
 from typing import Any
 
 import uvloop
+
+from bridge.garbage import collect_seldom
 
 
 def run_until_signalled(main: Coroutine[Any, Any, None]) -> None:
@@ -15,7 +16,7 @@ def run_until_signalled(main: Coroutine[Any, Any, None]) -> None:
     The signal cancels ``main``, whose context managers then stop everything in order; a second
     one cancels that, too. Returns normally in both cases, and raises what ``main`` raises.
     """
-    gc.freeze()  # what start-up made stays, and full collections need not look through it
+    collect_seldom()
     uvloop.run(_run(main))
 
 

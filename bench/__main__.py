@@ -1,7 +1,6 @@
 """Run the benchmarks and print each figure beside its baseline."""
 
 import argparse
-import gc
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final, Protocol
@@ -27,6 +26,7 @@ from bench import (
     search,
 )
 from bench.report import Figure, Section, markdown, print_section
+from bridge.garbage import collect_seldom
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
@@ -96,5 +96,5 @@ async def run(given: argparse.Namespace) -> None:
 
 
 machine.raise_open_files()
-gc.freeze()  # as the roles do when they start
+collect_seldom()  # as the roles do when they start
 uvloop.run(run(arguments()))

@@ -5,7 +5,6 @@ with 1 and one line when it cannot go on.
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bridge.errors import BridgeError, UnknownSettingError
+from bridge.garbage import collect_seldom
 from bridge.jetstream import JetStreamBridge
 from bridge.process_logs import LoggingSettings, set_up_logging
 from bridge.settings import (
@@ -98,9 +98,8 @@ def run_process(
         sys.exit(f"{role}: {error}")
     set_up_logging(settings.logging)
     failures: tuple[type[Exception], ...] = (BridgeError, *expected)
-    # What start-up made stays: looking through it at each full collection takes a third of the
-    # processor time of a burst.
-    gc.freeze()
+    # Looking through what start-up made takes a third of the processor time of a burst.
+    collect_seldom()
     try:
         set_up_tracing(settings.tracing, role)
         uvloop.run(_run(role, settings, serve))

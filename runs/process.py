@@ -16,6 +16,7 @@ from bridge import (
     run_process,
     serving_metrics,
 )
+from bridge.garbage import collect_seldom
 from runs.catalog import AssistantCatalog
 from runs.errors import AssistantLoadError
 from runs.node_threads import NodeThreads
@@ -56,6 +57,7 @@ async def serve(
     asyncio.get_running_loop().set_default_executor(threads)
     catalog = AssistantCatalog(settings.assistants)
     worker = Worker(bridge, catalog, settings.worker, settings.runs, settings.graphs)
+    collect_seldom()  # once more: libraries of graphs are large
     collector = WorkerCollector(worker.figures, settings.worker.concurrency)
 
     def health() -> Health:
