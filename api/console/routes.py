@@ -47,7 +47,7 @@ class ConsoleRoutes:
         """Return what the application serves of the console."""
         return [
             web.get("/console", self.entrance),
-            web.get("/console/{path:.*}", self.file),
+            web.get(r"/console/{path:[\s\S]*}", self.file),  # a dot is no line break
         ]
 
     @operation(_ENTRANCE)
