@@ -246,8 +246,9 @@ class Tails:
             UnavailableError: The server did not take the subscription.
         """
         run = run_log.run
-        expected = self._expected.pop(run, None) if from_birth else None
-        reader = expected or self._new_reader()
+        reader = self._expected.pop(run, None) if from_birth else None
+        if reader is None:  # an expected one for which nothing waits yet is empty, and there
+            reader = self._new_reader()
         async with joining(self._tails, run, partial(self._make, run_log), reader) as tail:
             yield tail, reader
 

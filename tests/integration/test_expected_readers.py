@@ -71,6 +71,20 @@ async def test_a_server_that_was_killed_meanwhile_costs_nothing(bridge, expected
     assert await numbers(bridge, expected) == [1, 2, 3, 4, 5, 6, 7]
 
 
+async def test_who_comes_before_anything_was_heard_takes_the_place_too(bridge, run):
+    await bridge.create(run.run_id, thread_id=run.thread_id)
+    bridge.expect_reader(run)
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        bridge.follow(run.run_id, heartbeat_interval=0.05) as following,
+    ):
+        assert (await bridge.status(run.run_id)).subscribers == 1
+        async for batch in following.batches():
+            if any(isinstance(item, StreamEvent) for item in batch):
+                break
+    assert (await bridge.status(run.run_id)).subscribers == 0
+
+
 async def test_nobody_has_to_come(bridge, expected, eventually):
     assert (await bridge.status(expected)).subscribers == 1
 
