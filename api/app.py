@@ -20,6 +20,7 @@ from api.console.routes import ConsoleRoutes
 from api.crons import CronRoutes
 from api.cross_origin import CrossOrigin
 from api.doctor.routes import DoctorRoutes
+from api.http_settings import HttpSettings
 from api.identity import Authenticate, authenticated_by
 from api.items import ItemRoutes
 from api.limits.event_rates import EventRates
@@ -81,7 +82,9 @@ def create_app(
     http = settings.http
     stream_tokens = StreamTokens(bridge, settings.auth)
     app = _without_routes(
-        settings, authenticate or authenticate_by(settings.auth, bridge, stream_tokens)
+        settings,
+        authenticate or authenticate_by(settings.auth, bridge, stream_tokens),
+        asks_who_calls=authenticate is not None or settings.auth.is_on,
     )
     set_limits(app, settings, bridge, app[METRICS])
     open_streams, unattended = app[OPEN_STREAMS], app[UNATTENDED]
@@ -152,7 +155,9 @@ def create_app(
     return app
 
 
-def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Application:
+def _without_routes(
+    settings: Settings, authenticate: Authenticate, *, asks_who_calls: bool
+) -> web.Application:
     """Return an application without routes: what stands around them, and what they share."""
     http = settings.http
     cross_origin = CrossOrigin(http)
@@ -167,7 +172,7 @@ def _without_routes(settings: Settings, authenticate: Authenticate) -> web.Appli
             answer_problems,
             # A browser asks whether its page may call without saying for whom.
             cross_origin.middleware,
-            *_guarding(settings, cross_origin),
+            *([] if asks_who_calls else [_guard(http, cross_origin)]),
             shed_new_work,
             authenticated_by(authenticate),
         ],
@@ -193,11 +198,11 @@ def _tracing(settings: TracingSettings) -> list[Middleware]:
     return [trace_request]
 
 
-def _guarding(settings: Settings, cross_origin: CrossOrigin) -> list[Middleware]:
-    if settings.auth.is_on:
-        return []  # a page cannot send a credential that it does not have
-    is_open = settings.http.allow_unauthenticated
-    return [refuse_other_origins(cross_origin.allows, serves_machine_alone=not is_open)]
+def _guard(http: HttpSettings, cross_origin: CrossOrigin) -> Middleware:
+    # Where a credential is asked for, a strange page has none to send.
+    return refuse_other_origins(
+        cross_origin.allows, serves_machine_alone=not http.allow_unauthenticated
+    )
 
 
 async def drain(app: web.Application, within_s: float) -> None:

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api.errors import HostNotAllowedError, OriginNotAllowedError
 
-#: Methods that change nothing; what they answer, a browser shows to pages of our origins alone.
+#: Methods that make nothing; what they answer, a browser shows to pages of our origins alone.
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST: Final = re.compile(r"\[?(?P<name>.*?)\]?(:\d+)?")
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from api.auth.caller import EVERYBODY
+
 STRANGE = "https://strange.example"
 RUN = b'{"assistant_id": "echo"}'
 #: What a page may send without asking first.
@@ -54,3 +56,15 @@ async def test_any_host_may_be_served_where_that_was_asked_for(start_gateway, ne
         assert answer.status == 200
     async with session.post("/threads", data=b"{}", headers=SIMPLE) as answer:
         assert await code_of(answer) == "origin-not-allowed"
+
+
+async def test_an_application_that_finds_out_itself_who_calls_is_not_guarded(
+    start_gateway, new_session
+):
+    async def authenticate(_):
+        return EVERYBODY
+
+    session = await new_session((await start_gateway(authenticate)).url)
+    headers = {**SIMPLE, "Host": "app.example"}
+    async with session.post("/threads", data=b"{}", headers=headers) as answer:
+        assert answer.status == 200
