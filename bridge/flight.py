@@ -4,7 +4,8 @@ A flight never changes once sent. Sent again, it is the same messages at the sam
 server stores it at most once, whatever got lost on the way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from secrets import token_hex
 from typing import Final, NamedTuple
 
@@ -51,7 +52,7 @@ class Flight:
         writer: The mark of who sent it.
     """
 
-    __slots__ = ("_headers", "_subject", "end", "events", "predecessor", "writer")
+    __slots__ = ("_message_id", "_subject", "events", "predecessor", "writer")
 
     def __init__(
         self, subject: str, run_id: str, events: Sequence[NewEvent], predecessor: Head, writer: str
@@ -60,17 +61,8 @@ class Flight:
         self.events = events
         self.predecessor = predecessor
         self.writer = writer
-        self._headers: list[bytes] = []
-        run_seq, total = predecessor.run_seq, predecessor.total_bytes
-        for event in events:
-            run_seq += 1
-            total += len(event.payload)
-            self._headers.append(wire.encode_event(event, run_seq, total, writer))
-        self.end = run_seq, total
-        self._headers[0] += wire.encode_expected(predecessor.stream_seq)
-        if events[0].event_id is not None:
-            message_id = wire.message_id(run_id, events[0].event_id)
-            self._headers[0] += wire.encode_headers({wire.MESSAGE_ID: message_id})
+        event_id = events[0].event_id
+        self._message_id = None if event_id is None else wire.message_id(run_id, event_id)
 
     @property
     def first_run_seq(self) -> int:
@@ -79,9 +71,11 @@ class Flight:
 
     def head(self, first_seq: int) -> Head:
         """Return the run's head once this is stored with its first event at ``first_seq``."""
-        run_seq, total_bytes = self.end
-        last = len(self.events) - 1
-        return Head(first_seq + last, run_seq, total_bytes, self.events[last].event)
+        _, run_seq, total_bytes, _ = self.predecessor
+        for event in self.events:
+            total_bytes += len(event.payload)
+        count = len(self.events)
+        return Head(first_seq + count - 1, run_seq + count, total_bytes, self.events[-1].event)
 
     async def send(self, connection: Connection) -> Ack:
         """Send once.
@@ -94,21 +88,33 @@ class Flight:
             ApiError: Refused; nothing of it is stored.
         """
         last = len(self.events) - 1
-        headers = self._headers[last]
-        if last:
-            headers += self._send_all_but_last(connection)
+        # Encoded as they are sent: the server works on the first while the rest is encoded.
+        lines = self._encode()
+        place = self._send_all_but_last(connection, lines) if last else b""
         payload = self.events[last].payload
-        message = await connection.request(self._subject, payload, headers=headers)
+        message = await connection.request(self._subject, payload, headers=next(lines) + place)
         ack = read_ack(message.data)
         return Ack(ack.seq - last, ack.duplicate) if last else ack
 
-    def _send_all_but_last(self, connection: Connection) -> bytes:
+    def _encode(self) -> Iterator[bytes]:
+        """Yield the headers of each event; the first ones say where the flight belongs."""
+        run_seq, total_bytes = self.predecessor.run_seq, self.predecessor.total_bytes
+        demands = wire.encode_expected(self.predecessor.stream_seq)
+        if self._message_id is not None:
+            demands += wire.encode_headers({wire.MESSAGE_ID: self._message_id})
+        for event in self.events:
+            run_seq += 1
+            total_bytes += len(event.payload)
+            yield wire.encode_event(event, run_seq, total_bytes, self.writer) + demands
+            demands = b""
+
+    def _send_all_but_last(self, connection: Connection, lines: Iterator[bytes]) -> bytes:
         """Begin a new batch; return what the last message must carry to commit it."""
         batch_id = token_hex(8)
         last = len(self.events) - 1
-        for index in range(last):
-            headers = self._headers[index] + wire.encode_batch_place(batch_id, index + 1)
-            connection.publish(self._subject, self.events[index].payload, headers=headers)
+        for number, event in enumerate(islice(self.events, last), 1):
+            headers = next(lines) + wire.encode_batch_place(batch_id, number)
+            connection.publish(self._subject, event.payload, headers=headers)
         return wire.encode_batch_place(batch_id, last + 1, is_last=True)
 
     def find_first(self, successor: StreamEvent) -> int | None:
