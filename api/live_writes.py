@@ -4,10 +4,12 @@ A run with many readers costs little more than one system call for each of them:
 time is encoded as one chunk for all, and written straight to the client's transport.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 
 from api.stream_modes import ModeFilter
 from bridge import Push, StreamEvent
@@ -56,22 +58,41 @@ def live_push(
         modes: Which events the client wants; the others are passed over.
         chunks: Shared by all clients of the process.
     """
-    transport, writer = request.transport, request.writer
+    transport = request.transport
     if request.version < HttpVersion11 or response.compression or transport is None:
         return None
-    # Called for each delivery: what stays the same is looked up once.
-    is_closing, unread_bytes = transport.is_closing, transport.get_write_buffer_size
-    write, chunk_of = transport.write, chunks.of
+    return _LiveWrites(transport, request.writer, modes, chunks).push
 
-    def push(events: Sequence[StreamEvent]) -> bool:
-        if is_closing() or unread_bytes() > MAX_UNREAD_BYTES:
+
+class _LiveWrites:
+    """One client that takes live events.
+
+    Called for each delivery, so it keeps nothing but what that needs, close together.
+    """
+
+    __slots__ = ("_chunks", "_modes", "_transport", "_writer")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        writer: AbstractStreamWriter,
+        modes: ModeFilter,
+        chunks: Chunks,
+    ) -> None:
+        self._transport = transport
+        self._writer = writer
+        self._modes = modes
+        self._chunks = chunks
+
+    def push(self, events: Sequence[StreamEvent]) -> bool:
+        """Write events, unless the client is slow or gone or one of them may end its stream."""
+        transport = self._transport
+        if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             return False
-        chunk = chunk_of(events, modes)
+        chunk = self._chunks.of(events, self._modes)
         if chunk is None:
             return False
         if chunk:
-            write(chunk)
-            writer.output_size += len(chunk)
+            transport.write(chunk)
+            self._writer.output_size += len(chunk)
         return True
-
-    return push

@@ -6,6 +6,7 @@ control events (``metadata``, ``gap``, ``error``, ``end``) reach every reader.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final, Literal
 
 import orjson
@@ -55,7 +56,7 @@ class ModeFilter:
             names.add("messages")
         self.admits_all = not names or ALL in names
         self._admits_custom = "custom" in names
-        self.names = frozenset({ALL} if self.admits_all else names | _ALWAYS)
+        self.names = _shared(frozenset({ALL} if self.admits_all else names | _ALWAYS))
 
     def like(self, asked: Iterable[str]) -> "ModeFilter":
         """Return this filter with messages in the form that the run's creator asked for."""
@@ -70,6 +71,12 @@ class ModeFilter:
             return True
         mode = event.partition("|")[0].partition("/")[0]
         return mode in self.names or (self._admits_custom and mode not in PLATFORM_EVENTS)
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    """Return the first of all that are equal: readers who want the same find it at a glance."""
+    return names
 
 
 def parse_modes(values: Sequence[str]) -> ModeFilter:

@@ -60,7 +60,6 @@ class Follower:
         self._tail = tail
         self._inbox = inbox
         self._heartbeat_s = heartbeat_s
-        self._position = BEFORE_ALL
         self._waiting: list[StreamItem] = []
         self._over = False
         self._caught_up = False
@@ -76,19 +75,7 @@ class Follower:
 
     def tap(self, push: Push) -> None:
         """Hand live events over at once where that is possible; see :class:`bridge.Following`."""
-
-        def push_next(events: Sequence[StreamEvent]) -> bool:
-            ahead = events[0].event_id.run_seq - self._position.run_seq
-            if ahead != 1:
-                events = events[1 - ahead :] if ahead < 1 else ()  # the rest is known
-                if not events:
-                    return ahead < 1
-            if not push(events):
-                return False
-            self._position = events[-1].event_id
-            return True
-
-        self._inbox.push = push_next
+        self._inbox.push = push
 
     def open_at_birth(self) -> None:
         """Start before the first event: this reader was there earlier, and all waits for it."""
@@ -125,7 +112,7 @@ class Follower:
             events, earliest = [behind], behind.event_id
         self._resume = judge_cursor(self._log.run, cursor, found, earliest)
         await self._start(found, last_event_id, earliest)
-        if events and events[0].run_seq <= self._position.run_seq + 1:
+        if events and events[0].run_seq <= self._inbox.position.run_seq + 1:
             self._accept(events)
         else:
             self._caught_up = False  # the archive comes first
@@ -136,7 +123,7 @@ class Follower:
 
     def _resume_at(self, event: StreamEvent) -> None:
         self._resume = ResumeResult(ResumeStatus.RESUMED, event.event_id)
-        self._position = event.event_id
+        self._inbox.position = event.event_id
         if event.is_terminal:
             self._end()
 
@@ -158,12 +145,12 @@ class Follower:
         self, found: StreamEvent | None, requested: str | None, earliest: EventId
     ) -> None:
         if self._resume.status is ResumeStatus.RESUMED:
-            self._position = self._resume.position
+            self._inbox.position = self._resume.position
             if found is not None:
                 self._resume_at(found)
             return
         # What is retained follows, wherever it begins.
-        self._position = _just_before(earliest)
+        self._inbox.position = _just_before(earliest)
         if self._resume.status is not ResumeStatus.FRESH:
             latest = await self._history.last()
             gap = gap_of(
@@ -210,12 +197,12 @@ class Follower:
     def _accept(self, events: Iterable[StreamEvent]) -> None:
         """Queue the events that come next; a hole sends the reader to the log."""
         for event in events:
-            if self._over or event.run_seq <= self._position.run_seq:
+            if self._over or event.run_seq <= self._inbox.position.run_seq:
                 continue
-            if event.run_seq != self._position.run_seq + 1:
+            if event.run_seq != self._inbox.position.run_seq + 1:
                 self._inbox.mark_stale(Fall.LOST)
                 return
-            self._position = event.event_id
+            self._inbox.position = event.event_id
             if event.event != DELETED:
                 self._waiting.append(event)
             if event.is_terminal:
@@ -239,7 +226,7 @@ class Follower:
         newest = await self._tail.look(self._went_to_log_at)
         if newest is None and self._tail.is_gone:
             raise StreamNotFoundError(self._log.run.run_id)
-        if newest is None or newest.run_seq <= self._position.run_seq:
+        if newest is None or newest.run_seq <= self._inbox.position.run_seq:
             return False
         self._inbox.mark_stale(Fall.SILENT)
         return True
@@ -249,14 +236,14 @@ class Follower:
         self._inbox.is_stale = False
         self._go_to_log()
         self._page_events = min(self._page_events * 4, MAX_PAGE_MESSAGES)
-        page = asyncio.create_task(self._history.read(self._position, self._page_events))
+        page = asyncio.create_task(self._history.read(self._inbox.position, self._page_events))
         try:
             while not (await asyncio.wait([page], timeout=self._heartbeat_s))[0]:
                 yield [HEARTBEAT]
             events, complete = page.result()
         finally:
             page.cancel()
-        if events and events[0].run_seq > self._position.run_seq + 1:
+        if events and events[0].run_seq > self._inbox.position.run_seq + 1:
             events = await self._cross_hole(events)
             complete = False
         self._accept(events)
@@ -268,10 +255,10 @@ class Follower:
         Returns:
             The events to go on with.
         """
-        following = await self._log.find_next(self._position.stream_seq + 1)
+        following = await self._log.find_next(self._inbox.position.stream_seq + 1)
         if following is not None and following.run_seq < events[0].run_seq:
             events = [following]  # the replica that answered lags
-        if events[0].run_seq > self._position.run_seq + 1:
+        if events[0].run_seq > self._inbox.position.run_seq + 1:
             await self._report_hole(events[0])
         return events
 
@@ -281,14 +268,14 @@ class Follower:
         self._tell(
             StreamGap(
                 run_id=self._log.run.run_id,
-                requested_event_id=str(self._position),
+                requested_event_id=str(self._inbox.position),
                 earliest_available_event_id=None if is_deleted else earliest.id,
                 latest_available_event_id=None if is_deleted else latest.id,
-                missing=earliest.run_seq - self._position.run_seq - 1,
+                missing=earliest.run_seq - self._inbox.position.run_seq - 1,
                 reason=GapReason.EVICTED,
             )
         )
-        self._position = _just_before(earliest.event_id)
+        self._inbox.position = _just_before(earliest.event_id)
 
     def _tell(self, gap: StreamGap) -> None:
         self._tail.figures.gaps[gap.reason] += 1
@@ -298,7 +285,7 @@ class Follower:
         """Say that the run left altogether; nobody knows any more how many events are missing."""
         return StreamGap(
             run_id=self._log.run.run_id,
-            requested_event_id=str(self._position),
+            requested_event_id=str(self._inbox.position),
             earliest_available_event_id=None,
             latest_available_event_id=None,
             missing=None,

@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 
 from bridge import wire
 from bridge.connection import Connection
+from bridge.cursors import BEFORE_ALL
 from bridge.errors import ForeignMessageError, UnavailableError
 from bridge.events import StreamEvent
 from bridge.metrics.following import Fall, FollowFigures
@@ -46,6 +47,7 @@ class Reader:
         figures: Counts how often it has to.
 
     Attributes:
+        position: The newest event that it was given.
         push: Takes events at once while the reader waits, without a switch to its task; returns
             whether it did. What it does not take waits here.
         is_from_birth: It was there before the run's first event, and has missed none.
@@ -53,12 +55,27 @@ class Reader:
         is_closed: No live event will come any more.
     """
 
+    # A thousand of them are gone through for each event: what lies close together is found sooner.
+    __slots__ = (
+        "_events",
+        "_figures",
+        "_is_waiting",
+        "_max_events",
+        "_wake",
+        "is_closed",
+        "is_from_birth",
+        "is_stale",
+        "position",
+        "push",
+    )
+
     def __init__(self, max_events: int, figures: FollowFigures) -> None:
         self._max_events = max_events
         self._figures = figures
         self._events: deque[StreamEvent] = deque()
         self._wake = asyncio.Event()
         self._is_waiting = False
+        self.position = BEFORE_ALL
         self.push: Push | None = None
         self.is_from_birth = False
         self.is_stale = False
@@ -71,7 +88,7 @@ class Reader:
             events: The events.
             at_once: Whether they may go to :attr:`push`.
         """
-        if at_once and self._is_waiting and self.push is not None and self.push(events):
+        if at_once and self._is_waiting and self._push(events):
             return
         self._is_waiting = False
         if len(self._events) + len(events) > self._max_events:
@@ -79,6 +96,20 @@ class Reader:
             self._fall(Fall.OVERFLOW)
         self._events.extend(events)
         self._wake.set()
+
+    def _push(self, events: Sequence[StreamEvent]) -> bool:
+        """Give those that come next to whoever takes them at once; tell whether that was done."""
+        if self.push is None:
+            return False
+        ahead = events[0].event_id.run_seq - self.position.run_seq
+        if ahead != 1:
+            events = events[1 - ahead :] if ahead < 1 else ()  # the rest is known
+            if not events:
+                return ahead < 1
+        if not self.push(events):
+            return False
+        self.position = events[-1].event_id
+        return True
 
     def __len__(self) -> int:
         return len(self._events)
