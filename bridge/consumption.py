@@ -231,7 +231,7 @@ class Consumption:
 
         Args:
             max_events: At most so many.
-            wait_s: Seconds to wait for the first one.
+            wait_s: Seconds to wait for the first one; 0: what the log has now.
             ask: How many to have at hand for later calls; None: not more than ``max_events``.
 
         Raises:

@@ -20,6 +20,7 @@ from bridge import wire
 from bridge.connection import Connection
 from bridge.errors import (
     ApiError,
+    BridgeClosedError,
     ConsumerDriftError,
     ConsumerLimitError,
     ConsumerNotFoundError,
@@ -85,10 +86,12 @@ class PulledMessage:
 
     async def acknowledge(self, verb: bytes) -> None:
         """Tell the server what became of the message; lost while disconnected: it comes again."""
-        try:
+        self.settle(verb)
+
+    def settle(self, verb: bytes) -> None:
+        """Do what :meth:`acknowledge` does; nothing has to be waited for."""
+        with suppress(SilenceError):
             self._connection.publish(self.message.reply, verb)
-        except SilenceError:
-            return
 
 
 _DOMAIN_TOKENS: Final = 11
@@ -128,6 +131,7 @@ class PullConsumer:
         self._declines = False
         self._keep_s = config["ack_wait"] / NANOSECONDS / 3 if keep else None
         self._keeping: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
 
     async def open(self) -> None:
         """Make the consumer when it is absent, verify it otherwise.
@@ -139,7 +143,7 @@ class PullConsumer:
         """
         await self._ensure()
         # Messages keep their own subject; only a subscription of its own tells whose they are.
-        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._on_message)
+        self._subscription = await self._connection.listen(f"{self._inbox}.*", self._on_message)
         self._connection.add_listener(self._on_disturbance)
         if self._keep_s is not None:
             self._keeping = asyncio.create_task(self._keep(self._keep_s))
@@ -201,16 +205,18 @@ class PullConsumer:
 
         Args:
             max_messages: At most so many.
-            wait_s: Seconds to wait for the first one. An outage of the server counts as waiting.
+            wait_s: Seconds to wait for the first one; 0: what the server has now. An outage of the
+                server counts as waiting.
             ask: How many the server may send ahead; None: ``max_messages``.
 
         Raises:
             ConsumerNotFoundError: The consumer was deleted; nothing will come any more.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_s
+        if not wait_s and len(self._waiting) < max_messages:
+            await self._look(max_messages - len(self._waiting))
+        deadline = self._loop.time() + wait_s
         while not self._waiting:
-            left_s = deadline - loop.time()
+            left_s = deadline - self._loop.time()
             if left_s <= 0:
                 return []
             await self._wait(ask or max_messages, left_s)
@@ -242,25 +248,42 @@ class PullConsumer:
         except (SilenceError, UnavailableError, TimeoutError):
             return
 
+    async def _look(self, max_messages: int) -> None:
+        """Take in what the server has now, in one go: each that is awaited costs a wake-up."""
+        if self._stands or self._is_doubtful or not self._connection.is_connected:
+            return
+        with suppress(SilenceError, TimeoutError):
+            async with asyncio.timeout(_GRACE_S):
+                self._request(max_messages, expires_s=0.0)
+                while self._outstanding > 0:
+                    self._wake.clear()
+                    await self._wake.wait()
+
     async def _ask(self, max_messages: int) -> None:
         """Ask for messages, unless an earlier request still stands."""
-        now = asyncio.get_running_loop().time()
-        if self._outstanding > 0 and now < self._renew_at:
-            return
+        if not self._stands:
+            self._request(max_messages, expires_s=PULL_EXPIRES_S)
+
+    @property
+    def _stands(self) -> bool:
+        """Whether an earlier request still brings messages."""
+        return self._outstanding > 0 and self._loop.time() < self._renew_at
+
+    def _request(self, max_messages: int, *, expires_s: float) -> None:
         self._request_number += 1
         self._outstanding = max_messages
         self._received = 0
-        self._renew_at = now + PULL_EXPIRES_S + _GRACE_S
+        self._renew_at = self._loop.time() + expires_s + _GRACE_S
         body = {
             "batch": max_messages,
             "max_bytes": MAX_PULL_MESSAGES * self._connection.max_payload,
-            "expires": int(PULL_EXPIRES_S * NANOSECONDS),
+            **({"expires": int(expires_s * NANOSECONDS)} if expires_s else {"no_wait": True}),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}"
         inbox = f"{self._inbox}.{self._request_number}"
         self._connection.publish(subject, orjson.dumps(body), reply=inbox)
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, message: Msg) -> None:
         if message.headers and "Status" in message.headers:
             if message.subject == f"{self._inbox}.{self._request_number}":
                 self._on_status(message.headers["Status"])
@@ -268,7 +291,8 @@ class PullConsumer:
             self._outstanding -= 1
             self._received += 1
             if self._declines:
-                await PulledMessage(self._connection, message).acknowledge(NAK)
+                with suppress(BridgeClosedError):
+                    PulledMessage(self._connection, message).settle(NAK)
                 return
             self._waiting.append(message)
             self._wake.set()
@@ -281,7 +305,7 @@ class PullConsumer:
             self._wake.set()
         else:  # no leader yet, or the consumer is gone: asking again at once would spin
             self._is_doubtful = True
-            asyncio.get_running_loop().call_later(_RETRY_S, self._wake.set)
+            self._loop.call_later(_RETRY_S, self._wake.set)
 
     def _on_disturbance(self) -> None:
         """Ask again: the server forgot the request, or messages were dropped here."""

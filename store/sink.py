@@ -7,7 +7,6 @@ synced the next is being gathered.
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -54,6 +53,7 @@ class Sink:
         self._lock = ArchiveLock(self._layout.lock)
         self._monitor = SinkMonitor(bridge, self._layout.root, settings.status_interval_s)
         self._pause_s = _FIRST_PAUSE_S
+        self._is_behind = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Archive until ``stop`` is set, but for the time that it is paused; ends after a batch.
@@ -159,12 +159,21 @@ class Sink:
                 await self._check_log(reached_seq)
 
     async def _gather(self, consumer: Consumption) -> list[Delivery]:
-        """Fetch what is there, and what comes within the flush interval after it."""
+        """Fetch what comes within the flush interval after an event; all there is while behind.
+
+        Those that come meanwhile are left with the server and fetched together: handed out one by
+        one they cost this process, and the server, twice as much.
+        """
         limit = self._settings.max_batch_events
-        batch = await consumer.fetch(limit, wait_s=self._settings.fetch_wait_s)
-        deadline = time.monotonic() + self._settings.flush_interval_s
-        while 0 < len(batch) < limit and (left_s := deadline - time.monotonic()) > 0:
-            batch += await consumer.fetch(limit - len(batch), wait_s=left_s)
+        batch: list[Delivery] = []
+        if not self._is_behind:
+            batch = await consumer.fetch(1, wait_s=self._settings.fetch_wait_s)
+            if not batch:
+                return batch
+            await asyncio.sleep(self._settings.flush_interval_s)
+        if len(batch) < limit:
+            batch += await consumer.fetch(limit - len(batch), wait_s=0)
+        self._is_behind = len(batch) >= limit
         return batch
 
     async def _commit(

@@ -59,6 +59,19 @@ def info_of(bridge):
     return find
 
 
+async def test_without_a_wait_all_that_the_log_has_comes_at_one_time(bridge, run):
+    ids = await publish(bridge, run, *range(50))
+    async with bridge.consume("audit") as deliveries:
+        (birth,) = await deliveries.fetch(1, wait_s=PATIENCE_S)
+        found = await deliveries.fetch(100, wait_s=0)
+        assert await deliveries.fetch(100, wait_s=0) == []
+        ids_after = await publish(bridge, run, 50, 51)
+        assert [each.event.id for each in await deliveries.fetch(1, wait_s=0)] == ids_after[:1]
+        assert [each.event.id for each in await deliveries.fetch(9, wait_s=0)] == ids_after[1:]
+    assert birth.event.event == "metadata"
+    assert [each.event.id for each in found] == ids
+
+
 async def test_a_name_gets_every_event_of_every_run_in_order_until_acknowledged(bridge, run):
     await bridge.create("run-2", thread_id="thread-2")
     ids = await publish(bridge, run, 1, 2)
