@@ -102,6 +102,11 @@ class Connection:
         return "cluster" in self._client._server_info  # noqa: SLF001 - not exposed
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other server has a copy of anything: whoever answers knows all there is."""
+        return not self.is_clustered and self._settings.log.replicas == 1
+
+    @property
     def unanswered_requests(self) -> int:
         """How many requests wait for an answer."""
         return len(self._replies)

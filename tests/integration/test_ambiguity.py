@@ -244,7 +244,7 @@ async def test_10071_for_a_copy_of_its_own_is_recognised_as_stored(bridge, direc
     lookups = []
 
     async def hide_lookups(_wire, message):
-        if b"$JS.API.STREAM.MSG.GET" in message.raw and not lookups:
+        if b"$JS.API.DIRECT.GET" in message.raw and not lookups:
             lookups.append(message)
             return False
         return True
