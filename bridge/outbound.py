@@ -1,4 +1,4 @@
-"""Messages on their way to the server: those of one turn of the event loop share large writes.
+"""Messages on their way to the server: those of a busy event loop share large writes.
 
 nats-py 2.16 checks each header of each message with a regular expression, and hands each message
 to a task that writes it. Here the headers are known to be sound and a callback writes: a publish
@@ -7,6 +7,7 @@ that waits for its acknowledgement takes a fifth less time, and many at once tak
 
 import asyncio
 from contextlib import suppress
+from time import perf_counter
 from typing import Final
 
 from nats.aio.client import Client
@@ -14,6 +15,12 @@ from nats.aio.client import Client
 #: So much is written at once, that the server works on it while the rest is still being encoded.
 #: At twice this, client and server take turns: 50 runs at once then publish a fifth less.
 _MAX_WAITING_BYTES: Final = 16 << 10
+#: A turn of the event loop that takes less has nothing else to do. While others have, they may have
+#: more to send: each write that is saved spares this process and the server a system call and a
+#: wake-up, a twentieth of all that ten runs of graphs at once take.
+_QUIET_TURN_S: Final = 20e-6
+#: No message waits longer for others, but for the end of the turn.
+_MAX_WAIT_S: Final = 1e-3
 #: Of a header block, beside its lines: what it begins and ends with.
 _FRAME_BYTES: Final = len(b"NATS/1.0\r\n\r\n")
 
@@ -40,7 +47,7 @@ def encode_message(subject: str, reply: str, headers: bytes, payload: bytes) -> 
 
 
 class Outbound:
-    """What waits for the end of this turn of the event loop, or for more.
+    """What waits for a quiet turn of the event loop, or for more.
 
     Args:
         client: Its transport is written to; this class alone reaches into it.
@@ -51,15 +58,27 @@ class Outbound:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
+        self._waiting_since = 0.0
+        self._turn_began = 0.0
 
     def put(self, message: bytes) -> None:
         """Send an encoded message, behind everything that was put before."""
         if not self._waiting:
-            self._loop.call_soon(self.flush)
+            self._waiting_since = self._turn_began = perf_counter()
+            self._loop.call_soon(self._flush_if_quiet)
         self._waiting.append(message)
         self._waiting_bytes += len(message)
         if self._waiting_bytes >= _MAX_WAITING_BYTES:
             self.flush()
+
+    def _flush_if_quiet(self) -> None:
+        now = perf_counter()
+        is_quiet = now - self._turn_began < _QUIET_TURN_S
+        if is_quiet or now - self._waiting_since > _MAX_WAIT_S:
+            self.flush()
+        elif self._waiting:
+            self._turn_began = now
+            self._loop.call_soon(self._flush_if_quiet)
 
     def flush(self) -> None:
         """Write what waits; it is dropped when the connection broke meanwhile."""

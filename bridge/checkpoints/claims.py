@@ -5,8 +5,9 @@ must still have, so the server itself refuses a writer that was replaced, whatev
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final
 from uuid import uuid4
@@ -25,6 +26,8 @@ from bridge.subjects import CheckpointKey, CheckpointSubjects
 #: Stands for no run; no id is spelled so.
 NO_RUN: Final = "~"
 _THIS_SUBJECT: Final = "sub"
+#: Threads whose claim is remembered, so that the next one need not be read before.
+_MAX_KNOWN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,32 @@ class StoredClaim:
     attempt: int = 0
     since: int = 0
     is_over: bool = False
+
+
+@dataclass(slots=True)
+class _Change:
+    """What a thread's claim shall become, whatever it is when the server takes it.
+
+    Attributes:
+        thread_id: The thread.
+        subject: Of its claim.
+        decide: Returns what replaces what is there.
+        more: Headers of what is stored.
+        nonce: By which it is recognised when the server's answer was lost.
+        stored: What is known of whether it is stored.
+    """
+
+    thread_id: str
+    subject: str
+    decide: Callable[[StoredClaim], StoredClaim]
+    more: Mapping[str, str]
+    nonce: str = field(default_factory=lambda: uuid4().hex[:16])
+    stored: Stored = Stored.NO
+
+    def note(self, silence: SilenceError) -> None:
+        """Note that the server did not answer."""
+        if silence.sent:
+            self.stored = Stored.UNKNOWN
 
 
 class ThreadClaim:
@@ -91,6 +120,7 @@ class Claims:
         self._connection = connection
         self._reader = reader
         self._subjects = subjects
+        self._known: OrderedDict[str, StoredClaim] = OrderedDict()
 
     async def find(self, thread_id: str) -> StoredClaim:
         """Return a thread's claim as the leader knows it.
@@ -163,36 +193,66 @@ class Claims:
         decide: Callable[[StoredClaim], StoredClaim],
         more: Mapping[str, str] | None = None,
     ) -> int:
-        subject = self._subjects.claim(thread_id)
-        nonce = uuid4().hex[:16]
-        outage = self._connection.outage(f"claiming the checkpoints of {thread_id}")
-        stored = Stored.NO
+        change = _Change(thread_id, self._subjects.claim(thread_id), decide, more or {})
+        # Mostly still the one that was stored from here last; the server says when it is not.
+        known = self._known.pop(thread_id, None)
+        claim = None if known is None else await self._replace_known(change, known)
+        if claim is None:
+            claim = await self._insist(change)
+        self._remember(thread_id, claim)
+        return claim.seq
+
+    async def _replace_known(self, change: _Change, known: StoredClaim) -> StoredClaim | None:
+        """Replace a claim without reading it; ``None`` when that must be done after all."""
+        try:
+            return await self._publish(change, known)
+        except CheckpointFencedError:
+            return None  # by what may be another one now
+        except SilenceError as silence:
+            change.note(silence)
+        except ApiError as error:
+            if error.err_code not in DECIDE_BY_READING:
+                raise
+        return None
+
+    async def _insist(self, change: _Change) -> StoredClaim:
+        outage = self._connection.outage(f"claiming the checkpoints of {change.thread_id}")
         while True:
-            async with outage.bounding(stored):
-                message = await self._reader.find_last(subject)
-            if message is not None and message.headers.get(wire.WRITER) == nonce:
-                return message.seq
-            found = _stored(message)
-            headers = {
-                wire.EXPECTED_SUBJECT_SEQUENCE: str(found.seq),
-                wire.ROLLUP: _THIS_SUBJECT,
-                wire.WRITER: nonce,
-                **(more or {}),
-            }
-            payload = _encode(decide(found))
+            async with outage.bounding(change.stored):
+                message = await self._reader.find_last(change.subject)
+            if message is not None and message.headers.get(wire.WRITER) == change.nonce:
+                return _stored(message)
             try:
-                lines = wire.encode_stored(headers)
-                return (await publish_once(self._connection, subject, payload, lines)).seq
+                return await self._publish(change, _stored(message))
             except SilenceError as silence:
-                stored = Stored.UNKNOWN if silence.sent else stored
+                change.note(silence)
             except ApiError as error:
-                if error.err_code in FULL:
-                    raise StreamCapacityExceededError(
-                        f"checkpoints: {error.description}"
-                    ) from error
                 if error.err_code not in DECIDE_BY_READING:
                     raise
-            await outage.wait(stored)
+            await outage.wait(change.stored)
+
+    async def _publish(self, change: _Change, found: StoredClaim) -> StoredClaim:
+        """Put what is wanted in the place of what was found; return it as it is stored."""
+        wanted = change.decide(found)
+        headers = {
+            wire.EXPECTED_SUBJECT_SEQUENCE: str(found.seq),
+            wire.ROLLUP: _THIS_SUBJECT,
+            wire.WRITER: change.nonce,
+            **change.more,
+        }
+        lines = wire.encode_stored(headers)
+        try:
+            ack = await publish_once(self._connection, change.subject, _encode(wanted), lines)
+        except ApiError as error:
+            if error.err_code in FULL:
+                raise StreamCapacityExceededError(f"checkpoints: {error.description}") from error
+            raise
+        return replace(wanted, seq=ack.seq, since=wanted.since or ack.seq)
+
+    def _remember(self, thread_id: str, claim: StoredClaim) -> None:
+        self._known[thread_id] = claim
+        if len(self._known) > _MAX_KNOWN:
+            self._known.popitem(last=False)
 
 
 def _encode(claim: StoredClaim) -> bytes:

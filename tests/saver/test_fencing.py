@@ -61,6 +61,25 @@ async def values(saver, thread_id="t"):
     return [each.checkpoint["channel_values"]["x"] async for each in saver.alist(config(thread_id))]
 
 
+async def test_a_claim_that_a_process_remembers_is_looked_up_when_another_process_took_it(
+    bridge, connect
+):
+    ours, theirs = bridge.checkpoints, (await connect()).checkpoints
+    first = await ours.claim("t", run_id="run-1", attempt=1)
+    second = await theirs.claim("t", run_id="run-2", attempt=1)
+    third = await ours.claim("t", run_id="run-3", attempt=1)
+    assert first.seq < second.seq < third.seq
+    with pytest.raises(CheckpointFencedError):
+        await theirs.append(second, "", "c-1", b"{}")
+    await theirs.claim("t", run_id="run-3", attempt=2)
+    with pytest.raises(CheckpointFencedError):
+        await ours.claim("t", run_id="run-3", attempt=1)
+    # What would refuse it was true once: it is no more.
+    await theirs.claim("t", run_id="run-4", attempt=1)
+    again = await ours.claim("t", run_id="run-3", attempt=1)
+    await ours.append(again, "", "c-1", b"{}")
+
+
 async def test_a_writer_that_was_replaced_stores_nothing_more(new_saver):
     old, new = new_saver(), new_saver()
     at = await put(old, config(), "old 1")
