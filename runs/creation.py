@@ -33,10 +33,10 @@ from runs.transitions import transition
 from runs.turns import Step
 
 _MAX_TRIES: Final = 8
-#: Threads without a run that this process remembers; of others the record is read.
-_MAX_NEW_THREADS: Final = 1024
+#: Threads at rest that this process remembers; of others the record is read.
+_MAX_REMEMBERED: Final = 1024
 #: Of a thread that is remembered; a client may give one megabytes of metadata.
-_MAX_NEW_THREAD_BYTES: Final = 4096
+_MAX_REMEMBERED_BYTES: Final = 4096
 
 
 class RunCreation:
@@ -67,18 +67,20 @@ class RunCreation:
         self._reconciler = reconciler
         self._settings = settings
         self._keys = IdempotencyKeys(bridge)
-        self._new_threads: OrderedDict[str, Versioned[ThreadRecord]] = OrderedDict()
+        self._at_rest: OrderedDict[str, Versioned[ThreadRecord]] = OrderedDict()
 
-    def expect_first_run(self, thread: Versioned[ThreadRecord]) -> None:
-        """Remember a thread that was made here: its first run then needs no read of it.
+    def expect_run(self, thread: Versioned[ThreadRecord]) -> None:
+        """Remember a thread that was made or read here: its next run then needs no read of it.
 
-        If it has changed meanwhile, the commit of that run finds that out, and decides again.
+        Only one at rest, which takes any run. If it has changed meanwhile, the commit of that run
+        finds that out, and decides again.
         """
-        if len(thread.record.encode()) > _MAX_NEW_THREAD_BYTES:
+        record = thread.record
+        if record.inflight_ids or len(record.encode()) > _MAX_REMEMBERED_BYTES:
             return
-        self._new_threads[thread.record.thread_id] = thread
-        if len(self._new_threads) > _MAX_NEW_THREADS:
-            self._new_threads.popitem(last=False)
+        self._at_rest[record.thread_id] = thread
+        if len(self._at_rest) > _MAX_REMEMBERED:
+            self._at_rest.popitem(last=False)
 
     async def choose(self, spec: RunSpec) -> Chosen:
         """Return the assistant that is asked for, unless it cannot do what is asked for.
@@ -102,7 +104,7 @@ class RunCreation:
     async def create(self, spec: RunSpec, *, followed: bool = False) -> RunRecord:
         """Create a run; see :meth:`RunManager.create`."""
         chosen = await self.choose(spec)
-        thread = self._recall_new(spec) or await self._thread_for(spec)
+        thread = self._recall(spec) or await self._thread_for(spec)
         if spec.idempotency_key is not None:
             return await self._create_once(spec, spec.idempotency_key, chosen, thread)
         self._check_place(spec, chosen, thread)
@@ -189,11 +191,13 @@ class RunCreation:
             return True
         return await self._reconciler.find_terminal(run) is not None
 
-    def _recall_new(self, spec: RunSpec) -> Versioned[ThreadRecord] | None:
-        thread = None if spec.thread_id is None else self._new_threads.pop(spec.thread_id, None)
+    def _recall(self, spec: RunSpec) -> Versioned[ThreadRecord] | None:
+        thread = None if spec.thread_id is None else self._at_rest.pop(spec.thread_id, None)
         if thread is None or spec.user_id not in (None, thread.record.user_id):
             return None
-        return thread
+        # What may be refused, or makes the thread anew, is decided by the newest record.
+        is_plain = spec.if_not_exists == "reject" and not (spec.checkpoint_id or spec.checkpoint)
+        return thread if is_plain else None
 
     async def _thread_for(self, spec: RunSpec) -> Versioned[ThreadRecord]:
         if spec.thread_id is None:

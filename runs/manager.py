@@ -105,8 +105,12 @@ class RunManager:
             stored = await self.records.write_thread(thread, revision=0)
         except StateConflictError as exc:
             raise ThreadExistsError(thread.thread_id) from exc
-        self._creation.expect_first_run(stored)
+        self._creation.expect_run(stored)
         return stored.record
+
+    def expect_run(self, thread: Versioned[ThreadRecord]) -> None:
+        """Remember a thread as it was read a moment ago; see :meth:`RunCreation.expect_run`."""
+        self._creation.expect_run(thread)
 
     async def get_thread(self, thread_id: str, *, user_id: str | None = None) -> ThreadRecord:
         """Return a thread.

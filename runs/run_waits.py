@@ -143,6 +143,8 @@ class RunWaits:
             await asyncio.sleep(pause_s)
             thread = await self._manager.records.find_thread(run.thread_id)
             if thread is None or not thread.record.has_inflight(run.run_id):
+                if thread is not None:
+                    self._manager.expect_run(thread)
                 return await self._result_of(run, thread)
             pause_s = min(pause_s * 2, _MAX_PAUSE_S)
         return (await self._manager.settle(run)).result

@@ -1,16 +1,21 @@
-"""Measure jetrun and the servers beside it, in turns, and print each figure beside theirs."""
+"""Measure jetrun and the servers beside it, in turns, and print each figure beside theirs.
+
+All of them run from the first turn to the last; while one is asked, the others stand still.
+"""
 
 import argparse
 import asyncio
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, TypeVar
 
 from bench import machine
-from bench.peers.servers import servers
+from bench.peers.descent import standing_still
+from bench.peers.servers import Server, servers
 from bench.peers.visitor import SMOKE_LOAD, Load, Visitor
 from bench.report import Figure, Section, markdown, print_section
 from bench.rounds import in_turns
@@ -20,24 +25,52 @@ ROUNDS: Final = 5
 SMOKE_ROUNDS: Final = 1
 _OURS: Final = "jetrun"
 
-Visitors = Mapping[str, Visitor]
+#: What a server that stood still had to do meanwhile is done after so long.
+_AWAKE_S: Final = 1.0
+
+Result = TypeVar("Result")
 Ask = Callable[[Visitor], Awaitable[float]]
+
+
+class Visits:
+    """The visitors of all servers; at each moment one server moves.
+
+    Args:
+        visitors: By the name of the server.
+        servers: By name.
+    """
+
+    def __init__(self, visitors: Mapping[str, Visitor], servers: Mapping[str, Server]) -> None:
+        self._visitors = visitors
+        self._servers = servers
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the servers."""
+        return list(self._visitors)
+
+    async def ask(self, name: str, ask: Callable[[Visitor], Awaitable[Result]]) -> Result:
+        """Ask one server while the others stand still."""
+        others = {each: server for each, server in self._servers.items() if each != name}
+        with standing_still(pid for server in others.values() for pid in server.process_ids):
+            await asyncio.sleep(_AWAKE_S)
+            return await ask(self._visitors[name])
 
 
 async def measure(load: Load, rounds: int) -> list[Section]:
     """Run all servers side by side, and ask them in turns."""
 
     async def in_ms(title: str, ask: Ask, target: str) -> Section:
-        seconds = await _medians(visitors, ask, rounds)
+        seconds = await _medians(visits, ask, rounds)
         millis = {name: each * 1000 for name, each in seconds.items()}
         return Section(title, "median of medians", _beside("one", millis, "ms", target))
 
     async def a_second(title: str, what: str, ask: Ask, target: str) -> Section:
-        seconds = await _medians(visitors, ask, rounds)
+        seconds = await _medians(visits, ask, rounds)
         rates = {name: 1 / each for name, each in seconds.items()}
         return Section(title, what, _beside("a second", rates, "/s", target))
 
-    async with _visiting(load) as visitors:
+    async with _visiting(load) as visits:
         return [
             await in_ms("request to first event", Visitor.first_event_s, "<= 4 ms"),
             await a_second(
@@ -58,25 +91,26 @@ async def measure(load: Load, rounds: int) -> list[Section]:
                 Visitor.runs_s,
                 ">= 200 /s",
             ),
-            await _rejoin(visitors, load),
+            await _rejoin(visits, load),
         ]
 
 
 @asynccontextmanager
-async def _visiting(load: Load) -> AsyncGenerator[Visitors]:
+async def _visiting(load: Load) -> AsyncGenerator[Visits]:
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jetrun-peers-")))
-        visitors = {}
+        visitors, running = {}, {}
         for name, serve in servers().items():
             own = directory / name.replace(" ", "-")
             own.mkdir()
-            visitors[name] = Visitor(await stack.enter_async_context(serve(own)), load)
+            running[name] = await stack.enter_async_context(serve(own))
+            visitors[name] = Visitor(running[name].url, load)
             await visitors[name].arrive()
-        yield visitors
+        yield Visits(visitors, running)
 
 
-async def _medians(visitors: Visitors, ask: Ask, rounds: int) -> dict[str, float]:
-    asked = {name: lambda visitor=visitor: ask(visitor) for name, visitor in visitors.items()}
+async def _medians(visits: Visits, ask: Ask, rounds: int) -> dict[str, float]:
+    asked = {name: partial(visits.ask, name, ask) for name in visits.names}
     return {name: median(each) for name, each in (await in_turns(rounds, asked)).items()}
 
 
@@ -89,10 +123,10 @@ def _beside(name: str, values: Mapping[str, float], unit: str, target: str) -> l
     ]
 
 
-async def _rejoin(visitors: Visitors, load: Load) -> Section:
+async def _rejoin(visits: Visits, load: Load) -> Section:
     figures = []
-    for name, visitor in visitors.items():
-        lost, doubled = await visitor.rejoin()
+    for name in visits.names:
+        lost, doubled = await visits.ask(name, Visitor.rejoin)
         target = "0" if name == _OURS else ""
         figures += [
             Figure(f"lost, {name}", lost, "events", target=target),

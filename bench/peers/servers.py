@@ -4,15 +4,18 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import httpx
+
+from bench.peers.descent import signal_all, with_descendants
 
 _HERE: Final = Path(__file__).parent
 ENVIRONMENT: Final = _HERE.parents[1] / ".venv-peers"
@@ -25,8 +28,15 @@ _POSTGRES: Final = Path("/usr/lib/postgresql")
 _POSTGRES_USER: Final = "postgres"
 
 
-#: Runs a server on an empty directory for the length of a context, and tells its URL.
-Serve: TypeAlias = Callable[[Path], AbstractAsyncContextManager[str]]
+class Server(NamedTuple):
+    """One that runs: where it is asked, and the processes that it began with."""
+
+    url: str
+    process_ids: tuple[int, ...]
+
+
+#: Runs a server on an empty directory for the length of a context.
+Serve: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Server]]
 
 
 def servers() -> dict[str, Serve]:
@@ -40,29 +50,29 @@ def servers() -> dict[str, Serve]:
 
 
 @asynccontextmanager
-async def jetrun(directory: Path) -> AsyncGenerator[str]:
+async def jetrun(directory: Path) -> AsyncGenerator[Server]:
     """NATS server, gateway, worker and sink, as a newcomer starts them."""
     port = _free_port()
     command = [Path(sys.executable).with_name("jetrun"), "serve", "--port", str(port)]
     command += ["--config", _GRAPH / "langgraph.json", "--data", directory / "data"]
-    async with _running(command, port, directory) as url:
-        yield url
+    async with _running(command, port, directory) as server:
+        yield server
 
 
 @asynccontextmanager
-async def langgraph_dev(directory: Path) -> AsyncGenerator[str]:
+async def langgraph_dev(directory: Path) -> AsyncGenerator[Server]:
     """The platform's development server, which keeps everything in memory."""
     port = _free_port()
     here = Path(shutil.copytree(_GRAPH, directory / "graph"))
     command = [ENVIRONMENT / "bin/langgraph", "dev", "--no-browser", "--no-reload"]
     command += ["--port", str(port), "--n-jobs-per-worker", "10", "--server-log-level", "ERROR"]
     without_calls_home = {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
-    async with _running(command, port, here, without_calls_home) as url:
-        yield url
+    async with _running(command, port, here, without_calls_home) as server:
+        yield server
 
 
 @asynccontextmanager
-async def aegra(directory: Path) -> AsyncGenerator[str]:
+async def aegra(directory: Path) -> AsyncGenerator[Server]:
     """A free server on PostgreSQL, which runs beside it."""
     port = _free_port()
     here = Path(shutil.copytree(_GRAPH, directory / "graph"))
@@ -71,9 +81,9 @@ async def aegra(directory: Path) -> AsyncGenerator[str]:
     (here / "aegra.json").write_text(json.dumps(config))
     command = [ENVIRONMENT / "bin/aegra", "serve", "--host", "127.0.0.1", "--port", str(port)]
     async with _postgres(directory / "postgres") as database:
-        environment = {"DATABASE_URL": database, "AUTH_TYPE": "noop"}
-        async with _running([*command, "-c", "aegra.json"], port, here, environment) as url:
-            yield url
+        environment = {"DATABASE_URL": database.url, "AUTH_TYPE": "noop"}
+        async with _running([*command, "-c", "aegra.json"], port, here, environment) as server:
+            yield Server(server.url, server.process_ids + database.process_ids)
 
 
 def _postgres_programs() -> Path | None:
@@ -82,8 +92,8 @@ def _postgres_programs() -> Path | None:
 
 
 @asynccontextmanager
-async def _postgres(directory: Path) -> AsyncGenerator[str]:
-    """Run a PostgreSQL on an empty directory; yields the address of its database."""
+async def _postgres(directory: Path) -> AsyncGenerator[Server]:
+    """Run a PostgreSQL on an empty directory; its URL is that of its database."""
     programs, port = _postgres_programs(), _free_port()
     assert programs is not None
     user = _hand_over(directory)
@@ -98,7 +108,7 @@ async def _postgres(directory: Path) -> AsyncGenerator[str]:
     )
     try:
         await _wait_until_taken(port, process)
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        yield Server(f"postgresql://postgres@127.0.0.1:{port}/postgres", (process.pid,))
     finally:
         await _stop(process)
 
@@ -122,7 +132,7 @@ async def _running(
     port: int,
     directory: Path,
     environment: Mapping[str, str] | None = None,
-) -> AsyncGenerator[str]:
+) -> AsyncGenerator[Server]:
     process = await asyncio.create_subprocess_exec(
         *command,
         env={**os.environ, **(environment or {})},
@@ -136,7 +146,7 @@ async def _running(
         async with asyncio.timeout(_START_S), httpx.AsyncClient(base_url=url) as client:
             while not await _knows_the_graph(client):  # noqa: ASYNC110 - another process's state
                 await asyncio.sleep(_POLL_S)
-        yield url
+        yield Server(url, (process.pid,))
     finally:
         await _stop(process)
 
@@ -166,6 +176,7 @@ async def _wait_until_taken(port: int, process: Process) -> None:
 async def _stop(process: Process) -> None:
     if process.returncode is not None:
         return
+    started = with_descendants([process.pid]) - {process.pid}
     process.terminate()
     try:
         async with asyncio.timeout(_STOP_S):
@@ -173,6 +184,7 @@ async def _stop(process: Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+    signal_all(started, signal.SIGKILL)  # some leave behind what they started
 
 
 def _free_port() -> int:

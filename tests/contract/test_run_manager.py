@@ -83,6 +83,35 @@ async def test_reject_admits_one_of_five_concurrent_creates_over_two_managers(
     assert [run.record.run_id for run in left if run] == [admitted[0].run_id]
 
 
+async def test_a_thread_that_was_seen_at_rest_has_changed_since_by_another_process(
+    facade, make_manager, bridge, thread
+):
+    first = await facade.create_background(spec(thread))
+    await succeed(bridge, facade, first, {"n": 1})
+    await facade.join_wait(thread, first.run_id)  # reads the thread at rest
+    theirs = await make_manager()
+    second = await theirs.create(spec(thread))
+    with pytest.raises(RunConflictError):
+        await facade.create_background(spec(thread, multitask_strategy=MultitaskStrategy.REJECT))
+    third = await facade.create_background(spec(thread))
+    state = await theirs.get_thread(thread)
+    assert state.inflight_ids == (second.run_id, third.run_id)
+
+
+async def test_a_thread_that_was_seen_at_rest_has_been_deleted_since(
+    facade, make_manager, connect, bridge, thread
+):
+    first = await facade.create_background(spec(thread))
+    await succeed(bridge, facade, first, {"n": 1})
+    await facade.join_wait(thread, first.run_id)
+    theirs = RunsFacade(await make_manager(delete_wait_s=0.2), await connect())
+    assert await theirs.delete_thread(thread)
+    before = await stored_count(bridge)
+    with pytest.raises(ThreadNotFoundError):
+        await facade.create_background(spec(thread))
+    assert await stored_count(bridge) == before
+
+
 async def test_twenty_concurrent_enqueues_over_two_managers_lose_no_run(
     make_manager, bridge, thread
 ):
