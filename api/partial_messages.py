@@ -4,6 +4,7 @@ The log holds pieces: texts so far would make 8 MB of 2000 tokens. They are put 
 each reader anew, so a reader that resumes needs the pieces before its cursor, too.
 """
 
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -98,8 +99,11 @@ async def begun_messages(facade: RunsFacade, run: RunRef, last_run_seq: int) -> 
     """
     partials = PartialMessages()
     if last_run_seq:
-        async with facade.join_stream(*run) as earlier:
-            async for batch in earlier.batches():
+        async with (
+            facade.join_stream(*run) as earlier,
+            aclosing(earlier.batches()) as batches,
+        ):
+            async for batch in batches:
                 if not partials.skip(batch, last_run_seq):
                     break
     return partials

@@ -5,6 +5,7 @@ between two events, whatever ends it, so that its client goes on elsewhere with 
 """
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -184,21 +185,22 @@ class RunStreams:
         """Write the run's events; return its last blocks, or nothing when the bridge closes."""
         terminal: StreamEvent | None = None
         selection = Selection(reading.modes, partials, str(following.resume.position))
-        async for batch in following.batches():
-            frames, ending = selection.of(batch)
-            terminal = ending or terminal
-            for chunk in sse.coalesce(frames):
-                await response.write(chunk)
-            if batch[-1] is END:
-                await self._settling.wait(reading.thread_id, reading.run_id)
-                if terminal is None:
-                    # The client has the terminal event already, and asks after it.
-                    return sse.end_block(str(following.resume.position))
-                return sse.terminal_blocks(terminal)
-            if asked := await self._find_question(reading, batch):
-                return sse.end_block(asked)
-            if batch[-1] is CANCELLED:
-                break
+        async with aclosing(following.batches()) as batches:
+            async for batch in batches:
+                frames, ending = selection.of(batch)
+                terminal = ending or terminal
+                for chunk in sse.coalesce(frames):
+                    await response.write(chunk)
+                if batch[-1] is END:
+                    await self._settling.wait(reading.thread_id, reading.run_id)
+                    if terminal is None:
+                        # The client has the terminal event already, and asks after it.
+                        return sse.end_block(str(following.resume.position))
+                    return sse.terminal_blocks(terminal)
+                if asked := await self._find_question(reading, batch):
+                    return sse.end_block(asked)
+                if batch[-1] is CANCELLED:
+                    break
         return b""
 
     async def _find_question(self, reading: Reading, batch: Batch) -> str | None:

@@ -6,7 +6,7 @@ log no longer holds is read from the archive; what neither tier holds is counted
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from bridge.cursors import BEFORE_ALL, gap_of, judge_cursor
@@ -163,7 +163,7 @@ class Follower:
             if gap is not None:
                 self._tell(gap)
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch]:
         """Yield what is waiting, in order; see :class:`bridge.Following`."""
         try:
             while True:

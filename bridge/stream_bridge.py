@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
 
@@ -60,8 +60,10 @@ class Following(Protocol):
             push: Takes events without waiting, or returns False; it must not raise.
         """
 
-    def batches(self) -> AsyncIterator[Batch]:
+    def batches(self) -> AsyncGenerator[Batch]:
         """Yield what is waiting, in order, in lists of at least one item.
+
+        Whoever stops before the end closes it; left alone, a task is made to do that.
 
         A list ends with ``END`` after the terminal event, and with ``CANCELLED`` when the bridge
         closes; the iteration is over then. ``HEARTBEAT`` comes alone, when there was no batch for
@@ -307,6 +309,7 @@ class StreamBridge(Consuming):
 
 
 async def _items(following: Following) -> AsyncIterator[StreamItem]:
-    async for batch in following.batches():
-        for item in batch:
-            yield item
+    async with aclosing(following.batches()) as batches:
+        async for batch in batches:
+            for item in batch:
+                yield item

@@ -201,6 +201,9 @@ class StreamReader:
         Raises:
             UnavailableError: No answer within the outage budget.
         """
+        if len(subjects) == 1:
+            one = await self.find_last(subjects[0])
+            return [] if one is None else [one]
         found: list[StoredMessage] = []
         for start in range(0, len(subjects), MAX_SUBJECTS):
             asked = subjects[start : start + MAX_SUBJECTS]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -89,8 +89,11 @@ class RunWaits:
             if question := await self.find_question(run):
                 return Pause(question, None)
         values: StreamEvent | None = None
-        async with self.following(run, last_event_id=newest) as following:
-            async for batch in following.batches():
+        async with (
+            self.following(run, last_event_id=newest) as following,
+            aclosing(following.batches()) as batches,
+        ):
+            async for batch in batches:
                 for item in batch:
                     if isinstance(item, StreamEvent) and item.event == _VALUES:
                         values = item

@@ -1,5 +1,7 @@
 """Wait until a run's log is sealed."""
 
+from contextlib import aclosing
+
 from bridge import END, BridgeClosedError, RunBridge
 
 
@@ -12,8 +14,11 @@ async def wait_for_seal(bridge: RunBridge, run_id: str) -> None:
         UnavailableError: The server fell silent; call again.
     """
     newest = (await bridge.status(run_id)).last_id
-    async with bridge.follow(run_id, last_event_id=newest) as following:
-        async for batch in following.batches():
+    async with (
+        bridge.follow(run_id, last_event_id=newest) as following,
+        aclosing(following.batches()) as batches,
+    ):
+        async for batch in batches:
             if batch[-1] is END:
                 return
     raise BridgeClosedError

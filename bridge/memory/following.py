@@ -4,7 +4,7 @@ A reader that is so slow that events were evicted before it came to them reads t
 archive; those that are not there are counted by a gap, and it goes on.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from bridge.cold_tier import ColdTier, find_archived
@@ -105,7 +105,7 @@ class MemoryFollowing:
         self._is_cancelled = True
         self._run.wake()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch]:
         """Yield what is waiting; see :class:`bridge.stream_bridge.Following`."""
         while True:
             batch = await self._take_archived() or self._take()
