@@ -38,7 +38,7 @@ async def compare_and_set(
         UnavailableError: The server fell silent; ``stored`` says what is known.
     """
     nonce = token_hex(8)
-    headers = wire.encode_expected(revision) + wire.encode_stored({wire.WRITER: nonce})
+    headers = wire.encode_write(revision, nonce)
     outage = connection.outage(f"writing {what}")
     stored = Stored.NO
     while True:

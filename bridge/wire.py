@@ -119,6 +119,14 @@ def encode_expected(stream_seq: int) -> bytes:
     return f"{EXPECTED_SUBJECT_SEQUENCE}: {stream_seq}\r\n".encode()
 
 
+def encode_write(revision: int, nonce: str) -> bytes:
+    """Encode the headers of a record's new version, which takes the place of ``revision``."""
+    return (
+        f"{EXPECTED_SUBJECT_SEQUENCE}: {revision}\r\n{VERSION}: {WIRE_VERSION}\r\n"
+        f"{WRITER}: {nonce}\r\n"
+    ).encode()
+
+
 def encode_batch_place(batch_id: str, number: int, *, is_last: bool = False) -> bytes:
     """Encode the place of a message in an atomic batch; the last one commits it."""
     commit = f"{BATCH_COMMIT}: 1\r\n" if is_last else ""
