@@ -112,7 +112,8 @@ class StreamReader:
         return StoredMessage(
             message["subject"],
             message["seq"],
-            _headers(b64decode(message.get("hdrs", ""))),
+            # As a Direct Get tells it.
+            {**_headers(b64decode(message.get("hdrs", ""))), wire.STORED_AT: message["time"]},
             b64decode(message.get("data", "")),
         )
 

@@ -102,6 +102,7 @@ MANAGER_NEEDS_NOT = {
     "release": "of workers, which serve all users",
     "note_trimmed": "of expiry, which ends the threads of all users",
     "settle": "does what the log says already",
+    "expect_run": "notes what this process has read",
 }
 
 

@@ -304,7 +304,7 @@ async def test_targets_that_hold_something_are_left_alone(sound, settings, elsew
 async def test_a_backup_that_was_killed_is_none(source, settings, elsewhere, tmp_path, eventually):
     target = tmp_path / "backup"
     await source.create("run-1", thread_id="thread-1")
-    for _ in range(10):
+    for _ in range(40):
         await source.publish_many("run-1", [new_event("note", {"x": "y" * 1000})] * 500)
     async with running_command(settings, "backup", target):
         # Its first file: on a quiet machine it is done a moment after its first stream.

@@ -167,8 +167,7 @@ async def test_a_reader_that_missed_the_departure_is_told_what_is_missing_and_th
         await bridge.create(RUN.run_id, thread_id=RUN.thread_id)
         async with bridge.subscribe(RUN.run_id, heartbeat_interval=0.05) as items:
             await anext(items)
-            for reader in bridge._tails._tails[RUN].readers:  # nothing live reaches it any more
-                reader.offer = lambda *_, **__: None
+            bridge._tails._tails[RUN]._hand_out = lambda: None  # nothing live reaches it any more
             terminal = await end_run(bridge)
             await departure(bridge).remove(terminal)
             rest = [item async for item in items if item is not HEARTBEAT]

@@ -143,6 +143,13 @@ def with_status(message, status):
     return b"HMSG %s %s %d %d\r\n%s\r\n" % (subject, sid, len(head), len(head), head)
 
 
+async def claim_cluster(_wire, message):
+    """Have the server say that it is one of many: only among those some may lag."""
+    if message.verb == b"INFO":
+        message.raw = message.raw.replace(b'INFO {"', b'INFO {"cluster":"some","', 1)
+    return True
+
+
 async def publish_slowly(bridge):
     for number in range(100, 200):
         await bridge.publish(RUN, "note", number)
@@ -223,6 +230,7 @@ async def test_a_page_without_its_end_is_read_again(publishing, proxy, connect, 
 async def test_a_replica_that_knows_nothing_yet_is_not_believed(publishing, proxy, connect):
     """Every page is answered as by a replica that has not got the run: the leader is asked."""
     await publishing.publish_end(RUN)
+    proxy.on_down = claim_cluster
     bridge, ends = await connect(proxy.url), 0
 
     async def know_nothing(_wire, message):
@@ -244,6 +252,7 @@ async def test_a_replica_that_lacks_events_is_corrected_by_the_leader(
 ):
     """A page lacks events and says that it is complete; no live event ever comes."""
     await publishing.publish_end(RUN)
+    proxy.on_down = claim_cluster
     bridge, lacking = await connect(proxy.url), []
 
     async def leave_out(_wire, message):
@@ -259,11 +268,6 @@ async def test_a_replica_that_lacks_events_is_corrected_by_the_leader(
 
 async def test_in_a_cluster_a_reader_looks_again_soon_after_it_joined(publishing, proxy, connect):
     """The live subscription does not reach the leader; the server says that it is one of many."""
-
-    async def claim_cluster(_wire, message):
-        if message.verb == b"INFO":
-            message.raw = message.raw.replace(b'INFO {"', b'INFO {"cluster":"some","', 1)
-        return True
 
     async def lose_subscription(_wire, message):
         return not (message.verb == b"SUB" and is_live(message))
