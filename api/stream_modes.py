@@ -73,7 +73,7 @@ class ModeFilter:
         return mode in self.names or (self._admits_custom and mode not in PLATFORM_EVENTS)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def _shared(names: frozenset[str]) -> frozenset[str]:
     """Return the first of all that are equal: readers who want the same find it at a glance."""
     return names

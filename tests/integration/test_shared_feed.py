@@ -22,7 +22,9 @@ def stands_still(pid):
 
 
 @pytest.mark.parametrize("follow", FOLLOW.values(), ids=FOLLOW)
-async def test_a_reader_that_could_not_join_leaves_no_subscription_behind(server, follow, eventually):
+async def test_a_reader_that_could_not_join_leaves_no_subscription_behind(
+    server, follow, eventually
+):
     nats = NatsSettings(url=server.url, user=server.user, password=server.password)
     async with JetStreamBridge(BridgeSettings(nats=nats, log=PROMPT)) as bridge:
         await bridge.create("r", thread_id="t")
