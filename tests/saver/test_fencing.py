@@ -74,7 +74,8 @@ async def test_a_claim_that_a_process_remembers_is_looked_up_when_another_proces
     await theirs.claim("t", run_id="run-3", attempt=2)
     with pytest.raises(CheckpointFencedError):
         await ours.claim("t", run_id="run-3", attempt=1)
-    # What would refuse it was true once: it is no more.
+    # What is remembered would refuse it, and is true no more.
+    await ours.claim("t", run_id="run-3", attempt=3)
     await theirs.claim("t", run_id="run-4", attempt=1)
     again = await ours.claim("t", run_id="run-3", attempt=1)
     await ours.append(again, "", "c-1", b"{}")
